@@ -1,0 +1,130 @@
+// Package access says who may do what: roles, permissions and the policy that
+// maps one to the other. It knows nothing of where roles come from.
+package access
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+
+	"chatkit-session/core/session"
+)
+
+// Permission is something a role may do.
+type Permission string
+
+// The permissions. "Own" is the caller's own sessions, "all" anybody's.
+const (
+	ReadOwn   Permission = "read_own"
+	ManageOwn Permission = "manage_own"
+	ReadAll   Permission = "read_all"
+	ManageAll Permission = "manage_all"
+)
+
+// organizationPrefix marks a role that somebody has in an organization. Such a
+// role never permits more than the caller's own sessions: an admin of some
+// organization is no admin of this service.
+const organizationPrefix = "org:"
+
+// Role is the name of a user's role. The zero value means no role.
+type Role struct{ name string }
+
+// MaxRoleLength bounds a role's name, in bytes.
+const MaxRoleLength = 64
+
+// ParseRole accepts 1 to MaxRoleLength bytes of printable text without spaces.
+func ParseRole(name string) (Role, error) {
+	if name == "" || len(name) > MaxRoleLength || strings.ContainsFunc(name, unprintable) {
+		return Role{}, session.Invalid("role", fmt.Sprintf("must be 1 to %d printable characters without spaces", MaxRoleLength))
+	}
+	return Role{name}, nil
+}
+
+// OrganizationRole accepts a role within an organization, with or without its
+// "org:" prefix.
+func OrganizationRole(name string) (Role, error) {
+	return ParseRole(organizationPrefix + strings.TrimPrefix(name, organizationPrefix))
+}
+
+func unprintable(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }
+
+// String returns the role's name.
+func (r Role) String() string { return r.name }
+
+// IsZero reports whether there is no role.
+func (r Role) IsZero() bool { return r.name == "" }
+
+// Policy maps roles to permissions. The zero value permits nothing.
+type Policy struct {
+	roles  map[Role][]Permission
+	others []Permission
+}
+
+// DefaultPolicy gives every role read_own and manage_own, and admin all four.
+func DefaultPolicy() Policy {
+	return Policy{
+		roles:  map[Role][]Permission{{"admin"}: {ReadOwn, ManageOwn, ReadAll, ManageAll}},
+		others: []Permission{ReadOwn, ManageOwn},
+	}
+}
+
+// NewPolicy builds a policy from names: what each role may do, and what any
+// role that is not among them may do. Its error has one line for each name
+// that is not known.
+func NewPolicy(roles map[string][]string, others []string) (Policy, error) {
+	policy := Policy{roles: make(map[Role][]Permission, len(roles))}
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		role, err := ParseRole(name)
+		problems = append(problems, err)
+		policy.roles[role], err = parsePermissions(roles[name])
+		problems = append(problems, err)
+	}
+	var err error
+	policy.others, err = parsePermissions(others)
+	problems = append(problems, err)
+	return policy, errors.Join(problems...)
+}
+
+func parsePermissions(names []string) ([]Permission, error) {
+	permissions := make([]Permission, 0, len(names))
+	for _, name := range names {
+		permission := Permission(name)
+		switch permission {
+		case ReadOwn, ManageOwn, ReadAll, ManageAll:
+			permissions = append(permissions, permission)
+		default:
+			return nil, session.Invalid("permission", fmt.Sprintf("%q is not one of read_own, manage_own, read_all, manage_all", name))
+		}
+	}
+	return permissions, nil
+}
+
+// Permits reports whether role may do what permission says. No role permits
+// nothing.
+func (p Policy) Permits(role Role, permission Permission) bool {
+	if role.IsZero() {
+		return false
+	}
+	if strings.HasPrefix(role.name, organizationPrefix) && (permission == ReadAll || permission == ManageAll) {
+		return false
+	}
+	granted, known := p.roles[role]
+	if !known {
+		granted = p.others
+	}
+	return slices.Contains(granted, permission)
+}
+
+// Caller is a user who was let in.
+type Caller struct {
+	User   session.UserID
+	SignIn session.SignInID
+	Role   Role
+	// ActedBy names the administrator who impersonates the user; empty when
+	// the user is there in person.
+	ActedBy string
+}

@@ -1,0 +1,110 @@
+package access_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+)
+
+func role(t *testing.T, name string) access.Role {
+	t.Helper()
+	r, err := access.ParseRole(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func organizationRole(t *testing.T, name string) access.Role {
+	t.Helper()
+	r, err := access.OrganizationRole(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestParseRole(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{"admin", "org:admin", "Lehrer·in", strings.Repeat("r", access.MaxRoleLength)} {
+		if r := role(t, good); r.String() != good || r.IsZero() {
+			t.Errorf("ParseRole(%q) = %q", good, r)
+		}
+	}
+	for _, bad := range []string{"", " ", "a b", "a\n", "\x00", strings.Repeat("r", access.MaxRoleLength+1)} {
+		if _, err := access.ParseRole(bad); !errors.Is(err, session.KindInvalid) {
+			t.Errorf("ParseRole(%q) = %v", bad, err)
+		}
+	}
+}
+
+func TestOrganizationRole(t *testing.T) {
+	t.Parallel()
+	if a, b := organizationRole(t, "admin"), organizationRole(t, "org:admin"); a != b || a.String() != "org:admin" {
+		t.Errorf("roles are %q and %q", a, b)
+	}
+	if _, err := access.OrganizationRole("a b"); err == nil {
+		t.Error("a bad role is accepted")
+	}
+}
+
+func TestPolicy_Permits(t *testing.T) {
+	t.Parallel()
+	const all = "read_own manage_own read_all manage_all"
+	custom, err := access.NewPolicy(map[string][]string{
+		"support":   {"read_own", "read_all"},
+		"org:owner": {"read_own", "manage_own", "read_all", "manage_all"},
+		"banned":    {},
+	}, []string{"read_own"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		policy access.Policy
+		role   access.Role
+		want   string
+	}{
+		"Default/Member":              {access.DefaultPolicy(), role(t, "member"), "read_own manage_own"},
+		"Default/Admin":               {access.DefaultPolicy(), role(t, "admin"), all},
+		"Default/OrganizationAdmin":   {access.DefaultPolicy(), organizationRole(t, "admin"), "read_own manage_own"},
+		"Default/NoRole":              {access.DefaultPolicy(), access.Role{}, ""},
+		"Custom/Support":              {custom, role(t, "support"), "read_own read_all"},
+		"Custom/Banned":               {custom, role(t, "banned"), ""},
+		"Custom/Other":                {custom, role(t, "admin"), "read_own"},
+		"Custom/OrganizationIsCapped": {custom, organizationRole(t, "owner"), "read_own manage_own"},
+		"Zero":                        {access.Policy{}, role(t, "admin"), ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			for _, permission := range strings.Fields(all) {
+				if c.policy.Permits(c.role, access.Permission(permission)) {
+					got = append(got, permission)
+				}
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("permits %v, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestNewPolicy_NamesEachMistake(t *testing.T) {
+	t.Parallel()
+	_, err := access.NewPolicy(map[string][]string{"a": {"fly"}, "b c": {"read_own"}}, []string{"swim"})
+	if err == nil {
+		t.Fatal("the policy is accepted")
+	}
+	for _, want := range []string{`"fly"`, "printable", `"swim"`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+	if !errors.Is(err, session.KindInvalid) {
+		t.Errorf("kind = %v", session.KindOf(err))
+	}
+}

@@ -1,0 +1,53 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"chatkit-session/ports"
+)
+
+// Cleaner ends sessions whose time is up and forgets those that ended long
+// ago.
+type Cleaner struct {
+	store     ports.SessionCleaner
+	clock     ports.Clock
+	retention time.Duration
+	batch     int
+}
+
+// NewCleaner returns a Cleaner that forgets sessions retention after they
+// ended and takes batch sessions at a time; batch must be positive.
+func NewCleaner(store ports.SessionCleaner, clock ports.Clock, retention time.Duration, batch int) *Cleaner {
+	return &Cleaner{store: store, clock: clock, retention: retention, batch: batch}
+}
+
+// Cleaned counts what a clean-up did, also one that then failed.
+type Cleaned struct{ Expired, Purged int }
+
+// Clean works through all that is due, batch by batch, each in a transaction
+// of its own, so that what was done stays done when it is interrupted. It
+// returns the first error of the store.
+func (c *Cleaner) Clean(ctx context.Context) (Cleaned, error) {
+	now := c.clock.Now()
+	var done Cleaned
+	var err error
+	done.Expired, err = c.drain(ctx, now, c.store.ExpireDue)
+	if err != nil {
+		return done, err
+	}
+	done.Purged, err = c.drain(ctx, now.Add(-c.retention), c.store.PurgeEnded)
+	return done, err
+}
+
+// drain repeats step until a batch is not full.
+func (c *Cleaner) drain(ctx context.Context, until time.Time, step func(context.Context, time.Time, int) (int, error)) (int, error) {
+	total := 0
+	for {
+		n, err := step(ctx, until, c.batch)
+		total += n
+		if err != nil || n < c.batch {
+			return total, err
+		}
+	}
+}

@@ -1,0 +1,68 @@
+// Package lifecycle holds the use cases: what the service does when somebody
+// asks, written against ports.
+package lifecycle
+
+import (
+	"context"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// Gate lets callers in by credential and role. It implements ports.Gate.
+type Gate struct {
+	authenticator ports.Authenticator
+	directory     ports.RoleDirectory
+	policy        access.Policy
+	fallback      access.Role
+}
+
+var _ ports.Gate = (*Gate)(nil)
+
+// NewGate returns a Gate. directory may be nil: then only credentials name
+// roles. fallback is the role of a user for whom nothing else names one; zero
+// lets no such user in.
+func NewGate(authenticator ports.Authenticator, directory ports.RoleDirectory, policy access.Policy, fallback access.Role) *Gate {
+	return &Gate{authenticator: authenticator, directory: directory, policy: policy, fallback: fallback}
+}
+
+// Admit implements ports.Gate.
+func (g *Gate) Admit(ctx context.Context, credential string, wants access.Permission) (access.Caller, error) {
+	if credential == "" {
+		return access.Caller{}, session.Wrap(session.KindUnauthenticated, errNoCredential)
+	}
+	identity, err := g.authenticator.Authenticate(ctx, credential)
+	if err != nil {
+		return access.Caller{}, err
+	}
+	role, err := g.role(ctx, identity)
+	if err != nil {
+		return access.Caller{}, err
+	}
+	if role.IsZero() {
+		return access.Caller{}, session.KindNoRole
+	}
+	if !g.policy.Permits(role, wants) {
+		return access.Caller{}, session.KindForbidden
+	}
+	return access.Caller{User: identity.User, SignIn: identity.SignIn, Role: role, ActedBy: identity.ActedBy}, nil
+}
+
+// role is the first that answers: the credential, the organization, the
+// directory, the fallback.
+func (g *Gate) role(ctx context.Context, identity ports.Identity) (access.Role, error) {
+	if !identity.Role.IsZero() {
+		return identity.Role, nil
+	}
+	if !identity.OrganizationRole.IsZero() {
+		return identity.OrganizationRole, nil
+	}
+	if g.directory != nil {
+		role, err := g.directory.Role(ctx, identity.User)
+		if err != nil || !role.IsZero() {
+			return role, err
+		}
+	}
+	return g.fallback, nil
+}

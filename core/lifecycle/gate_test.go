@@ -1,0 +1,108 @@
+package lifecycle_test
+
+import (
+	"errors"
+	"testing"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/lifecycle"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+	"chatkit-session/ports/portmock"
+)
+
+const credential = "header.claims.signature"
+
+var (
+	user     = session.Must(session.ParseUserID("user_1"))
+	phone    = session.Must(session.ParseDeviceID("phone"))
+	workflow = session.Must(session.ParseWorkflowID("workflow_1"))
+	signIn   = session.Must(session.ParseSignInID("sess_1"))
+	member   = session.Must(access.ParseRole("member"))
+	admin    = session.Must(access.ParseRole("admin"))
+	orgAdmin = session.Must(access.OrganizationRole("admin"))
+	guest    = session.Must(access.ParseRole("guest"))
+	errDown  = session.Wrap(session.KindUnavailable, errors.New("down"))
+)
+
+func TestGate_Admit(t *testing.T) {
+	t.Parallel()
+	identity := ports.Identity{User: user, SignIn: signIn, ActedBy: "user_support"}
+	withRole, withOrg, withBoth := identity, identity, identity
+	withRole.Role = admin
+	withOrg.OrganizationRole = orgAdmin
+	withBoth.Role, withBoth.OrganizationRole = member, orgAdmin
+
+	cases := map[string]struct {
+		identity  ports.Identity
+		directory any // the access.Role or error it answers, nil when it must not be asked
+		fallback  access.Role
+		wants     access.Permission
+		role      access.Role
+		kind      error
+	}{
+		"RoleOfTheCredential":       {withRole, nil, guest, access.ManageAll, admin, nil},
+		"CredentialBeforeOrg":       {withBoth, nil, guest, access.ReadOwn, member, nil},
+		"OrgBeforeDirectory":        {withOrg, nil, guest, access.ReadOwn, orgAdmin, nil},
+		"OrgAdminIsNoAdmin":         {withOrg, nil, guest, access.ReadAll, access.Role{}, session.KindForbidden},
+		"DirectoryBeforeFallback":   {identity, admin, guest, access.ReadOwn, admin, nil},
+		"FallbackWhenNobodyAnswers": {identity, access.Role{}, guest, access.ReadOwn, guest, nil},
+		"NoRole":                    {identity, access.Role{}, access.Role{}, access.ReadOwn, access.Role{}, session.KindNoRole},
+		"DirectoryDownIsNoGuess":    {identity, errDown, guest, access.ReadOwn, access.Role{}, session.KindUnavailable},
+		"NotPermitted":              {withBoth, nil, guest, access.ReadAll, access.Role{}, session.KindForbidden},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctrl := gomock.NewController(t)
+			authenticator := portmock.NewMockAuthenticator(ctrl)
+			authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(c.identity, nil)
+			directory := portmock.NewMockRoleDirectory(ctrl)
+			switch answer := c.directory.(type) {
+			case access.Role:
+				directory.EXPECT().Role(gomock.Any(), user).Return(answer, nil)
+			case error:
+				directory.EXPECT().Role(gomock.Any(), user).Return(access.Role{}, answer)
+			}
+			gate := lifecycle.NewGate(authenticator, directory, access.DefaultPolicy(), c.fallback)
+
+			got, err := gate.Admit(t.Context(), credential, c.wants)
+			if c.kind != nil {
+				if !errors.Is(err, c.kind) || got != (access.Caller{}) {
+					t.Fatalf("Admit = %+v, %v, want %v", got, err, c.kind)
+				}
+				return
+			}
+			if want := (access.Caller{User: user, SignIn: signIn, Role: c.role, ActedBy: "user_support"}); err != nil || got != want {
+				t.Errorf("Admit = %+v, %v, want %+v", got, err, want)
+			}
+		})
+	}
+}
+
+func TestGate_Admit_WithoutDirectory(t *testing.T) {
+	t.Parallel()
+	authenticator := portmock.NewMockAuthenticator(gomock.NewController(t))
+	authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(ports.Identity{User: user}, nil)
+	gate := lifecycle.NewGate(authenticator, nil, access.DefaultPolicy(), guest)
+	if got, err := gate.Admit(t.Context(), credential, access.ReadOwn); err != nil || got.Role != guest {
+		t.Errorf("Admit = %+v, %v", got, err)
+	}
+}
+
+func TestGate_Admit_BadCredential(t *testing.T) {
+	t.Parallel()
+	authenticator := portmock.NewMockAuthenticator(gomock.NewController(t))
+	gate := lifecycle.NewGate(authenticator, nil, access.DefaultPolicy(), guest)
+	if _, err := gate.Admit(t.Context(), "", access.ReadOwn); !errors.Is(err, session.KindUnauthenticated) {
+		t.Errorf("without a credential: %v", err)
+	}
+	for _, want := range []error{session.KindUnauthenticated, session.KindUnavailable} {
+		authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(ports.Identity{}, want)
+		if _, err := gate.Admit(t.Context(), credential, access.ReadOwn); !errors.Is(err, want) {
+			t.Errorf("Admit = %v, want %v", err, want)
+		}
+	}
+}

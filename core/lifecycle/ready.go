@@ -1,0 +1,44 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// MaxClockSkew is how far a replica's clock may be from the store's: beyond it
+// the replica would end sessions at the wrong time.
+const MaxClockSkew = 5 * time.Second
+
+// Readiness tells whether this replica can do its work. It implements
+// ports.Readiness.
+type Readiness struct {
+	store ports.StoreProbe
+	clock ports.Clock
+}
+
+var _ ports.Readiness = (*Readiness)(nil)
+
+// NewReadiness returns a Readiness of store.
+func NewReadiness(store ports.StoreProbe, clock ports.Clock) *Readiness {
+	return &Readiness{store: store, clock: clock}
+}
+
+// Ready implements ports.Readiness. The store's clock is compared with this
+// replica's from before and after the question, so that a slow answer does not
+// count as skew.
+func (r *Readiness) Ready(ctx context.Context) error {
+	before := r.clock.Now()
+	store, err := r.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	after := r.clock.Now()
+	if store.Before(before.Add(-MaxClockSkew)) || store.After(after.Add(MaxClockSkew)) {
+		return session.Wrap(session.KindUnavailable, fmt.Errorf("clock: this replica's is at %s, the store's at %s", after.Format(time.RFC3339), store.Format(time.RFC3339)))
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+// Package session is the heart of the service: what a session is, what may
+// happen to it and when. It is pure: no I/O, no clock and no randomness of its
+// own.
+package session
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Limits of the names that come from outside, in characters.
+const (
+	MaxDeviceIDLength   = 128
+	MaxUserIDLength     = 100 // leaves room for device_{userId}_{milliseconds}
+	MaxWorkflowIDLength = 128
+	MaxSignInIDLength   = 128
+)
+
+// name is a short identifier that is safe in URLs, logs and SQL keys.
+type name struct{ value string }
+
+// String returns the name as it was given.
+func (n name) String() string { return n.value }
+
+// IsZero reports whether there is no name.
+func (n name) IsZero() bool { return n.value == "" }
+
+func parseName(field, value string, limit int) (name, error) {
+	if value == "" {
+		return name{}, Invalid(field, "must not be empty")
+	}
+	if utf8.RuneCountInString(value) > limit {
+		return name{}, Invalid(field, "must have at most "+strconv.Itoa(limit)+" characters")
+	}
+	if strings.IndexFunc(value, isForeign) >= 0 {
+		return name{}, Invalid(field, "may only have letters A–Z a–z, digits and . _ : -")
+	}
+	return name{value}, nil
+}
+
+func isForeign(r rune) bool {
+	switch {
+	case 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+		return false
+	}
+	return !strings.ContainsRune("._:-", r)
+}
+
+// ID identifies a session for as long as it exists, across refreshes and
+// transfers. It is not a secret.
+type ID struct{ name }
+
+// ParseID accepts the text of an ID: a name of at most 64 characters.
+func ParseID(value string) (ID, error) {
+	n, err := parseName("id", value, 64)
+	return ID{n}, err
+}
+
+// UserID identifies a user: the "sub" of a Clerk session token.
+type UserID struct{ name }
+
+// ParseUserID accepts 1 to MaxUserIDLength characters of A–Z a–z 0–9 . _ : -
+// and returns a KindInvalid error otherwise.
+func ParseUserID(value string) (UserID, error) {
+	n, err := parseName("userId", value, MaxUserIDLength)
+	return UserID{n}, err
+}
+
+// DeviceID names where a session lives. The zero value stands for "the client
+// named no device".
+type DeviceID struct{ name }
+
+// ParseDeviceID accepts 1 to MaxDeviceIDLength characters of A–Z a–z 0–9 . _ : -
+// and returns a KindInvalid error otherwise.
+func ParseDeviceID(value string) (DeviceID, error) {
+	n, err := parseName("deviceId", value, MaxDeviceIDLength)
+	return DeviceID{n}, err
+}
+
+// GenerateDeviceID makes the name of a device whose client gave none:
+// device_{userId}_{unix milliseconds}.
+func GenerateDeviceID(user UserID, at time.Time) DeviceID {
+	return DeviceID{name{fmt.Sprintf("device_%s_%d", user, at.UnixMilli())}}
+}
+
+// WorkflowID names the ChatKit workflow or agent that a session is for.
+type WorkflowID struct{ name }
+
+// ParseWorkflowID accepts 1 to MaxWorkflowIDLength characters of
+// A–Z a–z 0–9 . _ : - and returns a KindInvalid error otherwise.
+func ParseWorkflowID(value string) (WorkflowID, error) {
+	n, err := parseName("workflowId", value, MaxWorkflowIDLength)
+	return WorkflowID{n}, err
+}
+
+// SignInID identifies one sign-in of a user: the "sid" of a Clerk session
+// token. It changes when the user signs out and in again.
+type SignInID struct{ name }
+
+// ParseSignInID accepts 1 to MaxSignInIDLength characters of
+// A–Z a–z 0–9 . _ : - and returns a KindInvalid error otherwise.
+func ParseSignInID(value string) (SignInID, error) {
+	n, err := parseName("sid", value, MaxSignInIDLength)
+	return SignInID{n}, err
+}
+
+// Must returns value, or panics when err is not nil. It is for constants and
+// tests: Must(ParseUserID("user_1")).
+func Must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}

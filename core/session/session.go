@@ -1,0 +1,207 @@
+package session
+
+import "time"
+
+// Status is where a session is in its life.
+type Status string
+
+// The states of a session. Only an active one can be continued.
+const (
+	StatusActive  Status = "active"
+	StatusExpired Status = "expired"
+	StatusRevoked Status = "revoked"
+)
+
+// EndReason says why a session ended.
+type EndReason string
+
+// The reasons for which a session ends.
+const (
+	// EndExpired means that its time was up.
+	EndExpired EndReason = "expired"
+	// EndUser means that its user signed it out.
+	EndUser EndReason = "user"
+)
+
+// Slot is what a request asks to continue: a user's session for a workflow on
+// a device. With a zero Device it is the user's one session on a generated
+// device.
+type Slot struct {
+	User     UserID
+	Workflow WorkflowID
+	Device   DeviceID
+}
+
+// Session is one user's signed-in ChatKit use on one device for one workflow.
+// It holds no token, only the credential made from it. Its methods change the
+// value they are called on and nothing else; stores keep it.
+type Session struct {
+	id             ID
+	slot           Slot // Device is never zero here
+	generated      bool
+	signIn         SignInID
+	status         Status
+	credential     Credential
+	previous       TokenHash
+	previousUntil  time.Time
+	metadata       Metadata
+	createdAt      time.Time
+	expiresAt      time.Time
+	lastActivityAt time.Time
+	endedAt        time.Time
+	endReason      EndReason
+}
+
+// Draft is what a new session is made from.
+type Draft struct {
+	ID ID
+	// Slot names the device, too: the client's own or a generated one.
+	Slot Slot
+	// Generated says that the service made the device's name.
+	Generated  bool
+	SignIn     SignInID
+	Credential Credential
+	Metadata   Metadata
+	// ExpiresAt comes from Decide.
+	ExpiresAt time.Time
+}
+
+// New returns the active session of draft, created at now.
+func New(draft Draft, now time.Time) Session {
+	return Session{
+		id:             draft.ID,
+		slot:           draft.Slot,
+		generated:      draft.Generated,
+		signIn:         draft.SignIn,
+		status:         StatusActive,
+		credential:     draft.Credential,
+		metadata:       draft.Metadata,
+		createdAt:      now,
+		expiresAt:      draft.ExpiresAt,
+		lastActivityAt: now,
+	}
+}
+
+// Stored is a session as a store kept it, for Restore.
+type Stored struct {
+	ID, User, Device, Workflow, SignIn string
+
+	Generated      bool
+	Status         Status
+	Credential     Credential
+	Previous       TokenHash
+	PreviousUntil  time.Time
+	Metadata       Metadata
+	CreatedAt      time.Time
+	ExpiresAt      time.Time
+	LastActivityAt time.Time
+	EndedAt        time.Time
+	EndReason      EndReason
+}
+
+// Restore rebuilds a session from storage WITHOUT checking any rule: what is
+// stored was checked when it was written, by the rules of its day. ONLY STORES
+// CALL IT.
+func Restore(stored Stored) Session {
+	return Session{
+		id: ID{name{stored.ID}},
+		slot: Slot{
+			User:     UserID{name{stored.User}},
+			Workflow: WorkflowID{name{stored.Workflow}},
+			Device:   DeviceID{name{stored.Device}},
+		},
+		generated:      stored.Generated,
+		signIn:         SignInID{name{stored.SignIn}},
+		status:         stored.Status,
+		credential:     stored.Credential,
+		previous:       stored.Previous,
+		previousUntil:  stored.PreviousUntil,
+		metadata:       stored.Metadata,
+		createdAt:      stored.CreatedAt,
+		expiresAt:      stored.ExpiresAt,
+		lastActivityAt: stored.LastActivityAt,
+		endedAt:        stored.EndedAt,
+		endReason:      stored.EndReason,
+	}
+}
+
+// Rotate replaces the token: the superseded one stays good until graceUntil,
+// the session lives until expiresAt.
+func (s *Session) Rotate(credential Credential, now, expiresAt, graceUntil time.Time) {
+	s.previous, s.previousUntil = s.credential.Hash, graceUntil
+	s.credential = credential
+	s.expiresAt = expiresAt
+	s.lastActivityAt = now
+}
+
+// Continue notes who opened the session again, and with what: a zero metadata
+// pointer leaves the metadata as it is. It reports whether anything changed.
+func (s *Session) Continue(signIn SignInID, metadata *Metadata, expiresAt time.Time) bool {
+	changed := s.signIn != signIn || !s.expiresAt.Equal(expiresAt)
+	s.signIn, s.expiresAt = signIn, expiresAt
+	if metadata != nil && !s.metadata.Equal(*metadata) {
+		s.metadata = *metadata
+		changed = true
+	}
+	return changed
+}
+
+// Expire ends the session because its time is up.
+func (s *Session) Expire(now time.Time) { s.end(StatusExpired, EndExpired, now) }
+
+// Revoke ends the session before its time.
+func (s *Session) Revoke(reason EndReason, now time.Time) { s.end(StatusRevoked, reason, now) }
+
+// end drops the sealed token and the grace: nobody needs to read them again.
+func (s *Session) end(status Status, reason EndReason, now time.Time) {
+	s.status, s.endReason, s.endedAt = status, reason, now
+	s.credential.Sealed = nil
+	s.previous, s.previousUntil = TokenHash{}, time.Time{}
+}
+
+// ID returns what identifies the session for good.
+func (s Session) ID() ID { return s.id }
+
+// User returns whose session it is.
+func (s Session) User() UserID { return s.slot.User }
+
+// Device returns where the session lives.
+func (s Session) Device() DeviceID { return s.slot.Device }
+
+// Workflow returns what the session is for.
+func (s Session) Workflow() WorkflowID { return s.slot.Workflow }
+
+// Generated reports whether the service made the device's name.
+func (s Session) Generated() bool { return s.generated }
+
+// SignIn returns the sign-in that last opened the session.
+func (s Session) SignIn() SignInID { return s.signIn }
+
+// Status returns where the session is in its life. An active session may be
+// past its expiry until somebody notices; Decide does.
+func (s Session) Status() Status { return s.status }
+
+// Credential returns the current token's hash and sealed text.
+func (s Session) Credential() Credential { return s.credential }
+
+// Previous returns the hash of the token before the current one and until when
+// it is still good; both are zero when there is none.
+func (s Session) Previous() (TokenHash, time.Time) { return s.previous, s.previousUntil }
+
+// Metadata returns what the client attached.
+func (s Session) Metadata() Metadata { return s.metadata }
+
+// CreatedAt returns when the session was created.
+func (s Session) CreatedAt() time.Time { return s.createdAt }
+
+// ExpiresAt returns when the session's time is up.
+func (s Session) ExpiresAt() time.Time { return s.expiresAt }
+
+// LastActivityAt returns when the session was last seen in use.
+func (s Session) LastActivityAt() time.Time { return s.lastActivityAt }
+
+// EndedAt returns when the session ended; zero while it is active.
+func (s Session) EndedAt() time.Time { return s.endedAt }
+
+// EndReason returns why the session ended; empty while it is active.
+func (s Session) EndReason() EndReason { return s.endReason }

@@ -1,0 +1,265 @@
+package session_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"chatkit-session/core/session"
+)
+
+func TestParseNames(t *testing.T) {
+	t.Parallel()
+	parse := map[string]struct {
+		field string
+		limit int
+		parse func(string) (fmt.Stringer, error)
+	}{
+		"ID":       {"id", 64, func(v string) (fmt.Stringer, error) { return session.ParseID(v) }},
+		"User":     {"userId", session.MaxUserIDLength, func(v string) (fmt.Stringer, error) { return session.ParseUserID(v) }},
+		"Device":   {"deviceId", session.MaxDeviceIDLength, func(v string) (fmt.Stringer, error) { return session.ParseDeviceID(v) }},
+		"Workflow": {"workflowId", session.MaxWorkflowIDLength, func(v string) (fmt.Stringer, error) { return session.ParseWorkflowID(v) }},
+		"SignIn":   {"sid", session.MaxSignInIDLength, func(v string) (fmt.Stringer, error) { return session.ParseSignInID(v) }},
+	}
+	for name, p := range parse {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, good := range []string{"a", "device_user_123_1704067200000", "A-Z.a:z_0-9", strings.Repeat("x", p.limit)} {
+				if got, err := p.parse(good); err != nil || got.String() != good {
+					t.Errorf("parse(%q) = %v, %v", good, got, err)
+				}
+			}
+			for _, bad := range []string{"", " ", "a b", "a\n", "a\x00", "é", "a/b", "a\x7f", "\xff", "💬", strings.Repeat("x", p.limit+1)} {
+				_, err := p.parse(bad)
+				var e *session.Error
+				if !errors.As(err, &e) || e.Kind != session.KindInvalid || e.Field != p.field || e.Problem == "" {
+					t.Errorf("parse(%q) = %v, want an invalid %s", bad, err, p.field)
+				}
+			}
+		})
+	}
+}
+
+func TestGenerateDeviceID(t *testing.T) {
+	t.Parallel()
+	longest := session.Must(session.ParseUserID(strings.Repeat("u", session.MaxUserIDLength)))
+	if got := session.GenerateDeviceID(user, noon).String(); got != "device_user_1_1735732800000" {
+		t.Errorf("GenerateDeviceID = %s", got)
+	}
+	if _, err := session.ParseDeviceID(session.GenerateDeviceID(longest, noon).String()); err != nil {
+		t.Errorf("a client cannot send back what it was given: %v", err)
+	}
+}
+
+func TestMust(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		if recover() == nil {
+			t.Error("Must did not panic")
+		}
+	}()
+	session.Must(session.ParseUserID(""))
+}
+
+const uuid4 = "550e8400-e29b-41d4-a716-446655440000"
+
+func TestParseToken(t *testing.T) {
+	t.Parallel()
+	token, err := session.ParseToken(uuid4)
+	if err != nil || token.Reveal() != uuid4 {
+		t.Fatalf("ParseToken = %v", err)
+	}
+	for _, bad := range []string{"", "x", strings.ToUpper(uuid4), "{" + uuid4 + "}", "urn:uuid:" + uuid4, "0194f3a0-0000-7000-8000-000000000001"} {
+		_, err := session.ParseToken(bad)
+		if !errors.Is(err, session.KindInvalid) {
+			t.Errorf("ParseToken(%q) = %v", bad, err)
+		}
+		if bad != "" && bad != "x" && strings.Contains(err.Error(), bad) {
+			t.Errorf("the error shows the token: %v", err)
+		}
+	}
+}
+
+func TestToken_IsMasked(t *testing.T) {
+	t.Parallel()
+	token := session.Must(session.ParseToken(uuid4))
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		if got := fmt.Sprintf(verb, token); got != "[token]" {
+			t.Errorf("%s prints %s", verb, got)
+		}
+	}
+	if text, err := token.MarshalText(); err != nil || string(text) != "[token]" {
+		t.Errorf("MarshalText = %s, %v", text, err)
+	}
+}
+
+func TestToken_Hash(t *testing.T) {
+	t.Parallel()
+	token := session.Must(session.ParseToken(uuid4))
+	const want = "a3a9e1ed9732cab28868127be00f1ce921acaefdd5c3b23a6e9e0072bd9c1a34" // printf %s "$uuid" | sha256sum
+	if got := fmt.Sprintf("%x", token.Hash()); got != want {
+		t.Errorf("Hash = %s, want %s", got, want)
+	}
+	if !(session.TokenHash{}).IsZero() {
+		t.Error("the zero hash is not zero")
+	}
+}
+
+// nested returns an object that nests to the given level.
+func nested(levels int) map[string]any {
+	tree := map[string]any{}
+	for range levels - 1 {
+		tree = map[string]any{"a": tree}
+	}
+	return tree
+}
+
+func TestNewMetadata(t *testing.T) {
+	t.Parallel()
+	t.Run("Accepts", func(t *testing.T) {
+		t.Parallel()
+		for _, tree := range []map[string]any{
+			nil,
+			{},
+			{"source": "web", "n": 1.5, "yes": true, "none": nil, "list": []any{"a", map[string]any{"": ""}}},
+			{"ключ": "значение", "emoji": "👩‍👩‍👧", "\u2028": "\u0001"},
+			nested(session.MaxMetadataLevels),
+		} {
+			m, err := session.NewMetadata(tree)
+			if err != nil {
+				t.Errorf("NewMetadata(%v) = %v", tree, err)
+			}
+			if !m.Equal(session.Must(session.NewMetadata(tree))) || len(m.Tree()) != len(tree) {
+				t.Errorf("NewMetadata(%v) = %v", tree, m.Tree())
+			}
+		}
+	})
+	refused := map[string]struct {
+		tree  map[string]any
+		field string
+	}{
+		"NUL":               {map[string]any{"a": "x\x00"}, "metadata.a"},
+		"NULInName":         {map[string]any{"a\x00": ""}, "metadata"},
+		"NotUTF8":           {map[string]any{"list": []any{1.0, "\xff"}}, "metadata.list[1]"},
+		"NaN":               {map[string]any{"n": math.NaN()}, "metadata.n"},
+		"Infinite":          {map[string]any{"n": math.Inf(1)}, "metadata.n"},
+		"OtherType":         {map[string]any{"o": map[string]any{"n": 1}}, "metadata.o.n"},
+		"TooDeep":           {nested(session.MaxMetadataLevels + 1), "metadata"},
+		"TooDeepList":       {map[string]any{"l": deepList(session.MaxMetadataLevels)}, "metadata"},
+		"LongNameStaysOut":  {map[string]any{strings.Repeat("k", 41): math.NaN()}, "metadata"},
+		"WeirdNameStaysOut": {map[string]any{"<script>": math.NaN()}, "metadata"},
+	}
+	for name, c := range refused {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := session.NewMetadata(c.tree)
+			var e *session.Error
+			if !errors.As(err, &e) || e.Kind != session.KindInvalid || e.Field != c.field {
+				t.Errorf("NewMetadata = %v, want an invalid %s", err, c.field)
+			}
+		})
+	}
+}
+
+func deepList(levels int) []any {
+	list := []any{}
+	for range levels - 1 {
+		list = []any{list}
+	}
+	return list
+}
+
+func TestMetadata_CannotBeChanged(t *testing.T) {
+	t.Parallel()
+	inner := map[string]any{"b": []any{"c"}}
+	m := session.Must(session.NewMetadata(map[string]any{"a": inner}))
+	inner["b"].([]any)[0] = "changed"
+	inner["d"] = true
+	if want := session.Must(session.NewMetadata(map[string]any{"a": map[string]any{"b": []any{"c"}}})); !m.Equal(want) {
+		t.Errorf("metadata follows its source: %v", m.Tree())
+	}
+}
+
+func TestMetadata_NegativeZeroIsZero(t *testing.T) {
+	t.Parallel()
+	m := session.Must(session.NewMetadata(map[string]any{"n": math.Copysign(0, -1)}))
+	if n := m.Tree()["n"].(float64); math.Signbit(n) {
+		t.Error("-0 stays -0")
+	}
+}
+
+func TestError(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("cause")
+	t.Run("EveryKindIsFoundTwiceWrapped", func(t *testing.T) {
+		t.Parallel()
+		seen := map[string]bool{}
+		for _, kind := range session.Kinds() {
+			err := fmt.Errorf("outer: %w", fmt.Errorf("inner: %w", session.Wrap(kind, cause)))
+			if !errors.Is(err, kind) || !errors.Is(err, cause) || session.KindOf(err) != kind {
+				t.Errorf("kind %v is lost: %v", kind, err)
+			}
+			if bare := fmt.Errorf("bare: %w", kind); session.KindOf(bare) != kind {
+				t.Errorf("bare kind %v is lost", kind)
+			}
+			if seen[kind.Error()] {
+				t.Errorf("two kinds say %q", kind)
+			}
+			seen[kind.Error()] = true
+		}
+		if text := session.Kind(-1).Error(); seen[text] {
+			t.Errorf("an unknown kind says %q", text)
+		}
+	})
+	t.Run("OutermostKindCounts", func(t *testing.T) {
+		t.Parallel()
+		err := session.Wrap(session.KindCreateFailed, session.Wrap(session.KindConflict, cause))
+		if session.KindOf(err) != session.KindCreateFailed || !errors.Is(err, session.KindConflict) {
+			t.Errorf("KindOf = %v", session.KindOf(err))
+		}
+	})
+	t.Run("OthersAreInternal", func(t *testing.T) {
+		t.Parallel()
+		if session.KindOf(cause) != session.KindInternal || errors.Is(session.Wrap(session.KindNotFound, cause), session.KindConflict) {
+			t.Error("a kind out of nowhere")
+		}
+	})
+	t.Run("WrapsNothing", func(t *testing.T) {
+		t.Parallel()
+		if session.Wrap(session.KindNotFound, nil) != nil {
+			t.Error("an error out of nothing")
+		}
+	})
+	t.Run("Text", func(t *testing.T) {
+		t.Parallel()
+		err := &session.Error{Kind: session.KindInvalid, Field: "deviceId", Problem: "must not be empty", Cause: cause}
+		if got := err.Error(); got != "invalid input: deviceId: must not be empty: cause" {
+			t.Errorf("Error = %q", got)
+		}
+	})
+}
+
+func TestMetadata_EqualIsStructural(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		keys := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z]{1,3}`), 1, 5, rapid.ID).Draw(t, "keys")
+		a, b := map[string]any{}, map[string]any{}
+		for i := range keys {
+			a[keys[i]] = float64(i)
+			j := len(keys) - 1 - i
+			b[keys[j]] = float64(j)
+		}
+		ma, mb := session.Must(session.NewMetadata(a)), session.Must(session.NewMetadata(b))
+		if !ma.Equal(mb) {
+			t.Fatal("the order of members counts")
+		}
+		b[keys[0]] = "other"
+		if ma.Equal(session.Must(session.NewMetadata(b))) {
+			t.Fatal("a changed member does not count")
+		}
+	})
+}

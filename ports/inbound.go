@@ -1,0 +1,70 @@
+// Package ports holds the doors of the core, in the core's own words: what the
+// outside may ask of it (inbound.go) and what it needs from the outside
+// (outbound.go). Each method's comment is its specification; package porttest
+// proves the outbound ones.
+package ports
+
+import (
+	"context"
+	"time"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+)
+
+//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Readiness
+
+// Gate decides who may come in.
+type Gate interface {
+	// Admit finds out who presents credential (a Clerk session JWT without its
+	// "Bearer " prefix), which role they have, and whether that role permits
+	// what they want.
+	//
+	// Errors: KindUnauthenticated when the credential is missing or not good;
+	// KindNoRole; KindForbidden when the role does not permit it;
+	// KindUnavailable when either cannot be found out now, never a guess.
+	Admit(ctx context.Context, credential string, wants access.Permission) (access.Caller, error)
+}
+
+// Opener opens sessions.
+type Opener interface {
+	// Workflow returns the workflow that sessions are opened for.
+	//
+	// Errors: KindNotConfigured when the operator named none.
+	Workflow() (session.WorkflowID, error)
+
+	// Open gives the caller the session of their device: created, reused or
+	// refreshed. When it returns without an error, the session is stored
+	// durably. Callers that race get the same session and token.
+	//
+	// Errors: KindNotConfigured; KindUnavailable when the store cannot answer;
+	// KindRefreshFailed when a session was found and could not be refreshed;
+	// KindCreateFailed for every other failure.
+	Open(ctx context.Context, caller access.Caller, request OpenRequest) (Opened, error)
+}
+
+// OpenRequest is what a client may say about the session it wants.
+type OpenRequest struct {
+	// Device is the client's own device; zero when it named none.
+	Device session.DeviceID
+	// Metadata replaces what is stored; nil leaves it.
+	Metadata *session.Metadata
+}
+
+// Opened is a session as its owner sees it.
+type Opened struct {
+	Session session.Session
+	Token   session.Token
+	Outcome session.Outcome
+	// RefreshAfter is from when on opening again refreshes the session.
+	RefreshAfter time.Time
+}
+
+// Readiness tells whether this replica can do its work.
+type Readiness interface {
+	// Ready returns nil when it can.
+	//
+	// Errors: KindUnavailable when the store cannot answer, or when this
+	// replica's clock differs from the store's by more than five seconds.
+	Ready(ctx context.Context) error
+}
