@@ -1,0 +1,18 @@
+package system_test
+
+import (
+	"testing"
+
+	"chatkit-session/adapters/system"
+	"chatkit-session/ports/porttest"
+)
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	porttest.Clock(t, system.Clock{})
+}
+
+func TestIdentifiers(t *testing.T) {
+	t.Parallel()
+	porttest.Identifiers(t, system.Identifiers{})
+}

@@ -1,0 +1,329 @@
+package porttest
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/lifecycle"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// racers is how many goroutines do the same at once, half on each store.
+const racers = 64
+
+var (
+	phoneSlot = session.Slot{User: alice, Workflow: chat, Device: phone}
+	anySlot   = session.Slot{User: alice, Workflow: chat}
+)
+
+// opener returns the real use case on store, at noon.
+func (b *bench) opener(store Store) *lifecycle.Opener {
+	return lifecycle.NewOpener(store, sealer{}, b.ids, clock{noon}, session.DefaultPolicy(), chat)
+}
+
+// race runs act racers times at once, half on each store, and returns when all
+// are done.
+func (b *bench) race(act func(store Store, n int)) {
+	var group sync.WaitGroup
+	start := make(chan struct{})
+	for n := range racers {
+		store := []Store{b.one, b.two}[n%2]
+		group.Go(func() {
+			<-start
+			act(store, n)
+		})
+	}
+	close(start)
+	group.Wait()
+}
+
+// raceToOpen lets all racers open what request says and returns what they got.
+func (b *bench) raceToOpen(t *testing.T, requests ...ports.OpenRequest) []ports.Opened {
+	t.Helper()
+	got := make([]ports.Opened, racers)
+	b.race(func(store Store, n int) {
+		var err error
+		got[n], err = b.opener(store).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, requests[n%len(requests)])
+		if err != nil {
+			t.Errorf("Open: %v", err)
+		}
+	})
+	return got
+}
+
+// agree checks that all callers got one session and one token, and that
+// exactly one of them got the outcome that happens once.
+func agree(t *testing.T, got []ports.Opened, once session.Outcome) ports.Opened {
+	t.Helper()
+	outcomes := map[session.Outcome]int{}
+	for _, opened := range got {
+		outcomes[opened.Outcome]++
+		if opened.Token != got[0].Token || opened.Session.ID() != got[0].Session.ID() {
+			t.Errorf("callers got sessions %s and %s", opened.Session.ID(), got[0].Session.ID())
+		}
+	}
+	if outcomes[once] != 1 || outcomes[session.OutcomeReused] != len(got)-1 {
+		t.Errorf("outcomes = %v, want one %s and the others reused", outcomes, once)
+	}
+	return got[0]
+}
+
+// exactlyOneActive ends what is active in slot and checks that it was one
+// session. It counts by ending, so that no second one hides behind the first.
+func (b *bench) exactlyOneActive(t *testing.T, slot session.Slot) {
+	t.Helper()
+	for n := 0; ; n++ {
+		ended, err := revoke(t.Context(), b.one, slot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ended.IsZero() {
+			if n != 1 {
+				t.Errorf("%d sessions were active in %v, want 1", n, slot)
+			}
+			return
+		}
+	}
+}
+
+// staleRows are the kinds of rows that may lie in a slot when somebody opens
+// it anew: each must give way to one new session.
+var staleRows = map[string]func(*testing.T, *bench, session.Slot){
+	"Nothing": func(*testing.T, *bench, session.Slot) {},
+	"PastItsExpiry": func(t *testing.T, b *bench, slot session.Slot) {
+		t.Helper()
+		draft := b.draft(slot)
+		draft.ExpiresAt = noon.Add(-time.Hour)
+		b.insert(t, draft)
+	},
+	"ExpiresNow": func(t *testing.T, b *bench, slot session.Slot) {
+		t.Helper()
+		draft := b.draft(slot)
+		draft.ExpiresAt = noon
+		b.insert(t, draft)
+	},
+	"PastTheLongestLife": func(t *testing.T, b *bench, slot session.Slot) {
+		t.Helper()
+		draft := b.draft(slot)
+		old := session.New(draft, noon.Add(-31*24*time.Hour))
+		if err := put(t.Context(), b.one, slot, old); err != nil {
+			t.Fatal(err)
+		}
+	},
+	"EndedOnes": func(t *testing.T, b *bench, slot session.Slot) {
+		t.Helper()
+		b.insert(t, b.draft(slot), func(s *session.Session) { s.Revoke(session.EndUser, noon) })
+		b.insert(t, b.draft(slot), func(s *session.Session) { s.Expire(noon) })
+	},
+	"OneOnAnotherDevice": func(t *testing.T, b *bench, _ session.Slot) {
+		t.Helper()
+		b.insert(t, b.draft(session.Slot{User: alice, Workflow: chat, Device: laptop}))
+	},
+	"GeneratedNameTaken": func(t *testing.T, b *bench, slot session.Slot) {
+		t.Helper()
+		taken := b.draft(anySlot)
+		taken.Generated = false
+		if slot.Device.IsZero() {
+			b.insert(t, taken)
+		}
+	},
+}
+
+func testRace(t *testing.T, open Factory) {
+	for slotName, slot := range map[string]session.Slot{"OnADevice": phoneSlot, "WithoutADevice": anySlot} {
+		for name, arrange := range staleRows {
+			t.Run("Open"+slotName+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				b := setup(t, open)
+				arrange(t, b, slot)
+				agree(t, b.raceToOpen(t, ports.OpenRequest{Device: slot.Device}), session.OutcomeCreated)
+				b.exactlyOneActive(t, slot)
+			})
+		}
+		t.Run("Refresh"+slotName, func(t *testing.T) {
+			t.Parallel()
+			raceToRefresh(t, setup(t, open), slot)
+		})
+		t.Run("EndWhileOthersRefresh"+slotName, func(t *testing.T) {
+			t.Parallel()
+			endWhileOthersRefresh(t, setup(t, open), slot)
+		})
+		t.Run("CleanWhileOthersOpen"+slotName, func(t *testing.T) {
+			t.Parallel()
+			cleanWhileOthersOpen(t, setup(t, open), slot)
+		})
+	}
+	t.Run("ByNameAndWithout", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		named := ports.OpenRequest{Device: b.insert(t, b.draft(anySlot), nearExpiry).Device()}
+		agree(t, b.raceToOpen(t, named, ports.OpenRequest{}), session.OutcomeRefreshed)
+		b.exactlyOneActive(t, anySlot)
+	})
+	t.Run("UpdatesOfAUserTakeTurns", func(t *testing.T) {
+		t.Parallel()
+		updatesTakeTurns(t, setup(t, open))
+	})
+}
+
+// nearExpiry leaves a session less than the default threshold.
+func nearExpiry(s *session.Session) { s.Continue(s.SignIn(), nil, noon.Add(time.Minute)) }
+
+func raceToRefresh(t *testing.T, b *bench, slot session.Slot) {
+	t.Helper()
+	before := b.insert(t, b.draft(slot), nearExpiry)
+	winner := agree(t, b.raceToOpen(t, ports.OpenRequest{Device: slot.Device}), session.OutcomeRefreshed)
+	stored := find(t, b.two, slot)
+	previous, until := stored.Previous()
+	if previous != before.Credential().Hash || until != noon.Add(30*time.Second) {
+		t.Errorf("rotated more than once, or without grace: previous good until %s", until)
+	}
+	if stored.ID() != before.ID() || stored.Credential().Hash != winner.Token.Hash() || stored.Credential().Hash == previous {
+		t.Error("the stored token is not the winner's new one")
+	}
+	b.exactlyOneActive(t, slot)
+}
+
+// ledger remembers the tokens of sessions whose end was acknowledged.
+type ledger struct {
+	mu    sync.Mutex
+	ended map[session.TokenHash]bool
+}
+
+func (l *ledger) add(hash session.TokenHash) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended[hash] = true
+}
+
+// snapshot copies what has ended by now.
+func (l *ledger) snapshot() map[session.TokenHash]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ended := make(map[session.TokenHash]bool, len(l.ended))
+	for hash := range l.ended {
+		ended[hash] = true
+	}
+	return ended
+}
+
+// endWhileOthersRefresh lets some racers end the session again and again while
+// the others open it, always due for a refresh: nobody gets a token whose end
+// was acknowledged before they asked.
+func endWhileOthersRefresh(t *testing.T, b *bench, slot session.Slot) {
+	t.Helper()
+	b.insert(t, b.draft(slot), nearExpiry)
+	book := ledger{ended: map[session.TokenHash]bool{}}
+	b.race(func(store Store, n int) {
+		for range 3 {
+			if n%8 == 0 {
+				hash, err := revoke(t.Context(), store, slot)
+				if err != nil {
+					t.Errorf("revoke: %v", err)
+				}
+				book.add(hash)
+				continue
+			}
+			ended := book.snapshot()
+			opened, err := b.opener(store).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: slot.Device})
+			if err != nil {
+				t.Errorf("Open: %v", err)
+			}
+			if ended[opened.Token.Hash()] {
+				t.Error("an ended session's token was given out")
+			}
+		}
+	})
+	if _, err := b.opener(b.one).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: slot.Device}); err != nil {
+		t.Errorf("Open: %v", err)
+	}
+	b.exactlyOneActive(t, slot)
+}
+
+// cleanWhileOthersOpen lets the cleaner expire the very rows that others open.
+func cleanWhileOthersOpen(t *testing.T, b *bench, slot session.Slot) {
+	t.Helper()
+	draft := b.draft(slot)
+	draft.ExpiresAt = noon
+	b.insert(t, draft)
+	got := make([]ports.Opened, racers)
+	b.race(func(store Store, n int) {
+		var err error
+		if n%4 == 0 {
+			_, err = store.ExpireDue(t.Context(), noon, 10)
+		} else {
+			got[n], err = b.opener(store).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: slot.Device})
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	for n, opened := range got {
+		if n%4 != 0 && opened.Token != got[1].Token {
+			t.Error("callers got different sessions")
+		}
+	}
+	b.exactlyOneActive(t, slot)
+}
+
+// updatesTakeTurns checks that no two changes for one user run at once, on
+// whatever devices and stores, and that none is lost.
+func updatesTakeTurns(t *testing.T, b *bench) {
+	t.Helper()
+	var inside, overlaps, done atomic.Int32
+	b.race(func(store Store, n int) {
+		slot := device(alice, n%4)
+		err := store.Update(t.Context(), slot, func(current *session.Session) ([]session.Session, error) {
+			if inside.Add(1) > 1 {
+				overlaps.Add(1)
+			}
+			defer inside.Add(-1)
+			for range 100 {
+				runtime.Gosched() // gives an Update that does not wait its chance
+			}
+			done.Add(1)
+			if current == nil {
+				return []session.Session{session.New(b.draft(slot), noon)}, nil
+			}
+			return nil, nil
+		})
+		if err != nil {
+			t.Errorf("Update: %v", err)
+		}
+	})
+	if overlaps.Load() != 0 || done.Load() != racers {
+		t.Errorf("%d changes ran, %d while another was running", done.Load(), overlaps.Load())
+	}
+}
+
+// clock is a ports.Clock that stands still.
+type clock struct{ now time.Time }
+
+func (c clock) Now() time.Time { return c.now }
+
+// sealer is a ports.Sealer for tests that are not about sealing: it only ties
+// the token to its session.
+type sealer struct{}
+
+func (sealer) Seal(id session.ID, token session.Token) ([]byte, error) {
+	return []byte(id.String() + "/" + token.Reveal()), nil
+}
+
+func (sealer) Unseal(id session.ID, sealed []byte) (session.Token, error) {
+	prefix := len(id.String()) + 1
+	if len(sealed) <= prefix || string(sealed[:prefix]) != id.String()+"/" {
+		return session.Token{}, session.Wrap(session.KindUnreadable, errors.New("sealed for another session"))
+	}
+	return session.ParseToken(string(sealed[prefix:]))
+}
+
+var (
+	_ ports.Sealer = sealer{}
+	_ ports.Clock  = clock{}
+)

@@ -1,0 +1,464 @@
+// Package porttest holds one contract suite for each outbound port. Every
+// adapter of a port passes the same suite: a bug found in one of them becomes
+// a case for all.
+package porttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// Store is all that a session store must do.
+type Store interface {
+	ports.SessionStore
+	ports.SessionCleaner
+	ports.StoreProbe
+}
+
+// Factory opens two stores, independently of each other as two replicas would,
+// on one fresh and empty database, and closes them when the test ends.
+type Factory func(t *testing.T) (one, two Store)
+
+// Sessions proves that the stores of open keep what ports.SessionStore,
+// ports.SessionCleaner and ports.StoreProbe promise, and with them the
+// invariants that a store can break.
+func Sessions(t *testing.T, open Factory) {
+	t.Helper()
+	groups := map[string]func(*testing.T, Factory){
+		"Find":      testFind,
+		"RoundTrip": testRoundTrip,
+		"Update":    testUpdate,
+		"Conflict":  testConflict,
+		"Cancelled": testCancelled,
+		"Cleaner":   testCleaner,
+		"Probe":     testProbe,
+		"Race":      testRace,
+	}
+	for name, group := range groups {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			group(t, open)
+		})
+	}
+}
+
+// noon is when everything happens.
+var noon = time.Date(2025, 1, 1, 12, 0, 0, 123456000, time.UTC)
+
+var (
+	alice  = session.Must(session.ParseUserID("user_alice"))
+	bob    = session.Must(session.ParseUserID("user_bob"))
+	phone  = session.Must(session.ParseDeviceID("phone"))
+	laptop = session.Must(session.ParseDeviceID("laptop"))
+	chat   = session.Must(session.ParseWorkflowID("workflow_chat"))
+	help   = session.Must(session.ParseWorkflowID("workflow_help"))
+	signIn = session.Must(session.ParseSignInID("sess_1"))
+)
+
+// bench is two stores on one database and what makes sessions unique.
+type bench struct {
+	one, two Store
+	ids      *identifiers
+}
+
+func setup(t *testing.T, open Factory) *bench {
+	t.Helper()
+	one, two := open(t)
+	return &bench{one: one, two: two, ids: newIdentifiers()}
+}
+
+// draft returns what a session in slot is made from, which lives an hour. With
+// no device in the slot the device is a generated one.
+func (b *bench) draft(slot session.Slot) session.Draft {
+	id, token := session.Must(b.ids.SessionID()), session.Must(b.ids.Token())
+	d := session.Draft{
+		ID:         id,
+		Slot:       slot,
+		SignIn:     signIn,
+		Credential: session.Credential{Hash: token.Hash(), Sealed: session.Must(sealer{}.Seal(id, token))},
+		ExpiresAt:  noon.Add(time.Hour),
+	}
+	if slot.Device.IsZero() {
+		d.Slot.Device, d.Generated = session.GenerateDeviceID(slot.User, noon), true
+	}
+	return d
+}
+
+// insert stores a new session of draft, made at noon, changed by the given
+// functions first.
+func (b *bench) insert(t *testing.T, draft session.Draft, changes ...func(*session.Session)) session.Session {
+	t.Helper()
+	s := session.New(draft, noon)
+	for _, change := range changes {
+		change(&s)
+	}
+	if err := put(t.Context(), b.one, draft.Slot, s); err != nil {
+		t.Fatalf("insert: %v", err)
+	}
+	return s
+}
+
+// put writes sessions, whatever is there.
+func put(ctx context.Context, store ports.SessionStore, slot session.Slot, sessions ...session.Session) error {
+	return store.Update(ctx, slot, func(*session.Session) ([]session.Session, error) { return sessions, nil })
+}
+
+// revoke ends what is active in slot and returns its token's hash, zero when
+// there was nothing.
+func revoke(ctx context.Context, store ports.SessionStore, slot session.Slot) (session.TokenHash, error) {
+	var ended session.TokenHash
+	err := store.Update(ctx, slot, func(current *session.Session) ([]session.Session, error) {
+		if current == nil {
+			return nil, nil
+		}
+		ended = current.Credential().Hash
+		s := *current
+		s.Revoke(session.EndUser, noon)
+		return []session.Session{s}, nil
+	})
+	return ended, err
+}
+
+func find(t *testing.T, store ports.SessionStore, slot session.Slot) session.Session {
+	t.Helper()
+	s, err := store.Find(t.Context(), slot)
+	if err != nil {
+		t.Fatalf("Find(%v): %v", slot, err)
+	}
+	return s
+}
+
+func findsNothing(t *testing.T, store ports.SessionStore, slot session.Slot) {
+	t.Helper()
+	if s, err := store.Find(t.Context(), slot); !errors.Is(err, session.KindNotFound) {
+		t.Errorf("Find(%v) = %s, %v, want not found", slot, s.ID(), err)
+	}
+}
+
+func testFind(t *testing.T, open Factory) {
+	t.Run("NothingInAnEmptyStore", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		findsNothing(t, b.one, session.Slot{User: alice, Workflow: chat})
+		findsNothing(t, b.one, session.Slot{User: alice, Workflow: chat, Device: phone})
+	})
+	t.Run("OwnSlotOnly", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		slot := session.Slot{User: alice, Workflow: chat, Device: phone}
+		want := b.insert(t, b.draft(slot))
+		for _, store := range []Store{b.one, b.two} {
+			if got := find(t, store, slot); got.ID() != want.ID() {
+				t.Errorf("found %s, want %s", got.ID(), want.ID())
+			}
+			findsNothing(t, store, session.Slot{User: bob, Workflow: chat, Device: phone})
+			findsNothing(t, store, session.Slot{User: alice, Workflow: help, Device: phone})
+			findsNothing(t, store, session.Slot{User: alice, Workflow: chat, Device: laptop})
+		}
+	})
+	t.Run("WithoutADeviceOnlyAGeneratedOne", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		anyDevice := session.Slot{User: alice, Workflow: chat}
+		// A device's name does not make it a generated one.
+		looksGenerated := session.Slot{User: alice, Workflow: chat, Device: session.GenerateDeviceID(alice, noon.Add(time.Second))}
+		b.insert(t, b.draft(looksGenerated))
+		findsNothing(t, b.two, anyDevice)
+
+		generated := b.insert(t, b.draft(anyDevice))
+		if got := find(t, b.two, anyDevice); got.ID() != generated.ID() || !got.Generated() {
+			t.Errorf("found %s, generated %v", got.ID(), got.Generated())
+		}
+		byName := session.Slot{User: alice, Workflow: chat, Device: generated.Device()}
+		if got := find(t, b.two, byName); got.ID() != generated.ID() || !got.Generated() {
+			t.Errorf("by its name found %s, generated %v", got.ID(), got.Generated())
+		}
+	})
+	t.Run("ActiveOnly", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		slot := session.Slot{User: alice, Workflow: chat, Device: phone}
+		b.insert(t, b.draft(slot), func(s *session.Session) { s.Revoke(session.EndUser, noon) })
+		b.insert(t, b.draft(slot), func(s *session.Session) { s.Expire(noon) })
+		findsNothing(t, b.two, slot)
+		stale := b.draft(slot)
+		stale.ExpiresAt = noon.Add(-time.Hour)
+		want := b.insert(t, stale)
+		if got := find(t, b.two, slot); got.ID() != want.ID() {
+			t.Errorf("found %s, want the stale one: only status counts", got.ID())
+		}
+	})
+}
+
+func testRoundTrip(t *testing.T, open Factory) {
+	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
+	t.Run("EveryField", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		want := b.insert(t, b.draft(slot), func(s *session.Session) {
+			next := b.draft(slot)
+			s.Rotate(next.Credential, noon.Add(time.Microsecond), noon.Add(2*time.Hour+time.Microsecond), noon.Add(30*time.Second))
+		})
+		same(t, find(t, b.two, slot), want)
+	})
+	t.Run("Replaced", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		want := b.insert(t, b.draft(slot))
+		metadata := session.Must(session.NewMetadata(map[string]any{"version": "2"}))
+		want.Continue(session.Must(session.ParseSignInID("sess_2")), &metadata, noon.Add(3*time.Hour))
+		want.Rotate(b.draft(slot).Credential, noon.Add(time.Second), noon.Add(4*time.Hour), noon.Add(time.Minute))
+		if err := put(t.Context(), b.two, slot, want); err != nil {
+			t.Fatal(err)
+		}
+		same(t, find(t, b.one, slot), want)
+	})
+	t.Run("Unsealed", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		draft := b.draft(slot)
+		draft.Credential.Sealed = nil
+		b.insert(t, draft)
+		if got := find(t, b.two, slot).Credential().Sealed; len(got) != 0 {
+			t.Errorf("sealed = %q", got)
+		}
+	})
+	for name, tree := range map[string]map[string]any{
+		"Empty":   {},
+		"Null":    {"none": nil},
+		"Unicode": {"ключ": "значение 👩‍👩‍👧 \u2028 \u0001 \" \\ </script>", "": "empty name"},
+		"Numbers": {"n": []any{0.0, -1.5, 1e300, 5e-324, 1.7976931348623157e308, 9007199254740991.0, 0.1}},
+		"Nested":  {"a": map[string]any{"b": []any{[]any{}, map[string]any{}, true, "x"}}},
+		"Deepest": nested(session.MaxMetadataLevels),
+		"Large":   {"text": strings.Repeat("é", session.MaxMetadataBytes/2-12)},
+	} {
+		t.Run("Metadata"+name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, open)
+			draft := b.draft(slot)
+			draft.Metadata = session.Must(session.NewMetadata(tree))
+			b.insert(t, draft)
+			if got := find(t, b.two, slot).Metadata(); !got.Equal(draft.Metadata) {
+				t.Errorf("metadata = %v, want %v", got.Tree(), tree)
+			}
+		})
+	}
+}
+
+func nested(levels int) map[string]any {
+	tree := map[string]any{}
+	for range levels - 1 {
+		tree = map[string]any{"a": tree}
+	}
+	return tree
+}
+
+// same checks that got is want in every field, times to the microsecond and in
+// UTC.
+func same(t *testing.T, got, want session.Session) {
+	t.Helper()
+	describe := func(s session.Session) string {
+		previous, until := s.Previous()
+		return fmt.Sprint(s.ID(), s.User(), s.Device(), s.Workflow(), s.SignIn(), s.Generated(), s.Status(),
+			s.Credential(), previous, until, s.Metadata().Tree(),
+			s.CreatedAt(), s.ExpiresAt(), s.LastActivityAt(), s.EndedAt(), s.EndReason())
+	}
+	if describe(got) != describe(want) {
+		t.Errorf("got  %s\nwant %s", describe(got), describe(want))
+	}
+}
+
+func testUpdate(t *testing.T, open Factory) {
+	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
+	t.Run("ShowsWhatFindFinds", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		var seen []*session.Session
+		look := func(current *session.Session) ([]session.Session, error) {
+			seen = append(seen, current)
+			return nil, nil
+		}
+		for _, s := range []session.Slot{slot, {User: alice, Workflow: chat}} {
+			seen = nil
+			if err := b.one.Update(t.Context(), s, look); err != nil {
+				t.Fatal(err)
+			}
+			want := b.insert(t, b.draft(s))
+			if err := b.two.Update(t.Context(), s, look); err != nil {
+				t.Fatal(err)
+			}
+			if len(seen) != 2 || seen[0] != nil || seen[1] == nil {
+				t.Fatalf("change saw %v", seen)
+			}
+			same(t, *seen[1], want)
+		}
+	})
+	t.Run("NoSessionsWriteNothing", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		want := b.insert(t, b.draft(slot))
+		if err := put(t.Context(), b.two, slot); err != nil {
+			t.Fatal(err)
+		}
+		same(t, find(t, b.one, slot), want)
+	})
+	t.Run("ChangesErrorComesBackAndNothingIsStored", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		refused := errors.New("refused")
+		err := b.one.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) {
+			return []session.Session{session.New(b.draft(slot), noon)}, refused
+		})
+		if !errors.Is(err, refused) || session.KindOf(err) != session.KindInternal {
+			t.Errorf("Update = %v, want %v as it is", err, refused)
+		}
+		findsNothing(t, b.one, slot)
+	})
+	t.Run("InTheGivenOrder", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		stale := b.insert(t, b.draft(slot))
+		stale.Expire(noon)
+		want := session.New(b.draft(slot), noon)
+		if err := put(t.Context(), b.one, slot, stale, want); err != nil {
+			t.Fatal(err)
+		}
+		same(t, find(t, b.two, slot), want)
+	})
+	t.Run("AllOrNothing", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		want := b.insert(t, b.draft(slot))
+		taken := b.draft(slot)
+		taken.Credential.Hash = want.Credential().Hash
+		ended := want
+		ended.Expire(noon)
+		if err := put(t.Context(), b.one, slot, ended, session.New(taken, noon)); !errors.Is(err, session.KindConflict) {
+			t.Errorf("Update = %v, want a conflict", err)
+		}
+		same(t, find(t, b.two, slot), want)
+	})
+	t.Run("APanicInChangeStoresNothingAndFreesTheLock", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		func() {
+			defer func() { _ = recover() }()
+			_ = b.one.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) { panic("bug") })
+		}()
+		want := b.insert(t, b.draft(slot))
+		same(t, find(t, b.two, slot), want)
+	})
+}
+
+func testConflict(t *testing.T, open Factory) {
+	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
+	conflicts := func(t *testing.T, b *bench, draft session.Draft) {
+		t.Helper()
+		if err := put(t.Context(), b.two, draft.Slot, session.New(draft, noon)); !errors.Is(err, session.KindConflict) {
+			t.Errorf("Update = %v, want a conflict", err)
+		}
+	}
+	t.Run("DeviceTaken", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		want := b.insert(t, b.draft(slot))
+		conflicts(t, b, b.draft(slot))
+		same(t, find(t, b.one, slot), want)
+	})
+	t.Run("GeneratedDeviceThere", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		generated := session.Slot{User: alice, Workflow: chat}
+		b.insert(t, b.draft(generated))
+		second := b.draft(generated)
+		second.Slot.Device = session.GenerateDeviceID(alice, noon.Add(time.Second))
+		conflicts(t, b, second)
+	})
+	t.Run("TokenTaken", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		first := b.insert(t, b.draft(slot), func(s *session.Session) { s.Revoke(session.EndUser, noon) })
+		other := b.draft(session.Slot{User: bob, Workflow: chat, Device: laptop})
+		other.Credential.Hash = first.Credential().Hash
+		conflicts(t, b, other)
+		findsNothing(t, b.one, other.Slot)
+	})
+	t.Run("ElsewhereIsNone", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		b.insert(t, b.draft(slot))
+		b.insert(t, b.draft(session.Slot{User: bob, Workflow: chat, Device: phone}))
+		b.insert(t, b.draft(session.Slot{User: alice, Workflow: help, Device: phone}))
+		b.insert(t, b.draft(session.Slot{User: alice, Workflow: chat, Device: laptop}))
+		b.insert(t, b.draft(session.Slot{User: alice, Workflow: chat}))
+		b.insert(t, b.draft(session.Slot{User: alice, Workflow: help}))
+	})
+}
+
+func testCancelled(t *testing.T, open Factory) {
+	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
+	t.Run("Before", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		calls := map[string]error{}
+		_, calls["Find"] = b.one.Find(ctx, slot)
+		calls["Update"] = put(ctx, b.one, slot, session.New(b.draft(slot), noon))
+		_, calls["ExpireDue"] = b.one.ExpireDue(ctx, noon, 1)
+		_, calls["PurgeEnded"] = b.one.PurgeEnded(ctx, noon, 1)
+		_, calls["Now"] = b.one.Now(ctx)
+		for name, err := range calls {
+			if !errors.Is(err, session.KindUnavailable) {
+				t.Errorf("%s = %v, want unavailable", name, err)
+			}
+		}
+		findsNothing(t, b.one, slot)
+	})
+	t.Run("Amid", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		ctx, cancel := context.WithCancel(t.Context())
+		err := b.one.Update(ctx, slot, func(*session.Session) ([]session.Session, error) {
+			cancel()
+			return []session.Session{session.New(b.draft(slot), noon)}, nil
+		})
+		if !errors.Is(err, session.KindUnavailable) {
+			t.Errorf("Update = %v, want unavailable", err)
+		}
+		findsNothing(t, b.two, slot)
+		b.insert(t, b.draft(slot)) // the lock is free
+	})
+	t.Run("WhileWaiting", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		err := b.one.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if err := put(ctx, b.two, slot, session.New(b.draft(slot), noon)); !errors.Is(err, session.KindUnavailable) {
+				t.Errorf("the Update that waits returns %v, want unavailable", err)
+			}
+			return nil, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		findsNothing(t, b.one, slot)
+	})
+}
+
+func testProbe(t *testing.T, open Factory) {
+	b := setup(t, open)
+	before := time.Now().Add(-time.Minute)
+	now, err := b.one.Now(t.Context())
+	if err != nil || now.Location() != time.UTC || now.Before(before) || now.After(time.Now().Add(time.Minute)) {
+		t.Errorf("Now = %s, %v", now, err)
+	}
+}

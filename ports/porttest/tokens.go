@@ -1,0 +1,125 @@
+package porttest
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// identifiers makes real random ids; two test binaries on one database server
+// never meet.
+type identifiers struct{}
+
+func newIdentifiers() *identifiers { return &identifiers{} }
+
+func (*identifiers) SessionID() (session.ID, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return session.ID{}, err
+	}
+	return session.ParseID(id.String())
+}
+
+func (*identifiers) Token() (session.Token, error) { return session.ParseToken(uuid.NewString()) }
+
+// Sealer proves that the sealers of make keep what ports.Sealer promises.
+func Sealer(t *testing.T, make func(t *testing.T) ports.Sealer) {
+	t.Helper()
+	ids := newIdentifiers()
+	id, other := session.Must(ids.SessionID()), session.Must(ids.SessionID())
+	token := session.Must(ids.Token())
+	seal := func(t *testing.T, s ports.Sealer) []byte {
+		t.Helper()
+		sealed, err := s.Seal(id, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sealed
+	}
+	refuses := func(t *testing.T, s ports.Sealer, id session.ID, sealed []byte) {
+		t.Helper()
+		if got, err := s.Unseal(id, sealed); !errors.Is(err, session.KindUnreadable) || got != (session.Token{}) {
+			t.Errorf("Unseal = %v, want unreadable", err)
+		} else if strings.Contains(err.Error(), token.Reveal()) {
+			t.Error("the error shows the token")
+		}
+	}
+	t.Run("GivesTheTokenBack", func(t *testing.T) {
+		t.Parallel()
+		s := make(t)
+		if got, err := s.Unseal(id, seal(t, s)); err != nil || got != token {
+			t.Errorf("Unseal = %v", err)
+		}
+	})
+	t.Run("HidesTheToken", func(t *testing.T) {
+		t.Parallel()
+		s := make(t)
+		one, two := seal(t, s), seal(t, s)
+		if bytes.Contains(one, []byte(token.Reveal())) || bytes.Equal(one, two) {
+			t.Error("the token can be seen, or two seals can be told to be of one token")
+		}
+	})
+	t.Run("OnlyForItsSession", func(t *testing.T) {
+		t.Parallel()
+		s := make(t)
+		refuses(t, s, other, seal(t, s))
+	})
+	t.Run("RefusesDamage", func(t *testing.T) {
+		t.Parallel()
+		s := make(t)
+		sealed := seal(t, s)
+		for i := range sealed {
+			damaged := bytes.Clone(sealed)
+			damaged[i] ^= 1
+			refuses(t, s, id, damaged)
+			refuses(t, s, id, sealed[:i])
+		}
+		refuses(t, s, id, nil)
+		refuses(t, s, id, append(bytes.Clone(sealed), 0))
+	})
+}
+
+// Clock proves that clock keeps what ports.Clock promises.
+func Clock(t *testing.T, clock ports.Clock) {
+	t.Helper()
+	for range 100 {
+		now := clock.Now()
+		if now.Location() != time.UTC || !now.Equal(now.Truncate(time.Microsecond)) {
+			t.Fatalf("Now = %s", now)
+		}
+		if now != now.Round(0) {
+			t.Fatal("Now carries a monotonic reading, which no store keeps")
+		}
+	}
+}
+
+// Identifiers proves that ids keeps what ports.Identifiers promises.
+func Identifiers(t *testing.T, ids ports.Identifiers) {
+	t.Helper()
+	seen := map[string]bool{}
+	first := session.Must(ids.SessionID()).String()
+	for range 1000 {
+		id, err := ids.SessionID()
+		if err != nil || seen[id.String()] {
+			t.Fatalf("SessionID = %s, %v, seen before: %v", id, err, seen[id.String()])
+		}
+		if id.String() <= first {
+			t.Fatalf("%s does not sort after %s", id, first)
+		}
+		token, err := ids.Token()
+		if err != nil || seen[token.Reveal()] {
+			t.Fatalf("Token: %v", err)
+		}
+		if parsed, err := session.ParseToken(token.Reveal()); err != nil || parsed != token {
+			t.Fatal("the token is no UUID v4")
+		}
+		seen[id.String()], seen[token.Reveal()] = true, true
+	}
+}
