@@ -1,0 +1,223 @@
+// Package pgtest gives tests a PostgreSQL server and a fresh database each.
+//
+// The server is that of TEST_DATABASE_URL when it is set (a URL of a superuser
+// or of a role that may create databases and roles), else a throw-away one
+// started from installed binaries. Without either, tests are skipped, or fail
+// when CI is set.
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"chatkit-session/db"
+)
+
+// server is where this process's tests have their databases.
+type server struct {
+	admin    *url.URL
+	conn     *sql.DB
+	template string
+	stop     func()
+}
+
+var shared struct {
+	once   sync.Once
+	server *server
+	err    error
+}
+
+// Main runs the tests of a package and then ends the server that they started.
+// Call it from TestMain.
+func Main(m *testing.M) {
+	code := m.Run()
+	if shared.server != nil {
+		shared.server.close()
+	}
+	os.Exit(code)
+}
+
+// New returns the URL of a fresh and migrated database, as its owner. It is
+// dropped when the test ends.
+func New(t testing.TB) string {
+	t.Helper()
+	s := get(t)
+	return s.create(t, "TEMPLATE "+pq.QuoteIdentifier(s.template))
+}
+
+// Empty returns the URL of a fresh database without a schema.
+func Empty(t testing.TB) string {
+	t.Helper()
+	return get(t).create(t, "TEMPLATE template0")
+}
+
+// Login makes a role that may log in and is a member of the given ones, and
+// returns database's URL for it. The role goes when the test ends.
+func Login(t testing.TB, database string, memberOf ...string) string {
+	t.Helper()
+	s := get(t)
+	name := unique("login")
+	s.exec(t, "CREATE ROLE "+name+" LOGIN PASSWORD 'test'")
+	for _, role := range memberOf {
+		s.exec(t, "GRANT "+pq.QuoteIdentifier(role)+" TO "+name)
+	}
+	t.Cleanup(func() { s.exec(t, "DROP ROLE "+name) })
+	u := parse(t, database)
+	u.User = url.UserPassword(name, "test")
+	return u.String()
+}
+
+// Dump returns the whole database as pg_dump writes it, binary columns as text
+// in hexadecimal.
+func Dump(t testing.TB, database string) string {
+	t.Helper()
+	tool, err := binary("pg_dump")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, complaint bytes.Buffer
+	command := exec.CommandContext(t.Context(), tool, "--dbname", database) //nolint:gosec // a test's own tool
+	command.Stdout, command.Stderr = &out, &complaint
+	if err := command.Run(); err != nil {
+		t.Fatalf("pg_dump: %v\n%s", err, &complaint)
+	}
+	return out.String()
+}
+
+// Open returns a plain connection pool to database.
+func Open(t testing.TB, database string) *sql.DB {
+	t.Helper()
+	conn, err := sql.Open("postgres", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func get(t testing.TB) *server {
+	t.Helper()
+	shared.once.Do(func() { shared.server, shared.err = begin() })
+	if shared.err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("no PostgreSQL: %v", shared.err)
+		}
+		t.Skipf("no PostgreSQL: %v", shared.err)
+	}
+	return shared.server
+}
+
+func begin() (*server, error) {
+	s := &server{stop: func() {}, template: unique("template")}
+	var err error
+	if text := os.Getenv("TEST_DATABASE_URL"); text != "" {
+		s.admin, err = url.Parse(text)
+	} else {
+		s.admin, s.stop, err = startCluster()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.conn, err = sql.Open("postgres", s.admin.String()); err == nil {
+		err = s.prepareTemplate()
+	}
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepareTemplate migrates the database that the others are copies of.
+func (s *server) prepareTemplate() error {
+	ctx := context.Background()
+	if _, err := s.conn.ExecContext(ctx, "CREATE DATABASE "+s.template+" TEMPLATE template0"); err != nil {
+		return err
+	}
+	conn, err := sql.Open("postgres", s.url(s.template))
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // nothing is lost
+	migrator, err := db.Postgres(conn)
+	if err != nil {
+		return err
+	}
+	_, err = migrator.Up(ctx)
+	return err
+}
+
+func (s *server) close() {
+	_, _ = s.conn.ExecContext(context.Background(), "DROP DATABASE IF EXISTS "+s.template+" WITH (FORCE)")
+	_ = s.conn.Close()
+	s.stop()
+}
+
+// copying lets one copy of the template be made at a time: PostgreSQL refuses
+// a template that is in use.
+var copying sync.Mutex
+
+func (s *server) create(t testing.TB, from string) string {
+	t.Helper()
+	name := unique("test")
+	copying.Lock()
+	defer copying.Unlock()
+	s.exec(t, "CREATE DATABASE "+name+" "+from)
+	t.Cleanup(func() { s.exec(t, "DROP DATABASE "+name+" WITH (FORCE)") })
+	return s.url(name)
+}
+
+// exec runs an administrator's statement, also while a test is ending.
+func (s *server) exec(t testing.TB, statement string) {
+	t.Helper()
+	if _, err := s.conn.ExecContext(context.WithoutCancel(t.Context()), statement); err != nil {
+		t.Errorf("%s: %v", statement, err)
+	}
+}
+
+func (s *server) url(database string) string {
+	u := *s.admin
+	u.Path = "/" + database
+	return u.String()
+}
+
+func parse(t testing.TB, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// unique returns a name that no other process on the server uses.
+func unique(prefix string) string {
+	id := uuid.New()
+	return fmt.Sprintf("chatkit_%s_%x", prefix, id[:8])
+}
+
+// binary finds one of PostgreSQL's programs: on the PATH, or the newest where
+// packages put them.
+func binary(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	for _, pattern := range []string{"/usr/lib/postgresql/*/bin/", "/opt/homebrew/opt/postgresql*/bin/", "/usr/local/opt/postgresql*/bin/", "/usr/pgsql-*/bin/"} {
+		found, err := filepath.Glob(pattern + name)
+		if err == nil && len(found) > 0 {
+			return found[len(found)-1], nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed, and TEST_DATABASE_URL is not set", name)
+}
