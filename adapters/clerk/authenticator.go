@@ -1,0 +1,233 @@
+package clerk
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	sdk "github.com/clerk/clerk-sdk-go/v2"
+	"github.com/clerk/clerk-sdk-go/v2/jwks"
+	"github.com/clerk/clerk-sdk-go/v2/jwt"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// maxCredential bounds a credential, in bytes: Clerk's own are below 4 KiB, so
+// that they fit in a cookie.
+const maxCredential = 16 << 10
+
+// algorithm is the only one that Clerk signs with.
+const algorithm = "RS256"
+
+// Authenticator verifies Clerk session tokens.
+type Authenticator struct {
+	config  Config
+	paths   [][]string
+	offline *sdk.JSONWebKey
+	keys    *keySet
+}
+
+var _ ports.Authenticator = (*Authenticator)(nil)
+
+// NewAuthenticator returns an Authenticator that verifies with config's JWTKey
+// or, without one, with the public keys that it fetches with the SecretKey.
+func NewAuthenticator(config Config) (*Authenticator, error) {
+	a := &Authenticator{config: config}
+	for _, path := range config.RoleClaims {
+		a.paths = append(a.paths, strings.Split(path, "."))
+	}
+	switch {
+	case config.JWTKey != "":
+		key, err := sdk.JSONWebKeyFromPEM(config.JWTKey)
+		if err != nil {
+			return nil, fmt.Errorf("the JWT key: %w", err)
+		}
+		if !usable(key) {
+			return nil, errors.New("the JWT key: must be an RSA public key")
+		}
+		a.offline = key
+	case config.SecretKey != "":
+		client := jwks.NewClient(config.api())
+		a.keys = newKeySet(config.Clock, config.logger(), func(ctx context.Context) (*sdk.JSONWebKeySet, error) {
+			return client.Get(ctx, &jwks.GetParams{})
+		})
+	default:
+		return nil, errors.New("a JWT key or a secret key is required")
+	}
+	if config.Issuer == "" {
+		config.logger().Warn("no issuer is set: credentials of any Clerk instance that has the key's pair are accepted")
+	}
+	return a, nil
+}
+
+// Authenticate implements ports.Authenticator.
+func (a *Authenticator) Authenticate(ctx context.Context, credential string) (ports.Identity, error) {
+	if len(credential) > maxCredential {
+		return ports.Identity{}, refused(errors.New("the credential is too long"))
+	}
+	key, err := a.key(ctx, credential)
+	if err != nil {
+		return ports.Identity{}, err
+	}
+	verified, err := jwt.Verify(ctx, a.params(credential, key))
+	if err != nil {
+		return ports.Identity{}, refused(err)
+	}
+	return a.identity(verified)
+}
+
+// key returns the public key that the credential says it was signed with.
+func (a *Authenticator) key(ctx context.Context, credential string) (*sdk.JSONWebKey, error) {
+	if a.offline != nil {
+		return a.offline, nil
+	}
+	kid, err := keyID(credential)
+	if err != nil {
+		return nil, refused(err)
+	}
+	return a.keys.get(ctx, kid)
+}
+
+// keyID reads the key's id from the credential's header, which nothing has
+// verified yet.
+func keyID(credential string) (string, error) {
+	encoded, _, _ := strings.Cut(credential, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", errors.New("the credential is no JWT")
+	}
+	var header struct {
+		KeyID     string `json:"kid"`
+		Algorithm string `json:"alg"`
+	}
+	if err := json.Unmarshal(raw, &header); err != nil || header.KeyID == "" || header.Algorithm != algorithm {
+		return "", errors.New("the credential names no key, or another algorithm")
+	}
+	return header.KeyID, nil
+}
+
+func (a *Authenticator) params(credential string, key *sdk.JSONWebKey) *jwt.VerifyParams {
+	params := &jwt.VerifyParams{
+		Token:                   credential,
+		JWK:                     key,
+		Clock:                   sdkClock{a.config.Clock},
+		Leeway:                  leeway,
+		CustomClaimsConstructor: func(context.Context) any { return &claims{} },
+	}
+	if a.config.Issuer != "" {
+		// The SDK compares the issuer with a proxy's URL exactly.
+		params.ProxyURL = &a.config.Issuer
+	}
+	if len(a.config.AuthorizedParties) > 0 {
+		params.AuthorizedPartyHandler = func(party string) bool {
+			return slices.Contains(a.config.AuthorizedParties, party)
+		}
+	}
+	return params
+}
+
+// identity checks what the SDK leaves unchecked.
+func (a *Authenticator) identity(verified *sdk.SessionClaims) (ports.Identity, error) {
+	custom, ok := verified.Custom.(*claims)
+	if !ok {
+		return ports.Identity{}, fmt.Errorf("the claims are %T", verified.Custom)
+	}
+	if verified.Expiry == nil {
+		return ports.Identity{}, refused(errors.New("the credential never expires"))
+	}
+	if status, stated := (*custom)["sts"]; stated && text(status) != "active" {
+		return ports.Identity{}, refused(errors.New("the sign-in is not complete"))
+	}
+	user, err := session.ParseUserID(verified.Subject)
+	if err != nil {
+		return ports.Identity{}, refused(err)
+	}
+	signIn, err := session.ParseSignInID(verified.SessionID)
+	if err != nil {
+		return ports.Identity{}, refused(err)
+	}
+	return ports.Identity{
+		User:             user,
+		SignIn:           signIn,
+		Role:             a.role(*custom),
+		OrganizationRole: organizationRole(verified.ActiveOrganizationRole),
+		ActedBy:          custom.actor(),
+	}, nil
+}
+
+// role is the first of the configured claims that holds a role.
+func (a *Authenticator) role(custom claims) access.Role {
+	for _, path := range a.paths {
+		if role, err := access.ParseRole(custom.at(path)); err == nil {
+			return role
+		}
+	}
+	return access.Role{}
+}
+
+// organizationRole is no role for somebody outside any organization, whom the
+// SDK gives none or a bare prefix.
+func organizationRole(name string) access.Role {
+	name = strings.TrimPrefix(name, "org:")
+	if name == "" {
+		return access.Role{}
+	}
+	role, err := access.OrganizationRole(name)
+	if err != nil {
+		return access.Role{}
+	}
+	return role
+}
+
+// claims are all claims of a credential, each still encoded.
+type claims map[string]json.RawMessage
+
+// UnmarshalJSON keeps the claims encoded, whichever JSON package asks.
+func (c *claims) UnmarshalJSON(data []byte) error {
+	return json.Unmarshal(data, (*map[string]json.RawMessage)(c))
+}
+
+// at returns the text at a path of claims, empty when there is none.
+func (c claims) at(path []string) string {
+	value := c[path[0]]
+	for _, member := range path[1:] {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(value, &object) != nil {
+			return ""
+		}
+		value = object[member]
+	}
+	return text(value)
+}
+
+// actor names who impersonates the user (RFC 8693, 4.1), empty when nobody
+// does.
+func (c claims) actor() string {
+	if len(c["act"]) == 0 {
+		return ""
+	}
+	return c.at([]string{"act", "sub"})
+}
+
+func text(value json.RawMessage) string {
+	var s string
+	if json.Unmarshal(value, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// refused is the error of a credential that is not good.
+func refused(cause error) error { return session.Wrap(session.KindUnauthenticated, cause) }
+
+// sdkClock lends the service's clock to the SDK.
+type sdkClock struct{ ports.Clock }
+
+func (c sdkClock) Now() time.Time { return c.Clock.Now() }

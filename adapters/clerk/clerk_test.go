@@ -1,0 +1,506 @@
+package clerk_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"chatkit-session/adapters/clerk"
+	"chatkit-session/adapters/clerk/fakeclerk"
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+	"chatkit-session/ports/porttest"
+)
+
+const (
+	issuer = "https://clerk.example.com"
+	secret = "sk_test_0123456789" //nolint:gosec // a test's own
+)
+
+var (
+	noon   = time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
+	user   = session.Must(session.ParseUserID("user_1"))
+	signIn = session.Must(session.ParseSignInID("sess_1"))
+	member = session.Must(access.ParseRole("member"))
+)
+
+// Making keys takes long: the tests share two instances.
+var instances = sync.OnceValue(func() [2]*fakeclerk.Instance {
+	return [2]*fakeclerk.Instance{session.Must(fakeclerk.New(issuer)), session.Must(fakeclerk.New(issuer))}
+})
+
+// clock is a ports.Clock that tests set.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// bench is an authenticator's surroundings at noon.
+type bench struct {
+	clock  *clock
+	api    *fakeclerk.API
+	config clerk.Config
+}
+
+func setup(t testing.TB) *bench {
+	t.Helper()
+	b := &bench{clock: &clock{now: noon}, api: fakeclerk.NewAPI(secret, instances()[0])}
+	server := httptest.NewServer(b.api)
+	t.Cleanup(server.Close)
+	b.config = clerk.Config{
+		SecretKey: secret, APIURL: server.URL, Issuer: issuer, Clock: b.clock,
+		RoleClaims: []string{"metadata.role", "public_metadata.role", "role"},
+	}
+	return b
+}
+
+func (b *bench) offline(t testing.TB, changes ...func(*clerk.Config)) *clerk.Authenticator {
+	t.Helper()
+	config := b.config
+	config.SecretKey, config.JWTKey = "", string(instances()[0].PublicPEM())
+	for _, change := range changes {
+		change(&config)
+	}
+	return b.make(t, config)
+}
+
+func (b *bench) online(t testing.TB) *clerk.Authenticator { t.Helper(); return b.make(t, b.config) }
+
+func (b *bench) make(t testing.TB, config clerk.Config) *clerk.Authenticator {
+	t.Helper()
+	authenticator, err := clerk.NewAuthenticator(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authenticator
+}
+
+// mint signs a member's credential, now, with claims replaced by name.
+func (b *bench) mint(t testing.TB, override map[string]any) string {
+	t.Helper()
+	return b.mintBy(t, instances()[0], override)
+}
+
+func (b *bench) mintBy(t testing.TB, instance *fakeclerk.Instance, override map[string]any) string {
+	t.Helper()
+	token, err := instance.Mint(fakeclerk.Claims{Subject: "user_1", SignIn: "sess_1", Role: "member", IssuedAt: b.clock.Now(), Override: override})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func TestAuthenticator_Contract(t *testing.T) {
+	t.Parallel()
+	proves := ports.Identity{User: user, SignIn: signIn, Role: member}
+	t.Run("PEM", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		porttest.Authenticator(t, b.offline(t), b.mint(t, nil), proves)
+	})
+	t.Run("JWKS", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		porttest.Authenticator(t, b.online(t), b.mint(t, nil), proves)
+	})
+}
+
+func kind(t *testing.T, authenticator *clerk.Authenticator, credential string, want error) {
+	t.Helper()
+	if _, err := authenticator.Authenticate(t.Context(), credential); !errors.Is(err, want) {
+		t.Errorf("Authenticate = %v, want %v", err, want)
+	}
+}
+
+func TestAuthenticator_Refuses(t *testing.T) {
+	t.Parallel()
+	at := func(d time.Duration) int64 { return noon.Add(d).Unix() }
+	for name, override := range map[string]map[string]any{
+		"Expired":            {"exp": at(-6 * time.Second)},
+		"NotYetValid":        {"nbf": at(6 * time.Second)},
+		"IssuedInTheFuture":  {"iat": at(6 * time.Second)},
+		"NoExpiry":           {"exp": nil},
+		"NoUser":             {"sub": nil},
+		"BadUser":            {"sub": "user 1"},
+		"NoSignIn":           {"sid": nil},
+		"BadSignIn":          {"sid": strings.Repeat("s", 200)},
+		"PendingSignIn":      {"sts": "pending"},
+		"OddSignInStatus":    {"sts": 1},
+		"OtherIssuer":        {"iss": "https://clerk.example.com.evil.example"},
+		"IssuerOfSamePrefix": {"iss": "https://clerk.evil.example"},
+		"NoIssuer":           {"iss": nil},
+		"UserOfAnotherType":  {"sub": 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			kind(t, b.offline(t), b.mint(t, override), session.KindUnauthenticated)
+		})
+	}
+	t.Run("AnotherKeyOffline", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		kind(t, b.offline(t), b.mintBy(t, instances()[1], nil), session.KindUnauthenticated)
+	})
+	t.Run("AnotherKeyOnline", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		kind(t, b.online(t), b.mintBy(t, instances()[1], nil), session.KindUnauthenticated)
+	})
+	for _, algorithm := range []string{"none", "HS256", "RS512"} {
+		t.Run("Algorithm/"+algorithm, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			for _, a := range []*clerk.Authenticator{b.offline(t), b.online(t)} {
+				kind(t, a, forge(algorithm, b.mint(t, nil)), session.KindUnauthenticated)
+			}
+		})
+	}
+}
+
+// forge gives a credential another algorithm and, for HS256, a signature by
+// the public key.
+func forge(algorithm, good string) string {
+	parts := strings.Split(good, ".")
+	header := fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"JWT"}`, algorithm, instances()[0].KeyID())
+	parts[0] = base64.RawURLEncoding.EncodeToString([]byte(header))
+	switch algorithm {
+	case "none":
+		parts[2] = ""
+	case "HS256":
+		mac := hmac.New(sha256.New, instances()[0].PublicPEM())
+		mac.Write([]byte(parts[0] + "." + parts[1]))
+		parts[2] = base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	}
+	return strings.Join(parts, ".")
+}
+
+func TestAuthenticator_Accepts(t *testing.T) {
+	t.Parallel()
+	good := ports.Identity{User: user, SignIn: signIn, Role: member}
+	withOrg := good
+	withOrg.OrganizationRole = session.Must(access.OrganizationRole("admin"))
+	acted := good
+	acted.ActedBy = "user_support"
+	noRole := good
+	noRole.Role = access.Role{}
+	at := func(d time.Duration) int64 { return noon.Add(d).Unix() }
+	for name, c := range map[string]struct {
+		override map[string]any
+		want     ports.Identity
+	}{
+		"JustExpired":           {map[string]any{"exp": at(-4 * time.Second)}, good},
+		"AlmostValid":           {map[string]any{"nbf": at(4 * time.Second)}, good},
+		"NoStatus":              {map[string]any{"sts": nil}, good},
+		"Impersonated":          {map[string]any{"act": map[string]any{"sub": "user_support"}}, acted},
+		"OrganizationVersion2":  {map[string]any{"o": map[string]any{"id": "org_1", "slg": "acme", "rol": "admin"}}, withOrg},
+		"OrganizationVersion1":  {map[string]any{"v": nil, "org_id": "org_1", "org_role": "org:admin"}, withOrg},
+		"OrganizationNoRole":    {map[string]any{"o": map[string]any{"id": "org_1"}}, good},
+		"OrganizationOddRole":   {map[string]any{"org_role": "a b", "v": nil}, good},
+		"SecondRoleClaim":       {map[string]any{"metadata": nil, "public_metadata": map[string]any{"role": "member"}}, good},
+		"ThirdRoleClaim":        {map[string]any{"metadata": nil, "role": "member"}, good},
+		"FirstThatAnswers":      {map[string]any{"role": "admin"}, good},
+		"NoRole":                {map[string]any{"metadata": nil}, noRole},
+		"RoleOfAnotherType":     {map[string]any{"metadata": map[string]any{"role": []string{"admin"}}}, noRole},
+		"MetadataOfAnotherType": {map[string]any{"metadata": "admin"}, noRole},
+		"RoleThatCannotBe":      {map[string]any{"metadata": map[string]any{"role": "ad min"}}, noRole},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			got, err := b.offline(t).Authenticate(t.Context(), b.mint(t, c.override))
+			if err != nil || got != c.want {
+				t.Errorf("Authenticate = %+v, %v, want %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestAuthenticator_AuthorizedParties(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	listed := b.offline(t, func(c *clerk.Config) { c.AuthorizedParties = []string{"https://app.example.com"} })
+	for party, want := range map[string]error{"https://app.example.com": nil, "https://evil.example": session.KindUnauthenticated, "": session.KindUnauthenticated} {
+		var azp any = party
+		if party == "" {
+			azp = nil
+		}
+		kind(t, listed, b.mint(t, map[string]any{"azp": azp}), want)
+		kind(t, b.offline(t), b.mint(t, map[string]any{"azp": azp}), nil)
+	}
+}
+
+func TestAuthenticator_WithoutAnIssuer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var warned strings.Builder
+	lenient := b.offline(t, func(c *clerk.Config) {
+		c.Issuer = ""
+		c.Logger = slog.New(slog.NewTextHandler(&warned, nil))
+	})
+	if !strings.Contains(warned.String(), "no issuer is set") {
+		t.Errorf("no warning: %s", warned.String())
+	}
+	kind(t, lenient, b.mint(t, nil), nil)
+	kind(t, lenient, b.mint(t, map[string]any{"iss": "https://evil.example"}), session.KindUnauthenticated)
+}
+
+func TestAuthenticator_JWKS(t *testing.T) {
+	t.Parallel()
+	fetches := func(t *testing.T, b *bench, want int) {
+		t.Helper()
+		if got := b.api.Requests("/jwks"); got != want {
+			t.Errorf("%d fetches, want %d", got, want)
+		}
+	}
+	t.Run("ManyCallersOneFetch", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a, credential := b.online(t), b.mint(t, nil)
+		var group sync.WaitGroup
+		for range 50 {
+			group.Go(func() { kind(t, a, credential, nil) })
+		}
+		group.Wait()
+		fetches(t, b, 1)
+	})
+	t.Run("StormOfForgedKeys", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a, good := b.online(t), b.mint(t, nil)
+		for round := 1; round <= 3; round++ {
+			var group sync.WaitGroup
+			for n := range 200 {
+				header := fmt.Sprintf(`{"alg":"RS256","kid":"forged_%d"}`, n)
+				forged := base64.RawURLEncoding.EncodeToString([]byte(header)) + good[strings.Index(good, "."):]
+				group.Go(func() { kind(t, a, forged, session.KindUnauthenticated) })
+			}
+			group.Wait()
+			kind(t, a, good, nil)
+			fetches(t, b, round)
+			b.clock.advance(10 * time.Second)
+		}
+	})
+	t.Run("NewKey", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a := b.online(t)
+		kind(t, a, b.mint(t, nil), nil)
+		b.api.SetKeys(instances()[0], instances()[1])
+		kind(t, a, b.mintBy(t, instances()[1], nil), session.KindUnauthenticated)
+		b.clock.advance(10 * time.Second)
+		kind(t, a, b.mintBy(t, instances()[1], nil), nil)
+		fetches(t, b, 2)
+	})
+	t.Run("OutageWithinTheLifetime", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a := b.online(t)
+		kind(t, a, b.mint(t, nil), nil)
+		b.api.Fail(http.StatusBadGateway)
+		b.clock.advance(time.Hour - time.Second)
+		kind(t, a, b.mint(t, nil), nil)
+		kind(t, a, b.mintBy(t, instances()[1], nil), session.KindUnavailable)
+	})
+	t.Run("OutageAfterTheLifetime", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a := b.online(t)
+		kind(t, a, b.mint(t, nil), nil)
+		b.api.Fail(http.StatusBadGateway)
+		b.clock.advance(time.Hour)
+		for range 20 {
+			kind(t, a, b.mint(t, nil), session.KindUnavailable)
+		}
+		fetches(t, b, 2)
+		b.api.Fail(0)
+		b.clock.advance(10 * time.Second)
+		kind(t, a, b.mint(t, nil), nil)
+	})
+	t.Run("WithdrawnKey", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a := b.online(t)
+		kind(t, a, b.mint(t, nil), nil)
+		b.api.SetKeys(instances()[1])
+		b.clock.advance(time.Hour)
+		kind(t, a, b.mint(t, nil), session.KindUnauthenticated)
+	})
+	t.Run("ACallerThatGivesUpEndsNoFetch", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		release := make(chan struct{})
+		b.api.Hold(release)
+		a, credential := b.online(t), b.mint(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := a.Authenticate(ctx, credential); !errors.Is(err, session.KindUnavailable) {
+			t.Errorf("Authenticate = %v, want unavailable", err)
+		}
+		close(release)
+		kind(t, a, credential, nil)
+		fetches(t, b, 1)
+	})
+	t.Run("WrongSecretKey", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.config.SecretKey = "sk_test_wrong"
+		a := b.online(t)
+		_, err := a.Authenticate(t.Context(), b.mint(t, nil))
+		if !errors.Is(err, session.KindUnavailable) || strings.Contains(err.Error(), "sk_test_wrong") {
+			t.Errorf("Authenticate = %v, want unavailable and no secret", err)
+		}
+	})
+}
+
+func TestNewAuthenticator_Refuses(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]clerk.Config{
+		"NoKey":  {},
+		"NotPEM": {JWTKey: "nonsense"},
+		"NotRSA": {JWTKey: "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEVs/o5+uQbTjL3chynL4wXgUg2R9\nq9UU8I5mEovUf86QZ7kOBIjJwqnzD1omageEHWwHdBO6B+dFabmdT9POxg==\n-----END PUBLIC KEY-----\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := clerk.NewAuthenticator(config); err == nil {
+				t.Error("accepted")
+			}
+		})
+	}
+}
+
+func TestDirectory(t *testing.T) {
+	t.Parallel()
+	missing := session.Must(session.ParseUserID("user_missing"))
+	directory := func(t *testing.T, b *bench) *clerk.Directory {
+		t.Helper()
+		d, err := clerk.NewDirectory(b.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	t.Run("Contract", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.api.SetUser("user_1", map[string]any{"role": "member"})
+		porttest.RoleDirectory(t, directory(t, b), user, member, missing)
+		if b.api.Requests("/users/user_1") != 1 || b.api.Requests("/users/user_missing") != 1 {
+			t.Error("what was found out is not remembered")
+		}
+	})
+	t.Run("OddMetadataIsNoRole", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		d := directory(t, b)
+		for n, metadata := range []any{nil, map[string]any{}, map[string]any{"role": 1}, map[string]any{"role": "a b"}, []string{"admin"}} {
+			id := session.Must(session.ParseUserID(fmt.Sprintf("user_%d", n)))
+			b.api.SetUser(id.String(), metadata)
+			if got, err := d.Role(t.Context(), id); err != nil || !got.IsZero() {
+				t.Errorf("Role of %v = %v, %v", metadata, got, err)
+			}
+		}
+	})
+	t.Run("DownIsNoAnswer", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.api.SetUser("user_1", map[string]any{"role": "member"})
+		d := directory(t, b)
+		for _, status := range []int{http.StatusInternalServerError, http.StatusTooManyRequests, http.StatusForbidden} {
+			b.api.Fail(status)
+			if got, err := d.Role(t.Context(), user); !errors.Is(err, session.KindUnavailable) || !got.IsZero() {
+				t.Errorf("%d: Role = %v, %v", status, got, err)
+			}
+		}
+		b.api.Fail(0)
+		if got, err := d.Role(t.Context(), user); err != nil || got != member {
+			t.Errorf("an error was remembered: %v, %v", got, err)
+		}
+	})
+	t.Run("ManyCallersOneRequest", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.api.SetUser("user_1", map[string]any{"role": "member"})
+		release := make(chan struct{})
+		b.api.Hold(release)
+		d := directory(t, b)
+		var group, started sync.WaitGroup
+		for range 20 {
+			started.Add(1)
+			group.Go(func() {
+				started.Done()
+				if got, err := d.Role(t.Context(), user); err != nil || got != member {
+					t.Errorf("Role = %v, %v", got, err)
+				}
+			})
+		}
+		started.Wait()
+		close(release)
+		group.Wait()
+		if n := b.api.Requests("/users/user_1"); n != 1 {
+			t.Errorf("%d requests", n)
+		}
+	})
+	t.Run("NoSecretKey", func(t *testing.T) {
+		t.Parallel()
+		if _, err := clerk.NewDirectory(clerk.Config{}); err == nil {
+			t.Error("accepted")
+		}
+	})
+}
+
+func TestConfig_IsMasked(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	b := setup(t)
+	slog.New(slog.NewTextHandler(&out, nil)).Info("config", "config", b.config)
+	if strings.Contains(out.String(), secret) {
+		t.Errorf("logged: %s", out.String())
+	}
+}
+
+func FuzzAuthenticator_Authenticate(f *testing.F) {
+	b := setup(f)
+	a := b.offline(f)
+	f.Add(b.mint(f, nil) + "x")
+	f.Add("a.b.c")
+	f.Fuzz(func(t *testing.T, credential string) {
+		if _, err := a.Authenticate(t.Context(), credential); err != nil && !errors.Is(err, session.KindUnauthenticated) {
+			t.Errorf("Authenticate = %v", err)
+		}
+	})
+}
+
+func BenchmarkAuthenticator_Authenticate(b *testing.B) {
+	s := setup(b)
+	a, credential := s.offline(b), s.mint(b, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := a.Authenticate(b.Context(), credential); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package clerk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	sdk "github.com/clerk/clerk-sdk-go/v2"
+	"github.com/clerk/clerk-sdk-go/v2/user"
+	"github.com/maypok86/otter/v2"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+const (
+	// roleLifetime is how long a role that was looked up is remembered.
+	roleLifetime = time.Minute
+	// rolesRemembered bounds how many users' roles are.
+	rolesRemembered = 10_000
+)
+
+// Directory looks roles up in Clerk's Backend API: the public_metadata.role of
+// the user.
+type Directory struct {
+	users *user.Client
+	roles *otter.Cache[session.UserID, access.Role]
+}
+
+var _ ports.RoleDirectory = (*Directory)(nil)
+
+// NewDirectory returns a Directory that asks with config's SecretKey.
+func NewDirectory(config Config) (*Directory, error) {
+	if config.SecretKey == "" {
+		return nil, errors.New("a secret key is required")
+	}
+	roles, err := otter.New(&otter.Options[session.UserID, access.Role]{
+		MaximumSize:      rolesRemembered,
+		ExpiryCalculator: otter.ExpiryWriting[session.UserID, access.Role](roleLifetime),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of roles: %w", err)
+	}
+	return &Directory{users: user.NewClient(config.api()), roles: roles}, nil
+}
+
+// Role implements ports.RoleDirectory. Callers that ask for one user at once
+// share one request, which does not end with any of them.
+func (d *Directory) Role(ctx context.Context, id session.UserID) (access.Role, error) {
+	role, err := d.roles.Get(context.WithoutCancel(ctx), id, otter.LoaderFunc[session.UserID, access.Role](d.load))
+	if err != nil {
+		return access.Role{}, session.Wrap(session.KindUnavailable, fmt.Errorf("look up the user's role: %w", err))
+	}
+	return role, nil
+}
+
+func (d *Directory) load(ctx context.Context, id session.UserID) (access.Role, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	found, err := d.users.Get(ctx, id.String())
+	var answer *sdk.APIErrorResponse
+	if errors.As(err, &answer) && answer.HTTPStatusCode == http.StatusNotFound {
+		return access.Role{}, nil
+	}
+	if err != nil {
+		return access.Role{}, err
+	}
+	var metadata struct {
+		Role string `json:"role"`
+	}
+	if json.Unmarshal(found.PublicMetadata, &metadata) != nil {
+		return access.Role{}, nil // another type is no role
+	}
+	role, err := access.ParseRole(metadata.Role)
+	if err != nil {
+		return access.Role{}, nil //nolint:nilerr // neither is what cannot be one
+	}
+	return role, nil
+}

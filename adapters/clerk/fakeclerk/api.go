@@ -1,0 +1,114 @@
+package fakeclerk
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync"
+
+	"github.com/go-jose/go-jose/v3"
+)
+
+// API answers as Clerk's Backend API does, for one secret key, and fails when
+// it is told to.
+type API struct {
+	secret string
+
+	mu       sync.Mutex
+	keys     []*Instance
+	users    map[string]any // public metadata
+	status   int            // that every call is answered with; 0 for the right one
+	hold     <-chan struct{}
+	requests map[string]int
+}
+
+// NewAPI returns an API that has the keys of the given instances.
+func NewAPI(secret string, keys ...*Instance) *API {
+	return &API{secret: secret, keys: keys, users: map[string]any{}, requests: map[string]int{}}
+}
+
+// SetKeys replaces the keys.
+func (a *API) SetKeys(keys ...*Instance) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.keys = keys
+}
+
+// SetUser adds a user with public metadata, which may be of any type.
+func (a *API) SetUser(id string, publicMetadata any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users[id] = publicMetadata
+}
+
+// Fail answers every call with status, until it is 0.
+func (a *API) Fail(status int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status = status
+}
+
+// Hold lets calls wait until release is closed.
+func (a *API) Hold(release <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.hold = release
+}
+
+// Requests returns how often a path was asked for.
+func (a *API) Requests(path string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.requests[path]
+}
+
+// ServeHTTP answers /jwks and /users/{id}.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	hold, status := a.arrive(r)
+	if hold != nil {
+		<-hold
+	}
+	if status != 0 {
+		w.WriteHeader(status)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /jwks", a.jwks)
+	mux.HandleFunc("GET /users/{id}", a.user)
+	mux.ServeHTTP(w, r)
+}
+
+// arrive counts the call and says how to answer it.
+func (a *API) arrive(r *http.Request) (hold <-chan struct{}, status int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.requests[r.URL.Path]++
+	if a.status == 0 && r.Header.Get("Authorization") != "Bearer "+a.secret {
+		return a.hold, http.StatusUnauthorized
+	}
+	return a.hold, a.status
+}
+
+func (a *API) jwks(w http.ResponseWriter, _ *http.Request) {
+	set := jose.JSONWebKeySet{}
+	for _, i := range a.keys {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &i.key.PublicKey, KeyID: i.keyID, Algorithm: "RS256", Use: "sig"})
+	}
+	answer(w, http.StatusOK, set)
+}
+
+func (a *API) user(w http.ResponseWriter, r *http.Request) {
+	metadata, found := a.users[r.PathValue("id")]
+	if !found {
+		answer(w, http.StatusNotFound, map[string]any{"errors": []map[string]string{{"code": "resource_not_found"}}})
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"id": r.PathValue("id"), "object": "user", "public_metadata": metadata})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
