@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"chatkit-session/adapters/keyring"
-	"chatkit-session/adapters/system"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 	"chatkit-session/ports/porttest"
@@ -29,7 +30,7 @@ func TestRing_Contract(t *testing.T) {
 
 func TestRing_Rotation(t *testing.T) {
 	t.Parallel()
-	id, token := session.Must(system.Identifiers{}.SessionID()), session.Must(system.Identifiers{}.Token())
+	id, token := session.Must(session.ParseID("session-1")), session.Must(session.ParseToken(uuid.NewString()))
 	first, second := keyring.Generate(), keyring.Generate()
 	sealed, err := ring(t, first).Seal(id, token)
 	if err != nil {
@@ -84,7 +85,7 @@ func TestParse(t *testing.T) {
 
 func BenchmarkRing(b *testing.B) {
 	r := ring(b, keyring.Generate())
-	id, token := session.Must(system.Identifiers{}.SessionID()), session.Must(system.Identifiers{}.Token())
+	id, token := session.Must(session.ParseID("session-1")), session.Must(session.ParseToken(uuid.NewString()))
 	sealed, err := r.Seal(id, token)
 	if err != nil {
 		b.Fatal(err)

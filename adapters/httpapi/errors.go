@@ -1,0 +1,146 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"chatkit-session/api"
+	"chatkit-session/core/session"
+)
+
+// problem is an error as its receiver sees it.
+type problem struct {
+	status               int
+	title, message, code string
+	field                string
+}
+
+// refusal is a request that is turned away for reasons of HTTP, which the core
+// does not know.
+type refusal problem
+
+func (r *refusal) Error() string { return r.code }
+
+var errBodyTooLarge = &refusal{
+	status: http.StatusRequestEntityTooLarge, title: "Content Too Large",
+	message: "Send a body of at most 16 KiB", code: "body_too_large", field: body,
+}
+
+// explain is the one table from errors to answers. No cause is in it.
+func explain(err error) problem {
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return problem(*refused)
+	}
+	var route *echo.HTTPError
+	if errors.As(err, &route) {
+		return explainRoute(route.Code)
+	}
+	if errors.Is(err, context.DeadlineExceeded) && session.KindOf(err) == session.KindInternal {
+		return explainKind(session.KindUnavailable)
+	}
+	p := explainKind(session.KindOf(err))
+	var e *session.Error
+	if p.status == http.StatusBadRequest && errors.As(err, &e) {
+		p.field, p.message = e.Field, e.Field+": "+e.Problem
+	}
+	return p
+}
+
+func explainKind(kind session.Kind) problem {
+	switch kind {
+	case session.KindInvalid:
+		return problem{status: http.StatusBadRequest, title: "Bad Request", message: "The request breaks a rule", code: "invalid_request"}
+	case session.KindUnauthenticated:
+		return problem{status: http.StatusUnauthorized, title: "Unauthorized", message: "Authentication required", code: "unauthorized"}
+	case session.KindNoRole:
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "User role not found", code: "role_not_found"}
+	case session.KindForbidden:
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Your role does not permit this", code: "permission_denied"}
+	case session.KindNotConfigured:
+		return problem{status: http.StatusInternalServerError, title: "Configuration Error", message: "ChatKit workflow ID not configured", code: "workflow_not_configured"}
+	case session.KindNotFound:
+		return problem{status: http.StatusNotFound, title: "Not Found", message: "There is no such thing here", code: "not_found"}
+	case session.KindConflict:
+		return problem{status: http.StatusConflict, title: "Conflict", message: "Somebody else was faster: try again", code: "conflict"}
+	case session.KindUnavailable:
+		return problem{status: http.StatusServiceUnavailable, title: "Service Unavailable", message: "Try again in a moment", code: "unavailable"}
+	case session.KindCreateFailed:
+		return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Failed to create session", code: "create_failed"}
+	case session.KindRefreshFailed:
+		return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Failed to refresh session", code: "refresh_failed"}
+	case session.KindInternal, session.KindUnreadable:
+	}
+	return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Something went wrong here; the log has it under the request id", code: "internal_error"}
+}
+
+// explainRoute explains what Echo itself refuses.
+func explainRoute(status int) problem {
+	switch status {
+	case http.StatusNotFound:
+		return explainKind(session.KindNotFound)
+	case http.StatusMethodNotAllowed:
+		return problem{status: status, title: "Method Not Allowed", message: "Use a method of the Allow header", code: "method_not_allowed"}
+	case http.StatusRequestEntityTooLarge:
+		return problem(*errBodyTooLarge)
+	}
+	return explainKind(session.KindInternal)
+}
+
+// retryAfter is after how many seconds a client may try again: a failover or a
+// restart takes about as long.
+const retryAfter = "2"
+
+// answerError answers with the problem and logs its cause, once.
+func (s *server) answerError(err error, c echo.Context) {
+	p := explain(err)
+	s.logError(err, p, c)
+	if c.Response().Committed {
+		return
+	}
+	header := c.Response().Header()
+	switch p.status {
+	case http.StatusUnauthorized:
+		header.Set(echo.HeaderWWWAuthenticate, challenge(s.credential(c.Request())))
+	case http.StatusServiceUnavailable:
+		header.Set(echo.HeaderRetryAfter, retryAfter)
+	}
+	answer := api.Error{Error: p.title, Message: p.message, Code: p.code, RequestId: header.Get(echo.HeaderXRequestID)}
+	if p.field != "" {
+		answer.Field = &p.field
+	}
+	if c.Request().Method == http.MethodHead {
+		_ = c.NoContent(p.status)
+		return
+	}
+	_ = c.JSON(p.status, answer) // it fails when the client is gone
+}
+
+// challenge says what was wrong with the credential (RFC 6750, 3).
+func challenge(credential string) string {
+	if credential == "" {
+		return "Bearer"
+	}
+	return `Bearer error="invalid_token"`
+}
+
+func (s *server) logError(err error, p problem, c echo.Context) {
+	level := slog.LevelDebug
+	if p.status >= http.StatusInternalServerError && !errors.Is(c.Request().Context().Err(), context.Canceled) {
+		level = slog.LevelError
+	}
+	attributes := []slog.Attr{
+		slog.String("requestId", c.Response().Header().Get(echo.HeaderXRequestID)),
+		slog.String("code", p.code),
+		slog.String("error", err.Error()),
+	}
+	var crash *panicked
+	if errors.As(err, &crash) {
+		attributes = append(attributes, slog.String("stack", string(crash.stack)))
+	}
+	s.logger.LogAttrs(c.Request().Context(), level, "request failed", attributes...)
+}

@@ -1,0 +1,181 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+)
+
+// What handlers leave for the access log.
+const (
+	userKey    = "user"
+	outcomeKey = "outcome"
+)
+
+const maxRequestID = 64
+
+// requestID gives the request an id, the client's own when it sent a good one.
+func requestID(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id := c.Request().Header.Get(echo.HeaderXRequestID)
+		if id == "" || len(id) > maxRequestID || strings.ContainsFunc(id, notRequestID) {
+			id = uuid.NewString()
+		}
+		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		return next(c)
+	}
+}
+
+func notRequestID(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r))
+}
+
+// accessLog writes a line for each request: no header, no query and no body,
+// which may hold secrets.
+func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		began := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		if !s.logger.Enabled(c.Request().Context(), slog.LevelInfo) {
+			return nil
+		}
+		response := c.Response()
+		attributes := []slog.Attr{
+			slog.String("requestId", response.Header().Get(echo.HeaderXRequestID)),
+			slog.String("method", c.Request().Method),
+			slog.String("route", c.Path()),
+			slog.Int("status", response.Status),
+			slog.Int64("bytes", response.Size),
+			slog.Float64("milliseconds", float64(time.Since(began).Microseconds())/1000),
+			slog.String("client", c.RealIP()),
+		}
+		for _, key := range []string{userKey, outcomeKey} {
+			if value, ok := c.Get(key).(string); ok {
+				attributes = append(attributes, slog.String(key, value))
+			}
+		}
+		s.logger.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", attributes...)
+		return nil
+	}
+}
+
+// panicked is the error that a panic becomes.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// recovered turns a panic into an error.
+func recovered(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			value := recover()
+			if value == nil {
+				return
+			}
+			if abort, ok := value.(error); ok && errors.Is(abort, http.ErrAbortHandler) {
+				panic(value)
+			}
+			err = &panicked{value, debug.Stack()}
+		}()
+		return next(c)
+	}
+}
+
+// deadline bounds how long the handler may take.
+func deadline(timeout time.Duration) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			ctx, cancel := context.WithTimeout(c.Request().Context(), timeout)
+			defer cancel()
+			c.SetRequest(c.Request().WithContext(ctx))
+			return next(c)
+		}
+	}
+}
+
+// securityHeaders follow the OWASP REST security cheat sheet. Other origins
+// may read answers where CORS lets them.
+func (s *server) securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		header := c.Response().Header()
+		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
+		header.Set(echo.HeaderReferrerPolicy, "no-referrer")
+		header.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
+		r := c.Request()
+		if r.TLS != nil || (s.proxies.sent(r) && r.Header.Get(echo.HeaderXForwardedProto) == "https") {
+			header.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
+		}
+		return next(c)
+	}
+}
+
+// docsHeaders let the documentation's own scripts and styles run.
+func docsHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set(echo.HeaderContentSecurityPolicy,
+			"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-ancestors 'none'")
+		return next(c)
+	}
+}
+
+// singleHeaders refuses a request that says twice what can only be said once:
+// proxies and servers would disagree on which one counts.
+func singleHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		for _, name := range []string{echo.HeaderAuthorization, echo.HeaderOrigin, echo.HeaderContentType} {
+			if len(c.Request().Header.Values(name)) > 1 {
+				return &refusal{
+					status: http.StatusBadRequest, title: "Bad Request",
+					message: "Send the header " + name + " once", code: "duplicate_header", field: name,
+				}
+			}
+		}
+		return next(c)
+	}
+}
+
+// refuseForeignPreflights tells the developer of a page whose origin is not
+// allowed what to do, where CORS alone would be silent.
+func (s *server) refuseForeignPreflights(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		origin := r.Header.Get(echo.HeaderOrigin)
+		preflight := r.Method == http.MethodOptions && origin != "" && r.Header.Get(echo.HeaderAccessControlRequestMethod) != ""
+		if !preflight || s.origins.allow(origin) {
+			return next(c)
+		}
+		s.logger.LogAttrs(r.Context(), slog.LevelInfo, "a page's origin is not in ALLOWED_ORIGINS", slog.String("origin", origin))
+		return &refusal{
+			status: http.StatusForbidden, title: "Forbidden",
+			message: "This page's origin may not call: add it to ALLOWED_ORIGINS", code: "origin_not_allowed", field: echo.HeaderOrigin,
+		}
+	}
+}
+
+// preflightAge is how long a browser may remember a preflight, in seconds.
+const preflightAge = 600
+
+func (s *server) cors() echo.MiddlewareFunc {
+	return middleware.CORSWithConfig(middleware.CORSConfig{
+		AllowOriginFunc:  func(origin string) (bool, error) { return s.origins.allow(origin), nil },
+		AllowMethods:     []string{http.MethodGet, http.MethodPost},
+		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderXRequestID},
+		ExposeHeaders:    []string{echo.HeaderXRequestID, echo.HeaderRetryAfter},
+		AllowCredentials: true,
+		MaxAge:           preflightAge,
+	})
+}

@@ -1,0 +1,155 @@
+// Package httpapi answers HTTP: routes, wire types, and the one place where an
+// error becomes an answer. It is the only package that knows Echo.
+package httpapi
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/swaggest/swgui/v5emb"
+
+	"chatkit-session/api"
+	"chatkit-session/ports"
+)
+
+// Config says how to answer.
+type Config struct {
+	// AllowedOrigins lists the origins of browsers that may call: exact ones
+	// (https://app.example.com), or all hosts below one
+	// (https://*.example.com).
+	AllowedOrigins []string
+	// TrustedProxies are the proxies whose X-Forwarded-For and
+	// X-Forwarded-Proto count; nobody else's do.
+	TrustedProxies []netip.Prefix
+	// RequestTimeout is how long a request may take before it is answered with
+	// an error; 0 means DefaultRequestTimeout.
+	RequestTimeout time.Duration
+	// Logger gets a line for each request and the cause of each error; nil
+	// means nowhere.
+	Logger *slog.Logger
+}
+
+// DefaultRequestTimeout is how long a request may take unless its Config says
+// otherwise.
+const DefaultRequestTimeout = 10 * time.Second
+
+// server implements the generated routes.
+type server struct {
+	gate    ports.Gate
+	opener  ports.Opener
+	ready   ports.Readiness
+	origins origins
+	proxies proxies
+	logger  *slog.Logger
+}
+
+var _ api.ServerInterface = (*server)(nil)
+
+// New returns the service's handler. Its error has a line for each origin that
+// is none.
+func New(config Config, gate ports.Gate, opener ports.Opener, ready ports.Readiness) (http.Handler, error) {
+	allowed, err := parseOrigins(config.AllowedOrigins)
+	if err != nil {
+		return nil, err
+	}
+	if config.RequestTimeout == 0 {
+		config.RequestTimeout = DefaultRequestTimeout
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &server{gate: gate, opener: opener, ready: ready, origins: allowed, proxies: config.TrustedProxies, logger: config.Logger}
+	e := echo.New()
+	e.HTTPErrorHandler = s.answerError
+	e.IPExtractor = s.proxies.extractor()
+	e.Pre(requestID, s.accessLog)
+	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), singleHeaders, deadline(config.RequestTimeout))
+	api.RegisterHandlers(e, s)
+	e.HEAD("/healthz", s.Health)
+	e.HEAD("/readyz", s.Ready)
+	e.GET("/openapi.yaml", spec)
+	docs := echo.WrapHandler(v5emb.New("chatkit-session", "/openapi.yaml", "/docs"))
+	e.GET("/docs", docs, docsHeaders)
+	e.GET("/docs/*", docs, docsHeaders)
+	return e, nil
+}
+
+// The bounds of a connection: slow clients do not hold one for longer.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeSlack        = 10 * time.Second // for the answer, after the request's timeout
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
+
+// NewServer returns a server of handler that gives slow clients and large
+// headers up. requestTimeout is the handler's.
+func NewServer(handler http.Handler, requestTimeout time.Duration, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      requestTimeout + writeSlack,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// Health says that the process lives.
+func (s *server) Health(c echo.Context) error {
+	return c.JSON(http.StatusOK, api.Status{Status: api.Ok})
+}
+
+// Ready says whether the service can do its work.
+func (s *server) Ready(c echo.Context) error {
+	if err := s.ready.Ready(c.Request().Context()); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, api.Status{Status: api.Ok})
+}
+
+func spec(c echo.Context) error {
+	return c.Blob(http.StatusOK, "application/yaml", api.Spec)
+}
+
+// proxies are the networks whose forwarding headers count.
+type proxies []netip.Prefix
+
+// extractor finds the client's address. Echo's own default believes anybody.
+func (p proxies) extractor() echo.IPExtractor {
+	if len(p) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, prefix := range p {
+		address := prefix.Masked().Addr()
+		options = append(options, echo.TrustIPRange(&net.IPNet{
+			IP:   address.AsSlice(),
+			Mask: net.CIDRMask(prefix.Bits(), address.BitLen()),
+		}))
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+// sent reports whether the request came straight from one of the proxies.
+func (p proxies) sent(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	for _, prefix := range p {
+		if prefix.Contains(peer.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+var errNotOrigin = errors.New("must be like https://app.example.com or https://*.example.com")

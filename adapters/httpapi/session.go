@@ -1,0 +1,57 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"chatkit-session/api"
+	"chatkit-session/core/access"
+	"chatkit-session/ports"
+)
+
+// OpenSession opens the session of the caller's device. It checks in this
+// order: who asks (401), whether they may (403), whether the service is
+// configured (500), what they ask for (400).
+func (s *server) OpenSession(c echo.Context) error {
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	ctx := c.Request().Context()
+	caller, err := s.gate.Admit(ctx, s.credential(c.Request()), access.ReadOwn)
+	if err != nil {
+		return err
+	}
+	c.Set(userKey, caller.User.String())
+	if _, err := s.opener.Workflow(); err != nil {
+		return err
+	}
+	request, err := readOpenRequest(c)
+	if err != nil {
+		return err
+	}
+	opened, err := s.opener.Open(ctx, caller, request)
+	if err != nil {
+		return err
+	}
+	c.Set(outcomeKey, string(opened.Outcome))
+	return c.JSON(http.StatusOK, toWire(opened))
+}
+
+// toWire is the session as its owner sees it: the one place that reveals a
+// token.
+func toWire(opened ports.Opened) api.OpenResponse {
+	s := opened.Session
+	return api.OpenResponse{
+		Outcome: api.Outcome(opened.Outcome),
+		Session: api.Session{
+			Id:               s.ID().String(),
+			ChatKitSessionId: opened.Token.Reveal(),
+			DeviceId:         s.Device().String(),
+			UserId:           s.User().String(),
+			WorkflowId:       s.Workflow().String(),
+			CreatedAt:        api.Time(s.CreatedAt()),
+			ExpiresAt:        api.Time(s.ExpiresAt()),
+			RefreshAfter:     api.Time(opened.RefreshAfter),
+			Metadata:         s.Metadata().Tree(),
+		},
+	}
+}

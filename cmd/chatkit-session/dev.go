@@ -1,0 +1,181 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"chatkit-session/adapters/clerk/fakeclerk"
+	"chatkit-session/adapters/keyring"
+)
+
+// devCommand runs the service with nothing else installed. It has its own
+// identity provider, whose private key lies in a file: that is why it listens
+// on loopback only, and why serve cannot reach any of it.
+type devCommand struct {
+	Listen    string `default:"127.0.0.1:8080" help:"Loopback address to listen on."`
+	DataDir   string `default:".chatkit-dev" type:"path" help:"Folder that keeps the database and the keys between runs."`
+	WriteKeys string `type:"path" placeholder:"DIR" help:"Write the keys that serve needs to DIR, print a curl line and exit; for a local stack."`
+}
+
+const (
+	devIssuer = "https://dev.clerk.accounts.dev"
+	devUser   = "user_dev"
+	devRole   = "member"
+	// devTokenLifetime is long, so that the printed line can be pasted all day.
+	devTokenLifetime = 24 * time.Hour
+)
+
+// Run serves on loopback, or writes the keys.
+func (d devCommand) Run(p *process) error {
+	if d.WriteKeys != "" {
+		return d.writeKeys(p)
+	}
+	if err := requireLoopback(d.Listen); err != nil {
+		return err
+	}
+	identity, keys, err := devSecrets(d.DataDir)
+	if err != nil {
+		return err
+	}
+	c, warnings, err := parseSettings(d.environ(p.environ, identity, keys))
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: c.logLevel}))
+	for _, warning := range warnings {
+		logger.Warn(warning)
+	}
+	return listenAndServe(p.ctx, c, logger, d.Listen, func(address net.Addr) {
+		_ = printCurl(p, identity, "http://"+address.String())
+	})
+}
+
+// environ is the caller's environment with what dev decides itself put over
+// it.
+func (d devCommand) environ(environ []string, identity *fakeclerk.Instance, keys string) []string {
+	own := []string{
+		"DATABASE_URL=sqlite:" + filepath.Join(d.DataDir, "sessions.db"),
+		"CHATKIT_TOKEN_KEYS=" + keys,
+		"CLERK_JWT_KEY=" + string(identity.PublicPEM()),
+		"CLERK_ISSUER=" + identity.Issuer(),
+		"CLERK_SECRET_KEY=",
+		"CLERK_AUTHORIZED_PARTIES=",
+	}
+	if !containsName(environ, "CHATKIT_WORKFLOW_ID") {
+		own = append(own, "CHATKIT_WORKFLOW_ID=workflow_dev")
+	}
+	kept := make([]string, 0, len(environ)+len(own))
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		name = strings.TrimSuffix(name, fileSuffix)
+		if !containsName(own, name) {
+			kept = append(kept, pair)
+		}
+	}
+	return append(kept, own...)
+}
+
+func containsName(pairs []string, name string) bool {
+	for _, pair := range pairs {
+		if strings.HasPrefix(pair, name+"=") {
+			return true
+		}
+	}
+	return false
+}
+
+// requireLoopback refuses addresses that others can reach.
+func requireLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--listen: dev trusts anybody who can read its key: %q is not a loopback address", host)
+	}
+	return nil
+}
+
+// devSecrets returns the identity provider and the token keys of dir, made
+// when they are missing.
+func devSecrets(dir string) (*fakeclerk.Instance, string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, "", err
+	}
+	private, err := readOrMake(filepath.Join(dir, "signing_key.pem"), func() ([]byte, error) {
+		fresh, err := fakeclerk.New(devIssuer)
+		if err != nil {
+			return nil, err
+		}
+		return fresh.PrivatePEM(), nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	identity, err := fakeclerk.Load(private, devIssuer)
+	if err != nil {
+		return nil, "", err
+	}
+	keys, err := readOrMake(filepath.Join(dir, "token_keys"), func() ([]byte, error) { return []byte(keyring.Generate()), nil })
+	return identity, strings.TrimSpace(string(keys)), err
+}
+
+// readOrMake returns the file's content, written first when there is no file.
+func readOrMake(path string, content func() ([]byte, error)) ([]byte, error) {
+	stored, err := os.ReadFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return stored, err
+	}
+	fresh, err := content()
+	if err != nil {
+		return nil, err
+	}
+	return fresh, os.WriteFile(path, fresh, 0o600)
+}
+
+// writeKeys leaves what serve takes as CLERK_JWT_KEY_FILE, CLERK_ISSUER_FILE
+// and CHATKIT_TOKEN_KEYS_FILE.
+func (d devCommand) writeKeys(p *process) error {
+	identity, _, err := devSecrets(d.WriteKeys)
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string]string{
+		"clerk_jwt_key.pem": string(identity.PublicPEM()),
+		"clerk_issuer":      identity.Issuer(),
+	} {
+		if err := os.WriteFile(filepath.Join(d.WriteKeys, name), []byte(content), 0o600); err != nil {
+			return err
+		}
+	}
+	return printCurl(p, identity, "http://"+d.Listen)
+}
+
+// printCurl prints a line that opens a session when it is pasted.
+func printCurl(p *process, identity *fakeclerk.Instance, address string) error {
+	signIn := make([]byte, 8)
+	_, _ = rand.Read(signIn) // never fails (crypto/rand)
+	now := time.Now()
+	token, err := identity.Mint(fakeclerk.Claims{
+		Subject:  devUser,
+		SignIn:   "sess_dev_" + hex.EncodeToString(signIn),
+		Role:     devRole,
+		IssuedAt: now,
+		Lifetime: devTokenLifetime,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "Open a session as %s (the line works until %s):\n\n  curl -sS -X POST %s/api/chatkit/session -H 'Authorization: Bearer %s'\n\nThe first answer says \"created\", the next \"reused\". Stop with Ctrl-C; sessions survive a restart.\n",
+		devUser, now.Add(devTokenLifetime).UTC().Format(time.RFC3339), address, token)
+	return err
+}

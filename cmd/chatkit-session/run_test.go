@@ -1,0 +1,404 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"chatkit-session/adapters/clerk/fakeclerk"
+	"chatkit-session/adapters/postgres/pgtest"
+)
+
+func contextWithStop(t *testing.T) (context.Context, context.CancelFunc) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	return ctx, stop
+}
+
+// running is a command that runs until it is stopped.
+type running struct {
+	stdout *bufio.Reader
+	logs   *logs
+	stop   func() error
+}
+
+// start runs a command that serves.
+func start(t *testing.T, environ []string, args ...string) *running {
+	t.Helper()
+	ctx, cancel := contextWithStop(t)
+	reader, writer := io.Pipe()
+	r := &running{stdout: bufio.NewReader(reader), logs: &logs{}}
+	ended := make(chan error, 1)
+	go func() {
+		err := run(ctx, args, environ, writer, r.logs)
+		_ = writer.CloseWithError(io.EOF)
+		ended <- err
+	}()
+	stopped := false
+	r.stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		go func() { _, _ = io.Copy(io.Discard, r.stdout) }()
+		return <-ended
+	}
+	t.Cleanup(func() { _ = r.stop() })
+	return r
+}
+
+var curlLine = regexp.MustCompile(`curl -sS -X POST (\S+) -H '(Authorization): ([^']+)'`)
+
+// paste does what the printed curl line does.
+func (r *running) paste(t *testing.T) func() answer {
+	t.Helper()
+	for {
+		line, err := r.stdout.ReadString('\n')
+		if err != nil {
+			t.Fatalf("no curl line: %v\n%s", err, r.logs)
+		}
+		if parts := curlLine.FindStringSubmatch(line); parts != nil {
+			return func() answer {
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, parts[1], http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				request.Header.Set(parts[2], parts[3])
+				response, err := http.DefaultClient.Do(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return parseAnswer(t, response)
+			}
+		}
+	}
+}
+
+func TestRun_Dev(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	args := []string{"dev", "--listen", "127.0.0.1:0", "--data-dir", dir}
+
+	first := start(t, nil, args...)
+	open := first.paste(t)
+	created, reused := open(), open()
+	if created.Outcome != "created" || reused.Outcome != "reused" || reused.Session.ID != created.Session.ID {
+		t.Errorf("first %s\nthen %s", created.raw, reused.raw)
+	}
+	if err := first.stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+	second := start(t, nil, args...)
+	if again := second.paste(t)(); again.Outcome != "reused" || again.Session.ChatKitSessionID != created.Session.ChatKitSessionID {
+		t.Errorf("after a restart got %s", again.raw)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "signing_key.pem")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the signing key's file: %v %v", info, err)
+	}
+}
+
+func TestRun_Dev_OnLoopbackOnly(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{":8080", "0.0.0.0:0", "[::]:0", "192.0.2.1:8080", "example.com:80", "nonsense"} {
+		err := run(t.Context(), []string{"dev", "--listen", address, "--data-dir", t.TempDir()}, nil, io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "--listen") {
+			t.Errorf("dev listens on %s: %v", address, err)
+		}
+	}
+}
+
+// What dev --write-keys leaves is what serve takes; and serve knows no other
+// way to dev's identity.
+func TestRun_Serve_WithWrittenKeys(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"dev", "--write-keys", dir}, nil, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	credential := curlLine.FindStringSubmatch(out.String())[3]
+	s := start(t, []string{
+		"LISTEN_ADDR=127.0.0.1:0", "CHATKIT_WORKFLOW_ID=workflow_1",
+		"DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "sessions.db"),
+		"CHATKIT_TOKEN_KEYS_FILE=" + filepath.Join(dir, "token_keys"),
+		"CLERK_JWT_KEY_FILE=" + filepath.Join(dir, "clerk_jwt_key.pem"),
+		"CLERK_ISSUER_FILE=" + filepath.Join(dir, "clerk_issuer"),
+	}, "serve")
+	if got := s.post(t, credential); got.Outcome != "created" {
+		t.Errorf("got %s", got.raw)
+	}
+	strangers := start(t, testEnviron(t, "DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "sessions.db")), "serve")
+	if got := strangers.post(t, credential); got.Status != http.StatusUnauthorized {
+		t.Errorf("serve accepts a dev credential: %s", got.raw)
+	}
+}
+
+var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
+
+// url waits until serve listens and returns where.
+func (r *running) url(t *testing.T) string {
+	t.Helper()
+	for t.Context().Err() == nil {
+		if parts := listening.FindStringSubmatch(r.logs.String()); parts != nil {
+			return "http://" + parts[1]
+		}
+	}
+	t.Fatalf("does not listen:\n%s", r.logs)
+	return ""
+}
+
+func (r *running) post(t *testing.T, credential string) answer {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url(t)+"/api/chatkit/session", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", credential)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parseAnswer(t, response)
+}
+
+// No token and no secret is in the database, the log or the output of a run
+// that handed out many.
+func TestRun_Serve_KeepsSecrets(t *testing.T) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "sessions.db")
+		keepsSecrets(t, "sqlite:"+path, func() string {
+			var all strings.Builder
+			files, err := filepath.Glob(path + "*")
+			if err != nil || len(files) == 0 {
+				t.Fatalf("no database: %v", err)
+			}
+			for _, file := range files {
+				content, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all.Write(content)
+			}
+			return all.String()
+		})
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.New(t)
+		keepsSecrets(t, url, func() string { return pgtest.Dump(t, url) })
+	})
+}
+
+func keepsSecrets(t *testing.T, database string, dump func() string) {
+	t.Helper()
+	trusted, err := identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	environ := testEnviron(t, "DATABASE_URL="+database)
+	s := start(t, environ, "serve")
+	secrets := map[string]string{}
+	for n := range 20 {
+		token, err := trusted.Mint(fakeclerk.Claims{Subject: fmt.Sprintf("user_%d", n%10), SignIn: "sess_1", Role: "member"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := s.post(t, "Bearer "+token)
+		if got.Status != http.StatusOK {
+			t.Fatalf("got %d %s\n%s", got.Status, got.raw, s.logs)
+		}
+		secrets[got.Session.ChatKitSessionID] = "token"
+		secrets[token] = "credential"
+	}
+	for _, pair := range environ {
+		if name, value, _ := strings.Cut(pair, "="); name == "CHATKIT_TOKEN_KEYS" {
+			secrets[value] = name
+		}
+	}
+	stored, logged := dump(), s.logs.String()
+	if !strings.Contains(stored, "user_1") || !strings.Contains(logged, "listening") {
+		t.Fatalf("the dump or the log is not what it should be")
+	}
+	for secret, what := range secrets {
+		if strings.Contains(stored, secret) || strings.Contains(stored, strings.ReplaceAll(secret, "-", "")) {
+			t.Errorf("a %s is stored in clear", what)
+		}
+		if strings.Contains(logged, secret) {
+			t.Errorf("a %s is logged", what)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
+func TestRun_Serve_RefusesBadSettings(t *testing.T) {
+	t.Parallel()
+	err := run(t.Context(), []string{"serve"}, []string{
+		"CHATKIT_TOKEN_KEYS=c2VjcmV0", "DATABASE_URL=mysql://root:hunter2@db/x", "CHATKIT_REFRESH_THRESHOLD=48h",
+		"CHATKIT_WORKFLOW_ID=no spaces", "TRUSTED_PROXIES=10.0.0.0/8,nowhere", "LOG_LEVEL=loud",
+		"CHATKIT_ACCESS_POLICY={\"roles\":{\"admin\":[\"fly\"]}}", "CLERK_ISSUER_FILE=/does/not/exist",
+	}, io.Discard, io.Discard)
+	if err == nil {
+		t.Fatal("serve starts")
+	}
+	lines := strings.Split(err.Error(), "\n")[1:]
+	for i, want := range []string{
+		"CLERK_ISSUER_FILE: ", "session times: the refresh threshold", "session times: the rotation grace", "LOG_LEVEL: ", "CHATKIT_TOKEN_KEYS: key 1",
+		"CLERK_JWT_KEY: ", "CHATKIT_WORKFLOW_ID: ", "CHATKIT_ACCESS_POLICY: ", "TRUSTED_PROXIES: ", "DATABASE_URL: ",
+	} {
+		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
+			t.Errorf("line %d is not about %s:\n%v", i+1, want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "c2VjcmV0") {
+		t.Errorf("the refusal shows a secret: %v", err)
+	}
+}
+
+func TestRun_Cleanup(t *testing.T) {
+	t.Parallel()
+	for name, database := range map[string]func(*testing.T) string{
+		"SQLite":     func(t *testing.T) string { t.Helper(); return "sqlite:" + filepath.Join(t.TempDir(), "sessions.db") },
+		"PostgreSQL": func(t *testing.T) string { t.Helper(); return pgtest.Empty(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			environ := testEnviron(t, "DATABASE_URL="+database(t))
+			for _, step := range []struct{ command, want string }{
+				{"migrate", "the schema is up to date\n"},
+				{"migrate", "the schema is up to date\n"},
+				{"cleanup", "expired 0, purged 0\n"},
+			} {
+				var out bytes.Buffer
+				if err := run(t.Context(), []string{step.command}, environ, &out, io.Discard); err != nil || out.String() != step.want {
+					t.Errorf("%s = %q, %v", step.command, out.String(), err)
+				}
+			}
+		})
+	}
+}
+
+func TestRun_Healthcheck(t *testing.T) {
+	t.Parallel()
+	s := start(t, testEnviron(t, "DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "sessions.db")), "serve")
+	address := strings.TrimPrefix(s.url(t), "http://")
+	if err := run(t.Context(), []string{"healthcheck"}, []string{"LISTEN_ADDR=" + address}, io.Discard, io.Discard); err != nil {
+		t.Errorf("healthcheck = %v", err)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if err := run(t.Context(), []string{"healthcheck"}, []string{"LISTEN_ADDR=" + address}, io.Discard, io.Discard); err == nil {
+		t.Error("a stopped service is healthy")
+	}
+}
+
+func TestRun_Small(t *testing.T) {
+	t.Parallel()
+	output := func(args ...string) string {
+		var out bytes.Buffer
+		if err := run(t.Context(), args, nil, &out, &out); err != nil {
+			t.Errorf("%v: %v", args, err)
+		}
+		return out.String()
+	}
+	if got := output("version"); got != version+"\n" {
+		t.Errorf("version = %q", got)
+	}
+	if one, two := output("keygen"), output("keygen"); one == two || len(one) != 45 {
+		t.Errorf("keygen = %q, %q", one, two)
+	}
+	help := output("serve", "--help")
+	for _, s := range allSettings() {
+		if !strings.Contains(help, "\n"+s.name) && !strings.Contains(help, " "+s.name) {
+			t.Errorf("serve --help does not list %s", s.name)
+		}
+	}
+	if err := run(t.Context(), []string{"fly"}, nil, io.Discard, io.Discard); err == nil {
+		t.Error("an unknown command is accepted")
+	}
+}
+
+func TestParseSettings(t *testing.T) {
+	t.Parallel()
+	c, warnings, err := parseSettings(testEnviron(t, "CHATKIT_WORKFLOW_ID=", "CHATKIT_WORKFLOWID=typo", "CHATKIT_SESSION_DURATION=48h", "TRUSTED_PROXIES=10.0.0.1,::1/128"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "CHATKIT_WORKFLOWID is not a setting") }) ||
+		!slices.ContainsFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "CHATKIT_WORKFLOW_ID is not set") }) || len(warnings) != 2 {
+		t.Errorf("warnings = %q", warnings)
+	}
+	if c.policy.Duration.Hours() != 48 || len(c.trustedProxies) != 2 || !c.workflow.IsZero() {
+		t.Errorf("config = %v, %v", c.policy, c.trustedProxies)
+	}
+	if shown := fmt.Sprintf("%+v", c); strings.Contains(shown, string(c.TokenKeys)) || strings.Contains(shown, "BEGIN PUBLIC KEY") {
+		t.Errorf("printing the settings shows a secret: %s", shown)
+	}
+}
+
+// The README's table is the settings.
+func TestREADME_ListsTheSettings(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range allSettings() {
+		fallback := ""
+		if s.fallback != "" {
+			fallback = "`" + s.fallback + "`"
+		}
+		row := fmt.Sprintf("| `%s` | %s | %s |", s.name, fallback, s.help)
+		if !strings.Contains(string(readme), row) {
+			t.Errorf("README lacks: %s", row)
+		}
+	}
+}
+
+func BenchmarkOpen_Reused(b *testing.B) {
+	s := onSQLite(b)
+	credential := s.credential(b, "user_1", "member")
+	s.post(b, credential, "")
+	benchmarkOverLoopback(b, s, credential)
+}
+
+// benchmarkOverLoopback measures whole requests on one kept connection.
+func benchmarkOverLoopback(b *testing.B, s *service, credential string) {
+	b.Helper()
+	server := newLoopback(b, s.app.server.Handler)
+	b.ReportAllocs()
+	for b.Loop() {
+		request, err := http.NewRequestWithContext(b.Context(), http.MethodPost, server+"/api/chatkit/session", http.NoBody)
+		if err != nil {
+			b.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+credential)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var got struct{ Outcome string }
+		err = json.NewDecoder(response.Body).Decode(&got)
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if err != nil || got.Outcome != "reused" {
+			b.Fatalf("%v %v", got, err)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"chatkit-session/adapters/system"
+	"chatkit-session/core/lifecycle"
+)
+
+type serveCommand struct{}
+
+// Help lists the settings.
+func (serveCommand) Help() string {
+	var text strings.Builder
+	text.WriteString("Settings, from the environment. NAME_FILE names a file that holds NAME's value.\n")
+	for _, s := range allSettings() {
+		fmt.Fprintf(&text, "\n%s", s.name)
+		if s.fallback != "" {
+			fmt.Fprintf(&text, " (%s)", s.fallback)
+		}
+		fmt.Fprintf(&text, "\n%s\n", s.help)
+	}
+	return text.String()
+}
+
+// Run serves until the process is told to stop.
+func (serveCommand) Run(p *process) error {
+	c, logger, err := p.settings()
+	if err != nil {
+		return err
+	}
+	return listenAndServe(p.ctx, c, logger, c.ListenAddr, func(net.Addr) {})
+}
+
+// settings reads the environment and logs its warnings.
+func (p *process) settings() (config, *slog.Logger, error) {
+	c, warnings, err := parseSettings(p.environ)
+	logger := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: c.logLevel}))
+	for _, warning := range warnings {
+		logger.Warn(warning)
+	}
+	return c, logger, err
+}
+
+// listenAndServe serves on address and calls started with the address that it
+// got.
+func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address string, started func(net.Addr)) error {
+	a, err := assemble(ctx, c, logger)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return errors.Join(err, a.store.Close())
+	}
+	logger.Info("listening", "address", listener.Addr().String(), "version", version)
+	started(listener.Addr())
+	return a.serve(ctx, listener)
+}
+
+type cleanupCommand struct{}
+
+// Run cleans up once.
+func (cleanupCommand) Run(p *process) error {
+	c, _, err := p.settings()
+	if err != nil {
+		return err
+	}
+	s, err := openStore(p.ctx, c)
+	if err != nil {
+		return err
+	}
+	done, err := newCleaner(c, s, system.Clock{}).Clean(p.ctx)
+	p.report(done)
+	return errors.Join(err, s.Close())
+}
+
+func (p *process) report(done lifecycle.Cleaned) {
+	_, _ = fmt.Fprintf(p.stdout, "expired %d, purged %d\n", done.Expired, done.Purged)
+}
+
+type healthcheckCommand struct{}
+
+// Run asks /readyz on this machine.
+func (healthcheckCommand) Run(p *process) error {
+	variables, _, _ := readEnviron(p.environ)
+	address := variables["LISTEN_ADDR"]
+	if address == "" {
+		address = ":8080"
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // nothing was written
+	if response.StatusCode != http.StatusOK {
+		_, _ = io.Copy(p.stderr, io.LimitReader(response.Body, 1<<10))
+		return fmt.Errorf("not ready: %s", response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"chatkit-session/adapters/keyring"
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+)
+
+// settings are the environment variables of the service. Any of them may be
+// given as NAME_FILE instead: the path of a file that holds the value.
+type settings struct {
+	ListenAddr string `env:"LISTEN_ADDR" envDefault:":8080" help:"Address that the service listens on."`
+	LogLevel   string `env:"LOG_LEVEL" envDefault:"info" help:"Least level that is logged: debug, info, warn or error."`
+
+	DatabaseURL            secret `env:"DATABASE_URL" envDefault:"sqlite:chatkit-session.db" help:"Where sessions are kept: postgres://… or sqlite:PATH."`
+	DatabaseDirectURL      secret `env:"DATABASE_DIRECT_URL" help:"PostgreSQL as the owner of the schema and past any pooler, for migrations; DATABASE_URL when unset."`
+	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"32" help:"Most connections to PostgreSQL that a replica opens."`
+
+	WorkflowID string `env:"CHATKIT_WORKFLOW_ID" help:"Workflow or agent that sessions are for; without it every request is answered with a configuration error."`
+	TokenKeys  secret `env:"CHATKIT_TOKEN_KEYS" help:"Keys that seal tokens, from keygen, separated by commas: the first seals, all of them open. Required."`
+
+	ClerkSecretKey secret   `env:"CLERK_SECRET_KEY" help:"Secret key of the Clerk instance: fetches its public keys and users' roles. This or CLERK_JWT_KEY is required."`
+	ClerkJWTKey    secret   `env:"CLERK_JWT_KEY" help:"Public key of the Clerk instance as PEM: verifies without the network."`
+	ClerkIssuer    string   `env:"CLERK_ISSUER" help:"The only issuer that is accepted, such as https://clerk.example.com; recommended."`
+	ClerkParties   []string `env:"CLERK_AUTHORIZED_PARTIES" help:"Origins that a credential may have been issued to (azp), separated by commas; any when unset."`
+	ClerkAPIURL    string   `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" help:"Clerk's Backend API."`
+	RoleClaims     []string `env:"CHATKIT_ROLE_CLAIMS" envDefault:"metadata.role,public_metadata.role,role" help:"Claims that may name the user's role; the first that does counts."`
+	DefaultRole    string   `env:"CHATKIT_DEFAULT_ROLE" help:"Role of users for whom nothing else names one; without it they are refused."`
+	AccessPolicy   string   `env:"CHATKIT_ACCESS_POLICY" help:"JSON that replaces the access policy: {\"roles\":{\"admin\":[\"read_own\",…]},\"others\":[…]}."`
+	AllowedOrigins []string `env:"ALLOWED_ORIGINS" help:"Origins of browsers that may call, such as https://app.example.com or https://*.example.com, separated by commas."`
+	TrustedProxies []string `env:"TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For counts, separated by commas."`
+
+	Duration    time.Duration `env:"CHATKIT_SESSION_DURATION" envDefault:"24h" help:"How long a session lives after it was created or refreshed."`
+	Threshold   time.Duration `env:"CHATKIT_REFRESH_THRESHOLD" envDefault:"1h" help:"How much of its life may be left when a session is refreshed."`
+	LongestLife time.Duration `env:"CHATKIT_LONGEST_LIFE" envDefault:"720h" help:"Longest life of one session, refreshes included."`
+	Grace       time.Duration `env:"CHATKIT_ROTATION_GRACE" envDefault:"30s" help:"How long a superseded token stays good after a refresh."`
+
+	Retention       time.Duration `env:"CHATKIT_ENDED_RETENTION" envDefault:"720h" help:"How long sessions are kept after they ended."`
+	CleanupInterval time.Duration `env:"CHATKIT_CLEANUP_INTERVAL" envDefault:"1m" help:"How often sessions whose time is up are ended in the background; 0 for never."`
+	RequestTimeout  time.Duration `env:"CHATKIT_REQUEST_TIMEOUT" envDefault:"10s" help:"How long a request may take before it is answered with an error."`
+	ShutdownTimeout time.Duration `env:"CHATKIT_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may take to finish at shutdown."`
+}
+
+// secret is a setting that prints masked, whatever the verb.
+type secret string
+
+// Format prints a mask, or nothing when there is no secret.
+func (s secret) Format(f fmt.State, _ rune) {
+	if s != "" {
+		_, _ = f.Write([]byte("[secret]"))
+	}
+}
+
+// setting describes one of them, for the help text and the README's table.
+type setting struct{ name, fallback, help string }
+
+// allSettings lists the settings in the order of the struct.
+func allSettings() []setting {
+	fields := reflect.VisibleFields(reflect.TypeFor[settings]())
+	list := make([]setting, 0, len(fields))
+	for _, field := range fields {
+		list = append(list, setting{field.Tag.Get("env"), field.Tag.Get("envDefault"), field.Tag.Get("help")})
+	}
+	return list
+}
+
+const fileSuffix = "_FILE"
+
+// config is the settings, checked and in the words of the core.
+type config struct {
+	settings
+
+	logLevel       slog.Level
+	keys           *keyring.Ring
+	workflow       session.WorkflowID
+	defaultRole    access.Role
+	accessPolicy   access.Policy
+	policy         session.Policy
+	trustedProxies []netip.Prefix
+}
+
+// mistakes collects what is wrong with the settings, one line each.
+type mistakes []error
+
+func (m *mistakes) add(name string, err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		*m = append(*m, fmt.Errorf("%s: %s", name, strings.TrimSpace(line)))
+	}
+}
+
+// parseSettings reads the environment. Its error has one line for each
+// mistake; no line shows a secret. The warnings are about what does not stop
+// the service.
+func parseSettings(environ []string) (config, []string, error) {
+	variables, warnings, wrong := readEnviron(environ)
+	var c config
+	if wrong.parse(&c.settings, variables) {
+		wrong.checkTimes(&c)
+	}
+	wrong.check(&c)
+	if c.WorkflowID == "" {
+		warnings = append(warnings, "CHATKIT_WORKFLOW_ID is not set: every request will be answered with a configuration error")
+	}
+	if len(wrong) > 0 {
+		return config{}, warnings, fmt.Errorf("the settings are not good:\n%w", errors.Join(wrong...))
+	}
+	return c, warnings, nil
+}
+
+// readEnviron returns the variables that are settings, those of files read. An
+// empty variable counts as unset.
+func readEnviron(environ []string) (variables map[string]string, warnings []string, wrong mistakes) {
+	given := make(map[string]string, len(environ))
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		given[name] = value
+		if value == "" {
+			delete(given, name)
+		}
+	}
+	variables = make(map[string]string)
+	for _, s := range allSettings() {
+		value, set := given[s.name]
+		path, inFile := given[s.name+fileSuffix]
+		delete(given, s.name)
+		delete(given, s.name+fileSuffix)
+		switch {
+		case set && inFile:
+			wrong.add(s.name, fmt.Errorf("set it or %s%s, not both", s.name, fileSuffix))
+		case set:
+			variables[s.name] = value
+		case inFile:
+			content, err := os.ReadFile(path)
+			wrong.add(s.name+fileSuffix, err)
+			variables[s.name] = strings.TrimSpace(string(content))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if strings.HasPrefix(name, "CHATKIT_") {
+			warnings = append(warnings, name+" is not a setting of this version and has no effect")
+		}
+	}
+	return variables, warnings, wrong
+}
+
+// parse fills s from variables and reports whether every one was of its type.
+func (m *mistakes) parse(s *settings, variables map[string]string) bool {
+	err := env.ParseWithOptions(s, env.Options{Environment: variables})
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		m.add("settings", err)
+		return err == nil
+	}
+	for _, err := range all.Errors {
+		var parse env.ParseError
+		if errors.As(err, &parse) {
+			field, _ := reflect.TypeFor[settings]().FieldByName(parse.Name)
+			m.add(field.Tag.Get("env"), fmt.Errorf("must be a %s: %w", parse.Type, parse.Err))
+			continue
+		}
+		m.add("settings", err)
+	}
+	return false
+}
+
+// check turns what c's settings say into the core's words.
+func (m *mistakes) check(c *config) {
+	var err error
+	m.add("LOG_LEVEL", c.logLevel.UnmarshalText([]byte(c.LogLevel)))
+	if c.TokenKeys == "" {
+		m.add("CHATKIT_TOKEN_KEYS", errors.New("is required: make one with chatkit-session keygen"))
+	} else {
+		c.keys, err = keyring.Parse(string(c.TokenKeys))
+		m.add("CHATKIT_TOKEN_KEYS", err)
+	}
+	if c.ClerkSecretKey == "" && c.ClerkJWTKey == "" {
+		m.add("CLERK_JWT_KEY", errors.New("it or CLERK_SECRET_KEY is required"))
+	}
+	if c.WorkflowID != "" {
+		c.workflow, err = session.ParseWorkflowID(c.WorkflowID)
+		m.add("CHATKIT_WORKFLOW_ID", err)
+	}
+	if c.DefaultRole != "" {
+		c.defaultRole, err = access.ParseRole(c.DefaultRole)
+		m.add("CHATKIT_DEFAULT_ROLE", err)
+	}
+	c.accessPolicy, err = parseAccessPolicy(c.AccessPolicy)
+	m.add("CHATKIT_ACCESS_POLICY", err)
+	for _, text := range c.TrustedProxies {
+		prefix, err := parsePrefix(text)
+		m.add("TRUSTED_PROXIES", err)
+		c.trustedProxies = append(c.trustedProxies, prefix)
+	}
+	m.checkDatabase(c)
+}
+
+// checkTimes checks the settings that are durations.
+func (m *mistakes) checkTimes(c *config) {
+	c.policy = session.Policy{Duration: c.Duration, Threshold: c.Threshold, LongestLife: c.LongestLife, Grace: c.Grace}
+	m.add("session times", c.policy.Validate())
+	m.positive("CHATKIT_ENDED_RETENTION", c.Retention)
+	m.positive("CHATKIT_REQUEST_TIMEOUT", c.RequestTimeout)
+	m.positive("CHATKIT_SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
+	if c.CleanupInterval < 0 {
+		m.add("CHATKIT_CLEANUP_INTERVAL", errors.New("must not be negative"))
+	}
+}
+
+func (m *mistakes) positive(name string, d time.Duration) {
+	if d <= 0 {
+		m.add(name, errors.New("must be longer than nothing"))
+	}
+}
+
+func (m *mistakes) checkDatabase(c *config) {
+	if _, _, err := databaseKind(c.DatabaseURL); err != nil {
+		m.add("DATABASE_URL", err)
+	}
+	if c.DatabaseDirectURL != "" {
+		if kind, _, err := databaseKind(c.DatabaseDirectURL); err != nil || kind != postgresDatabase {
+			m.add("DATABASE_DIRECT_URL", errors.New("must start with postgres://"))
+		}
+	}
+	if c.DatabaseMaxConnections < 2 {
+		m.add("DATABASE_MAX_CONNECTIONS", errors.New("must be at least 2"))
+	}
+}
+
+// The kinds of database.
+const (
+	postgresDatabase = "postgres"
+	sqliteDatabase   = "sqlite"
+)
+
+// databaseKind tells the kind of database and, for SQLite, its path.
+func databaseKind(url secret) (kind, path string, err error) {
+	scheme, rest, _ := strings.Cut(string(url), ":")
+	switch {
+	case scheme == "postgres" || scheme == "postgresql":
+		return postgresDatabase, "", nil
+	case scheme == "sqlite" && rest != "":
+		return sqliteDatabase, rest, nil
+	}
+	return "", "", errors.New("must start with postgres:// or be sqlite:PATH")
+}
+
+func parsePrefix(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
+}
+
+func parseAccessPolicy(text string) (access.Policy, error) {
+	if text == "" {
+		return access.DefaultPolicy(), nil
+	}
+	var policy struct {
+		Roles  map[string][]string `json:"roles"`
+		Others []string            `json:"others"`
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&policy); err != nil {
+		return access.Policy{}, err
+	}
+	return access.NewPolicy(policy.Roles, policy.Others)
+}

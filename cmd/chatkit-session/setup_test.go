@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"chatkit-session/adapters/clerk/fakeclerk"
+	"chatkit-session/adapters/keyring"
+	"chatkit-session/adapters/sqlite"
+	"chatkit-session/core/session"
+)
+
+// noon is when the clocks of these tests start.
+var noon = time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// movableClock is a ports.Clock that tests set.
+type movableClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *movableClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *movableClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// logs collects what a service under test logs; many goroutines write.
+type logs struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// service is the production wiring on a real store and a clock that tests
+// set, answered through its real router.
+type service struct {
+	app      *app
+	clock    *movableClock
+	identity *fakeclerk.Instance
+	logs     *logs
+}
+
+const testIssuer = "https://clerk.example.com"
+
+var identity = sync.OnceValues(func() (*fakeclerk.Instance, error) { return fakeclerk.New(testIssuer) })
+
+// testEnviron is the environment of a service that trusts identity; a later
+// variable replaces an earlier one.
+func testEnviron(t testing.TB, more ...string) []string {
+	t.Helper()
+	trusted, err := identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append([]string{
+		"LISTEN_ADDR=127.0.0.1:0",
+		"LOG_LEVEL=debug",
+		"CHATKIT_WORKFLOW_ID=workflow_1",
+		"CHATKIT_TOKEN_KEYS=" + keyring.Generate(),
+		"CLERK_JWT_KEY=" + string(trusted.PublicPEM()),
+		"CLERK_ISSUER=" + trusted.Issuer(),
+	}, more...)
+}
+
+// onStore wires a service on opened, which the service's test closes.
+func onStore(t testing.TB, opened store, more ...string) *service {
+	t.Helper()
+	trusted, err := identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := parseSettings(testEnviron(t, more...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{clock: &movableClock{now: noon}, identity: trusted, logs: &logs{}}
+	logger := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if s.app, err = wire(c, logger, opened, s.clock); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func onSQLite(t testing.TB, more ...string) *service {
+	t.Helper()
+	return onStore(t, openSQLite(t), more...)
+}
+
+func openSQLite(t testing.TB) store {
+	t.Helper()
+	opened, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "sessions.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	return opened
+}
+
+// credential returns a JWT of a user with a role, good at the service's time.
+func (s *service) credential(t testing.TB, user, role string) string {
+	t.Helper()
+	token, err := s.identity.Mint(fakeclerk.Claims{Subject: user, SignIn: "sess_" + user, Role: role, IssuedAt: s.clock.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// answer is what the service said.
+type answer struct {
+	Status  int
+	Session struct {
+		ID, ChatKitSessionID, DeviceID, UserID, WorkflowID string
+		CreatedAt, ExpiresAt, RefreshAfter                 string
+		Metadata                                           map[string]any
+	}
+	Outcome                         string
+	Error, Message, Code, RequestID string
+	raw                             string
+}
+
+// post sends a body with a credential, both may be empty, to the router.
+func (s *service) post(t testing.TB, credential, body string) answer {
+	t.Helper()
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/chatkit/session", strings.NewReader(body))
+	if credential != "" {
+		request.Header.Set("Authorization", "Bearer "+credential)
+	}
+	recorder := httptest.NewRecorder()
+	s.app.server.Handler.ServeHTTP(recorder, request)
+	return parseAnswer(t, recorder.Result())
+}
+
+// open posts as a member and expects success.
+func (s *service) open(t testing.TB, user, body string) answer {
+	t.Helper()
+	got := s.post(t, s.credential(t, user, "member"), body)
+	if got.Status != http.StatusOK {
+		t.Fatalf("POST = %d %s", got.Status, got.raw)
+	}
+	return got
+}
+
+func parseAnswer(t testing.TB, response *http.Response) answer {
+	t.Helper()
+	defer response.Body.Close() //nolint:errcheck // it was read
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := answer{Status: response.StatusCode, raw: string(raw)}
+	if err := json.Unmarshal(raw, &got); err != nil {
+		t.Fatalf("%d %q: %v", response.StatusCode, raw, err)
+	}
+	return got
+}
+
+// faultyStore fails updates, or holds look-ups until it is released.
+type faultyStore struct {
+	store
+	updateFails error
+	entered     chan struct{}
+	release     chan struct{}
+}
+
+func (f *faultyStore) Update(ctx context.Context, slot session.Slot, change func(*session.Session) ([]session.Session, error)) error {
+	if f.updateFails != nil {
+		return f.updateFails
+	}
+	return f.store.Update(ctx, slot, change)
+}
+
+func (f *faultyStore) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
+	if f.release != nil {
+		close(f.entered)
+		<-f.release
+	}
+	return f.store.Find(ctx, slot)
+}
+
+// newLoopback serves handler until the test ends and returns its URL.
+func newLoopback(t testing.TB, handler http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}
