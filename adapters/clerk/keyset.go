@@ -53,7 +53,7 @@ func newKeySet(clock ports.Clock, logger *slog.Logger, load func(context.Context
 // Errors: KindUnauthenticated when the instance has no such key;
 // KindUnavailable when that cannot be found out now.
 func (s *keySet) get(ctx context.Context, kid string) (*sdk.JSONWebKey, error) {
-	key, running, err := s.look(kid)
+	key, running, err := s.look(kid) //nolint:contextcheck // a fetch is for all callers: none of them can end it
 	if running == nil {
 		return key, err
 	}

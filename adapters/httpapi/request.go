@@ -118,8 +118,9 @@ func decode(d *jsontext.Decoder) (any, error) {
 		return decodeNumber(token.String())
 	case 't', 'f':
 		return token.Bool(), nil
+	default:
+		return nil, nil //nolint:nilnil // JSON's null: nothing else is a value
 	}
-	return nil, nil //nolint:nilnil // JSON's null.
 }
 
 func decodeObject(d *jsontext.Decoder) (any, error) {

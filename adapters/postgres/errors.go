@@ -9,6 +9,7 @@ import (
 	"net"
 
 	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
 
 	"chatkit-session/core/session"
 )
@@ -53,7 +54,7 @@ func broken(err error) bool {
 }
 
 // unavailable reports whether trying again later may succeed.
-func unavailable(code pq.ErrorCode) bool {
+func unavailable(code pqerror.Code) bool {
 	switch code.Class() {
 	case "08", // connection exception
 		"53", // insufficient resources

@@ -29,8 +29,8 @@ func (*identifiers) SessionID() (session.ID, error) {
 
 func (*identifiers) Token() (session.Token, error) { return session.ParseToken(uuid.NewString()) }
 
-// Sealer proves that the sealers of make keep what ports.Sealer promises.
-func Sealer(t *testing.T, make func(t *testing.T) ports.Sealer) {
+// Sealer proves that the sealers that it opens keep what ports.Sealer promises.
+func Sealer(t *testing.T, open func(t *testing.T) ports.Sealer) {
 	t.Helper()
 	ids := newIdentifiers()
 	id, other := session.Must(ids.SessionID()), session.Must(ids.SessionID())
@@ -53,14 +53,14 @@ func Sealer(t *testing.T, make func(t *testing.T) ports.Sealer) {
 	}
 	t.Run("GivesTheTokenBack", func(t *testing.T) {
 		t.Parallel()
-		s := make(t)
+		s := open(t)
 		if got, err := s.Unseal(id, seal(t, s)); err != nil || got != token {
 			t.Errorf("Unseal = %v", err)
 		}
 	})
 	t.Run("HidesTheToken", func(t *testing.T) {
 		t.Parallel()
-		s := make(t)
+		s := open(t)
 		one, two := seal(t, s), seal(t, s)
 		if bytes.Contains(one, []byte(token.Reveal())) || bytes.Equal(one, two) {
 			t.Error("the token can be seen, or two seals can be told to be of one token")
@@ -68,12 +68,12 @@ func Sealer(t *testing.T, make func(t *testing.T) ports.Sealer) {
 	})
 	t.Run("OnlyForItsSession", func(t *testing.T) {
 		t.Parallel()
-		s := make(t)
+		s := open(t)
 		refuses(t, s, other, seal(t, s))
 	})
 	t.Run("RefusesDamage", func(t *testing.T) {
 		t.Parallel()
-		s := make(t)
+		s := open(t)
 		sealed := seal(t, s)
 		for i := range sealed {
 			damaged := bytes.Clone(sealed)

@@ -4,6 +4,7 @@ package pgtest
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"net"
 	"net/url"
@@ -14,8 +15,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"database/sql"
 )
 
 // keeper runs the server for as long as its standard input stays open, then
@@ -65,9 +64,9 @@ func runCluster(dir, initdb, postgres string, identity *syscall.Credential) (sto
 		}
 	}
 	attributes := &syscall.SysProcAttr{Credential: identity, Setpgid: true}
-	make := exec.CommandContext(context.Background(), initdb, "-D", filepath.Join(dir, "data"), "--no-sync", "-A", "trust", "-U", "chatkit_owner", "-E", "UTF8", "--locale=C") //nolint:gosec // found by this package
-	make.SysProcAttr, make.Dir = attributes, dir
-	if out, err := make.CombinedOutput(); err != nil {
+	create := exec.CommandContext(context.Background(), initdb, "-D", filepath.Join(dir, "data"), "--no-sync", "-A", "trust", "-U", "chatkit_owner", "-E", "UTF8", "--locale=C") //nolint:gosec // found by this package
+	create.SysProcAttr, create.Dir = attributes, dir
+	if out, err := create.CombinedOutput(); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, "", fmt.Errorf("initdb: %w\n%s", err, out)
 	}

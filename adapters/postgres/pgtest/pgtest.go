@@ -95,6 +95,23 @@ func Dump(t testing.TB, database string) string {
 	return out.String()
 }
 
+// Script runs a file of SQL with psql, as operators do, and returns what it
+// printed. The environment is added to psql's.
+func Script(t testing.TB, database, path string, environ ...string) string {
+	t.Helper()
+	tool, err := binary("psql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), tool, "--no-psqlrc", "--quiet", "--dbname", database, "--file", path) //nolint:gosec // a test's own tool
+	command.Env = append(os.Environ(), environ...)
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("psql --file %s: %v\n%s", path, err, out)
+	}
+	return string(out)
+}
+
 // Open returns a plain connection pool to database.
 func Open(t testing.TB, database string) *sql.DB {
 	t.Helper()

@@ -1,0 +1,178 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"chatkit-session/adapters/postgres"
+	"chatkit-session/adapters/postgres/pgtest"
+	"chatkit-session/core/session"
+)
+
+var (
+	slot = session.Slot{
+		User:     session.Must(session.ParseUserID("user_alice")),
+		Workflow: session.Must(session.ParseWorkflowID("workflow_1")),
+		Device:   session.Must(session.ParseDeviceID("phone")),
+	}
+	noon = time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
+)
+
+// While another replica holds the clean-up's lock, this one does nothing; the
+// lock ends with the other's transaction.
+func TestStore_ExpireDue_OneReplicaAtATime(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	store, other := open(t, url, 2), pgtest.Open(t, url)
+	addRow(t, other, "user_alice", "phone", "expires_at = now() - interval '1 minute'")
+	tx, err := other.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), postgres.TryCleanerLockSQL); err != nil {
+		t.Fatal(err)
+	}
+	for what, clean := range map[string]func(context.Context, time.Time, int) (int, error){"ExpireDue": store.ExpireDue, "PurgeEnded": store.PurgeEnded} {
+		if n, err := clean(t.Context(), time.Now().Add(time.Hour), 10); n != 0 || err != nil {
+			t.Errorf("%s = %d, %v while another replica is at it", what, n, err)
+		}
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := store.ExpireDue(t.Context(), time.Now(), 10); n != 1 || err != nil {
+		t.Errorf("ExpireDue = %d, %v", n, err)
+	}
+}
+
+// A transaction whose connection dies stores nothing, says so, and the store
+// goes on with another connection.
+func TestStore_Update_ConnectionDies(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	store, admin := open(t, url, 4), pgtest.Open(t, url)
+	s := session.New(session.Draft{
+		ID: session.Must(session.ParseID("0194f3a0-0000-7000-8000-000000000001")), Slot: slot,
+		Credential: session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")}, ExpiresAt: noon.Add(time.Hour),
+	}, noon)
+	err := store.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) {
+		killed := scan[int](t, admin, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle in transaction'`)
+		if killed != 1 {
+			t.Errorf("%d connections were in a transaction", killed)
+		}
+		return []session.Session{s}, nil
+	})
+	if !errors.Is(err, session.KindUnavailable) {
+		t.Errorf("Update = %v, want unavailable", err)
+	}
+	if _, err := store.Find(t.Context(), slot); !errors.Is(err, session.KindNotFound) {
+		t.Errorf("Find = %v, want not found", err)
+	}
+	if err := store.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) { return []session.Session{s}, nil }); err != nil {
+		t.Errorf("the next Update = %v", err)
+	}
+}
+
+// A caller that waits for a connection gives up when its time is up.
+func TestStore_PoolExhausted(t *testing.T) {
+	t.Parallel()
+	store := open(t, pgtest.New(t), 1)
+	err := store.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := store.Find(ctx, slot); !errors.Is(err, session.KindUnavailable) {
+			t.Errorf("Find = %v, want unavailable", err)
+		}
+		return nil, nil
+	})
+	if err != nil {
+		t.Errorf("Update = %v", err)
+	}
+}
+
+// The look-ups of the hot path read an index, not the table.
+func TestStore_Find_IndexesAreUsed(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Open(t, pgtest.New(t))
+	conn.SetMaxOpenConns(1)
+	exec(t, conn, `INSERT INTO chatkit_sessions (id, clerk_user_id, device_id, device_generated, workflow_id, token_hash, expires_at)
+		SELECT gen_random_uuid(), 'user_' || n, 'phone', n % 2 = 0, 'workflow_1', sha256(n::text::bytea), now() + interval '1 hour' FROM generate_series(1, 20000) n`)
+	exec(t, conn, "ANALYZE chatkit_sessions")
+	for query, want := range map[string]string{
+		strings.NewReplacer("$1", "'user_8'", "$2", "'phone'", "$3", "'workflow_1'").Replace(postgres.FindOnDeviceSQL): "idx_chatkit_sessions_active_device",
+		strings.NewReplacer("$1", "'user_8'", "$2", "'workflow_1'").Replace(postgres.FindGeneratedSQL):                 "idx_chatkit_sessions_active_generated",
+	} {
+		if plan := scan[string](t, conn, "EXPLAIN (FORMAT JSON) "+query); !strings.Contains(plan, want) {
+			t.Errorf("the plan does not use %s:\n%s", want, plan)
+		}
+	}
+}
+
+func TestOpen_Refuses(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]string{
+		"NotPostgres":   "mysql://localhost/x",
+		"NotAURL":       "postgres://user:hunter2@[::1/x",
+		"NobodyListens": "postgres://user:hunter2@127.0.0.1:1/x",
+		"UnknownOption": "postgres://user:hunter2@127.0.0.1:1/x?sslmode=hunter2",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := postgres.Open(t.Context(), postgres.Config{URL: url})
+			if err == nil || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("Open = %v", err)
+			}
+			if name == "NobodyListens" && !errors.Is(err, session.KindUnavailable) {
+				t.Errorf("Open = %v, want unavailable", err)
+			}
+		})
+	}
+	t.Run("NoSchema", func(t *testing.T) {
+		t.Parallel()
+		if _, err := postgres.Open(t.Context(), postgres.Config{URL: pgtest.Empty(t)}); err == nil {
+			t.Error("opened a database without a schema")
+		}
+	})
+}
+
+func BenchmarkStore_Find(b *testing.B) {
+	url := pgtest.New(b)
+	store := open(b, url, 4)
+	addRow(b, pgtest.Open(b, url), "user_alice", "phone", "")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := store.Find(b.Context(), slot); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkStore_Update(b *testing.B) {
+	url := pgtest.New(b)
+	store := open(b, url, 4)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		n++
+		s := session.New(session.Draft{
+			ID: session.Must(session.ParseID(fmt.Sprintf("0194f3a0-0000-7000-8000-%012d", n))), Slot: slot,
+			Credential: session.Credential{Hash: session.TokenHash{byte(n), byte(n >> 8), byte(n >> 16), 1}, Sealed: []byte("sealed")}, ExpiresAt: noon.Add(time.Hour),
+		}, noon)
+		err := store.Update(b.Context(), slot, func(current *session.Session) ([]session.Session, error) {
+			if current == nil {
+				return []session.Session{s}, nil
+			}
+			stale := *current
+			stale.Expire(noon)
+			return []session.Session{stale, s}, nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package db_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"chatkit-session/adapters/postgres/pgtest"
+	"chatkit-session/db"
+)
+
+// migrateVariable makes this test's binary a process that only migrates.
+const migrateVariable = "CHATKIT_TEST_MIGRATE"
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv(migrateVariable); url != "" {
+		if err := migrate(url); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	pgtest.Main(m)
+}
+
+func migrate(url string) error {
+	conn, err := sql.Open("postgres", url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // nothing is lost
+	migrator, err := db.Postgres(conn)
+	if err != nil {
+		return err
+	}
+	_, err = migrator.Up(context.Background())
+	return err
+}
+
+func names(t *testing.T, folder string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join("migrations", folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := make([]string, len(entries))
+	for i, entry := range entries {
+		list[i] = entry.Name()
+	}
+	return list
+}
+
+func TestMigrations_HaveEqualVersions(t *testing.T) {
+	t.Parallel()
+	if one, two := names(t, "postgres"), names(t, "sqlite"); !slices.Equal(one, two) || len(one) == 0 {
+		t.Errorf("postgres has %v, sqlite has %v", one, two)
+	}
+}
+
+func TestMigrator_UpDownUp(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) (*sql.DB, *db.Migrator){
+		"PostgreSQL": func(t *testing.T) (*sql.DB, *db.Migrator) {
+			t.Helper()
+			conn := pgtest.Open(t, pgtest.Empty(t))
+			migrator, err := db.Postgres(conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return conn, migrator
+		},
+		"SQLite": func(t *testing.T) (*sql.DB, *db.Migrator) {
+			t.Helper()
+			conn, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "sessions.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			migrator, err := db.SQLite(conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return conn, migrator
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, migrator := open(t)
+			step := func(what string, act func(context.Context) error, pending bool) {
+				t.Helper()
+				if err := act(t.Context()); err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+				if got, err := migrator.Pending(t.Context()); err != nil || got != pending {
+					t.Errorf("after %s Pending = %v, %v", what, got, err)
+				}
+				_, err := conn.ExecContext(t.Context(), "SELECT count(*) FROM chatkit_sessions")
+				if (err != nil) != pending {
+					t.Errorf("after %s the table: %v", what, err)
+				}
+			}
+			up := func(ctx context.Context) error { _, err := migrator.Up(ctx); return err }
+			step("nothing", func(context.Context) error { return nil }, true)
+			step("up", up, false)
+			step("up again", up, false)
+			for range names(t, "postgres") {
+				if err := migrator.Down(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			step("down", func(context.Context) error { return nil }, true)
+			step("up after down", up, false)
+		})
+	}
+}
+
+// A replica that knows fewer migrations than the database has goes on.
+func TestMigrator_Pending_NewerSchema(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Open(t, pgtest.New(t))
+	if _, err := conn.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)"); err != nil {
+		t.Fatal(err)
+	}
+	migrator, err := db.Postgres(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pending, err := migrator.Pending(t.Context()); err != nil || pending {
+		t.Errorf("Pending = %v, %v", pending, err)
+	}
+}
+
+func TestMigrator_Up_ThreeProcessesAtOnce(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	var group sync.WaitGroup
+	for range 3 {
+		group.Go(func() {
+			command := exec.CommandContext(t.Context(), os.Args[0])
+			command.Env = append(os.Environ(), migrateVariable+"="+url)
+			if out, err := command.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+	group.Wait()
+	var versions int
+	err := pgtest.Open(t, url).QueryRowContext(t.Context(), "SELECT count(*) FROM goose_db_version WHERE version_id > 0").Scan(&versions)
+	if err != nil || versions != len(names(t, "postgres")) {
+		t.Errorf("%d versions are noted, %v", versions, err)
+	}
+}
+
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	for range 2 {
+		pgtest.Script(t, url, "roles.sql", "CHATKIT_DATABASE_PASSWORD=it's a test")
+	}
+	var member bool
+	err := pgtest.Open(t, url).QueryRowContext(t.Context(), "SELECT pg_has_role('chatkit', 'chatkit_service', 'member')").Scan(&member)
+	if err != nil || !member {
+		t.Errorf("chatkit is a chatkit_service: %v, %v", member, err)
+	}
+}
+
+// oldSchema is a table as the service's predecessors had it.
+const oldSchema = `
+CREATE TYPE session_status AS ENUM ('active', 'expired', 'revoked');
+CREATE TABLE chatkit_sessions (
+	id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+	clerk_user_id text NOT NULL, device_id text NOT NULL, session_token text NOT NULL, workflow_id text NOT NULL,
+	status session_status NOT NULL DEFAULT 'active', expires_at timestamptz NOT NULL, metadata jsonb DEFAULT '{}',
+	last_activity_at timestamptz DEFAULT now(), created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now());
+CREATE INDEX idx_chatkit_sessions_user_status ON chatkit_sessions (clerk_user_id, status);
+CREATE UNIQUE INDEX idx_chatkit_sessions_token ON chatkit_sessions (session_token);
+CREATE INDEX idx_chatkit_sessions_device ON chatkit_sessions (device_id);
+CREATE INDEX idx_chatkit_sessions_expires_at ON chatkit_sessions (expires_at);
+CREATE FUNCTION cleanup_expired_chatkit_sessions() RETURNS integer LANGUAGE sql AS 'SELECT 0';
+INSERT INTO chatkit_sessions (clerk_user_id, device_id, session_token, workflow_id, expires_at, created_at, metadata, status) VALUES
+	('alice', 'phone', 'clear-1', 'w', now() + interval '1 hour', now() - interval '2 hours', '{"v":1}', 'active'),
+	('alice', 'phone', 'clear-2', 'w', now() + interval '1 hour', now() - interval '1 hour', NULL, 'active'),
+	('alice', 'device_alice_1', 'clear-3', 'w', now() + interval '1 hour', now() - interval '2 hours', '[]', 'active'),
+	('alice', 'device_alice_2', 'clear-4', 'w', now() + interval '1 hour', now() - interval '1 hour', '{"v":4}', 'active'),
+	('alice', 'old', 'clear-5', 'w', now() - interval '1 hour', now() - interval '2 days', '{}', 'active'),
+	('bob', 'phone', 'clear-6', 'w', now() + interval '1 hour', now(), '{}', 'revoked');`
+
+func TestMoveFromClearTokens(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	conn := pgtest.Open(t, url)
+	if _, err := conn.ExecContext(t.Context(), oldSchema); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Script(t, url, "move_from_clear_tokens_before.sql")
+	if err := migrate(url); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Script(t, url, "move_from_clear_tokens_after.sql")
+
+	rows, err := conn.QueryContext(t.Context(), `SELECT n.clerk_user_id, n.device_id, n.device_generated, n.metadata,
+		n.token_hash = sha256(convert_to(o.session_token, 'UTF8')), o.session_token, n.token_sealed IS NULL
+		FROM chatkit_sessions n JOIN chatkit_sessions_old o USING (id) ORDER BY o.session_token`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // read to the end
+	var got []string
+	for rows.Next() {
+		var user, device, metadata, token string
+		var generated, hashed, unsealed bool
+		if err := rows.Scan(&user, &device, &generated, &metadata, &hashed, &token, &unsealed); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(user, " ", device, " ", generated, " ", metadata, " ", token, " ", hashed && unsealed))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`alice phone false {} clear-2 true`,
+		`alice device_alice_1 false {} clear-3 true`,
+		`alice device_alice_2 true {"v": 4} clear-4 true`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("moved\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	var ended int
+	if err := conn.QueryRowContext(t.Context(), "SELECT cleanup_expired_chatkit_sessions()").Scan(&ended); err != nil || ended != 0 {
+		t.Errorf("the clean-up function: %d, %v", ended, err)
+	}
+}
+
+// No migration is left out of the binary.
+func TestMigrations_AreEmbedded(t *testing.T) {
+	t.Parallel()
+	binary, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir("migrations", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err == nil && !bytes.Contains(binary, content) {
+			t.Errorf("%s is not in the binary", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
