@@ -45,7 +45,7 @@ func explain(err error) problem {
 	}
 	p := explainKind(session.KindOf(err))
 	var e *session.Error
-	if p.status == http.StatusBadRequest && errors.As(err, &e) {
+	if p.status == http.StatusBadRequest && errors.As(err, &e) && e.Problem != "" {
 		p.field, p.message = e.Field, e.Field+": "+e.Problem
 	}
 	return p
@@ -112,10 +112,6 @@ func (s *server) answerError(err error, c echo.Context) {
 	answer := api.Error{Error: p.title, Message: p.message, Code: p.code, RequestId: header.Get(echo.HeaderXRequestID)}
 	if p.field != "" {
 		answer.Field = &p.field
-	}
-	if c.Request().Method == http.MethodHead {
-		_ = c.NoContent(p.status)
-		return
 	}
 	_ = c.JSON(p.status, answer) // it fails when the client is gone
 }

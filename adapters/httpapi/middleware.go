@@ -95,13 +95,16 @@ func recovered(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// deadline bounds how long the handler may take.
+// deadline bounds how long the handler may take. What comes after it, such as
+// the error's answer, sees the request without its bound.
 func deadline(timeout time.Duration) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			ctx, cancel := context.WithTimeout(c.Request().Context(), timeout)
+			r := c.Request()
+			ctx, cancel := context.WithTimeout(r.Context(), timeout)
 			defer cancel()
-			c.SetRequest(c.Request().WithContext(ctx))
+			c.SetRequest(r.WithContext(ctx))
+			defer c.SetRequest(r)
 			return next(c)
 		}
 	}
@@ -158,6 +161,7 @@ func (s *server) refuseForeignPreflights(next echo.HandlerFunc) echo.HandlerFunc
 		if !preflight || s.origins.allow(origin) {
 			return next(c)
 		}
+		c.Response().Header().Add(echo.HeaderVary, echo.HeaderOrigin)
 		s.logger.LogAttrs(r.Context(), slog.LevelInfo, "a page's origin is not in ALLOWED_ORIGINS", slog.String("origin", origin))
 		return &refusal{
 			status: http.StatusForbidden, title: "Forbidden",

@@ -76,8 +76,11 @@ var arrows = []arrow{
 		never: []string{module + "adapters/clerk/fakeclerk"},
 	},
 	{
-		name: "test support is for tests", but: []string{"ports/porttest", "ports/portmock"},
-		never: []string{module + "ports/porttest", module + "ports/portmock", "go.uber.org/mock", "pgregory.net/rapid"},
+		name: "test support is for tests", but: []string{"ports/porttest", "ports/portmock", "api/apitest"},
+		never: []string{
+			module + "ports/porttest", module + "ports/portmock", module + "api/apitest",
+			"go.uber.org/mock", "pgregory.net/rapid", "github.com/getkin/kin-openapi",
+		},
 	},
 }
 
@@ -150,6 +153,8 @@ func TestArchitecture_Catches(t *testing.T) {
 		"FakeInTest":             {"adapters/clerk/x_test.go", module + "adapters/clerk/fakeclerk", nil},
 		"SuiteInAdapter":         {"adapters/sqlite/x.go", module + "ports/porttest", []string{"test support is for tests"}},
 		"SuiteInAdapterTest":     {"adapters/sqlite/x_test.go", module + "ports/porttest", nil},
+		"ContractTestInHTTP":     {"adapters/httpapi/x.go", module + "api/apitest", []string{"test support is for tests"}},
+		"ContractTestInHTTPTest": {"adapters/httpapi/x_test.go", module + "api/apitest", nil},
 		"CoreInDB":               {"db/x.go", module + "core/session", []string{"db depends on nothing of ours"}},
 		"CoreInAPI":              {"api/x.go", module + "core/session", []string{"api depends on nothing of ours"}},
 		"CmdInAdapter":           {"adapters/httpapi/x.go", module + "cmd/chatkit-session", []string{"nothing imports cmd"}},

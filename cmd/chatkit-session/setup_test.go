@@ -17,6 +17,7 @@ import (
 	"chatkit-session/adapters/clerk/fakeclerk"
 	"chatkit-session/adapters/keyring"
 	"chatkit-session/adapters/sqlite"
+	"chatkit-session/api/apitest"
 	"chatkit-session/core/session"
 )
 
@@ -156,7 +157,9 @@ func (s *service) post(t testing.TB, credential, body string) answer {
 	}
 	recorder := httptest.NewRecorder()
 	s.app.server.Handler.ServeHTTP(recorder, request)
-	return parseAnswer(t, recorder.Result())
+	response := recorder.Result()
+	apitest.Conforms(t, request, response)
+	return parseAnswer(t, response)
 }
 
 // open posts as a member and expects success.

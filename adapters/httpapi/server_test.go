@@ -1,0 +1,133 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/adapters/httpapi"
+	"chatkit-session/api"
+	"chatkit-session/core/session"
+)
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{}) // it asks nobody
+	if got := s.do(t, request(t, http.MethodGet, "/healthz", "")); got.status != http.StatusOK || strings.TrimSpace(got.body) != `{"status":"ok"}` {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if got := s.do(t, request(t, http.MethodHead, "/healthz", "")); got.status != http.StatusOK {
+		t.Errorf("HEAD got %d", got.status)
+	}
+}
+
+func TestReady(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	s.ready.EXPECT().Ready(gomock.Any()).Return(nil)
+	if got := s.do(t, request(t, http.MethodGet, "/readyz", "")); got.status != http.StatusOK || strings.TrimSpace(got.body) != `{"status":"ok"}` {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	s.ready.EXPECT().Ready(gomock.Any()).Return(session.Wrap(session.KindUnavailable, errors.New(secret))).Times(2)
+	if got := s.do(t, request(t, http.MethodGet, "/readyz", "")); got.status != http.StatusServiceUnavailable || strings.Contains(got.body, secret) {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if got := s.do(t, request(t, http.MethodHead, "/readyz", "")); got.status != http.StatusServiceUnavailable {
+		t.Errorf("HEAD got %d", got.status)
+	}
+}
+
+func TestSpec(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	recorder := s.get(t, "/openapi.yaml")
+	if recorder.status != http.StatusOK || recorder.body != string(api.Spec) || recorder.header.Get("Content-Type") != "application/yaml" {
+		t.Errorf("got %d, %s", recorder.status, recorder.header.Get("Content-Type"))
+	}
+}
+
+// get fetches what is beside the contract.
+func (s *subject) get(t testing.TB, path string) answer {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	s.handler.ServeHTTP(recorder, request(t, http.MethodGet, path, ""))
+	return answer{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
+}
+
+var (
+	loaded   = regexp.MustCompile(`(?:src|href)="([^"]+)"`)
+	external = regexp.MustCompile(`^(?:https?:)?//`)
+)
+
+// The documentation works without a network: all that it loads is served here.
+func TestDocs_WorkOffline(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	index := s.get(t, "/docs")
+	if index.status != http.StatusOK || !strings.Contains(index.body, "/openapi.yaml") {
+		t.Fatalf("got %d %s", index.status, index.body)
+	}
+	assets := 0
+	for _, match := range loaded.FindAllStringSubmatch(index.body, -1) {
+		if external.MatchString(match[1]) {
+			t.Errorf("it loads %s", match[1])
+			continue
+		}
+		got := s.get(t, match[1])
+		if got.status != http.StatusOK || len(got.body) == 0 {
+			t.Errorf("%s got %d", match[1], got.status)
+		}
+		assets++
+	}
+	if assets < 3 {
+		t.Errorf("found only %d assets in\n%s", assets, index.body)
+	}
+	policy := index.header.Get("Content-Security-Policy")
+	if !strings.HasPrefix(policy, "default-src 'none'") || strings.Contains(policy, "http") {
+		t.Errorf("its policy is %q", policy)
+	}
+}
+
+// A server gives up headers without bound, and clients that send them slowly.
+func TestNewServer_Bounds(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	server := httpapi.NewServer(newSubject(t, httpapi.Config{}).handler, 10*time.Second, slog.New(slog.NewTextHandler(&log, nil)))
+	if server.ReadHeaderTimeout <= 0 || server.ReadTimeout <= 0 || server.IdleTimeout <= 0 {
+		t.Error("a slow client may hold a connection for ever")
+	}
+	if server.WriteTimeout <= 10*time.Second {
+		t.Error("an answer at the request's own deadline would be cut off")
+	}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close(); <-done })
+
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+"/healthz", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Large", strings.Repeat("x", 64<<10))
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // it is read
+	if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("headers of 64 KiB got %d, %v", response.StatusCode, err)
+	}
+}

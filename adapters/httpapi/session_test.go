@@ -1,0 +1,147 @@
+package httpapi_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/adapters/httpapi"
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// The answer to a success, to the byte but for the order of its members.
+func TestOpenSession_Answers(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	s.asked()
+	got := s.post(t, `{"metadata":{"source":"web","version":"1.0.0"}}`)
+	const want = `{"outcome":"created","session":{` +
+		`"chatKitSessionId":"550e8400-e29b-41d4-a716-446655440000",` +
+		`"createdAt":"2025-01-01T00:00:00.000Z",` +
+		`"deviceId":"device_user_123_1735689600000",` +
+		`"expiresAt":"2025-01-02T00:00:00.000Z",` +
+		`"id":"0194214b-3a00-7cc3-98c4-dc0c0c07398f",` +
+		`"metadata":{"source":"web","version":"1.0.0"},` +
+		`"refreshAfter":"2025-01-01T23:00:00.000Z",` +
+		`"userId":"user_123","workflowId":"workflow_1"}}`
+	if got.status != http.StatusOK || strings.TrimSpace(got.body) != want {
+		t.Errorf("got %d %s\nwant %s", got.status, got.body, want)
+	}
+	if got.header.Get("Cache-Control") != "no-store" {
+		t.Error("the owner's answer may be kept")
+	}
+	if log := s.log.String(); strings.Contains(log, token.Reveal()) || strings.Contains(log, "jwt") {
+		t.Errorf("the log shows a secret:\n%s", log)
+	}
+}
+
+// Who asks, whether they may, whether the service is configured, and what they
+// ask for are checked in this order.
+func TestOpenSession_ChecksInOrder(t *testing.T) {
+	t.Parallel()
+	const badBody = `{"deviceId":1}`
+	cases := []struct {
+		name             string
+		admit, workflow  error
+		want             int
+		title, message   string
+		asksForTheirFlow bool
+	}{
+		{"WhoFirst", session.KindUnauthenticated, session.KindNotConfigured, 401, "Unauthorized", "Authentication required", false},
+		{"ThenWhetherTheyMay", session.KindNoRole, session.KindNotConfigured, 403, "Forbidden", "User role not found", false},
+		{"ThenTheConfiguration", nil, session.KindNotConfigured, 500, "Configuration Error", "ChatKit workflow ID not configured", true},
+		{"ThenTheBody", nil, nil, 400, "Bad Request", "deviceId: has the wrong type", true},
+	}
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{})
+			s.gate.EXPECT().Admit(gomock.Any(), "jwt", access.ReadOwn).Return(member, session.Wrap(session.KindOf(test.admit), test.admit))
+			if test.asksForTheirFlow {
+				s.opener.EXPECT().Workflow().Return(workflow, session.Wrap(session.KindOf(test.workflow), test.workflow))
+			}
+			if got := s.post(t, badBody); got.status != test.want || got.Error != test.title || got.Message != test.message {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
+// Which credential reaches the gate.
+func TestOpenSession_Credential(t *testing.T) {
+	t.Parallel()
+	const cookie = "theme=dark; __session=from-cookie; x=y"
+	cases := map[string]struct {
+		headers []string
+		want    string
+	}{
+		"None":                         {nil, ""},
+		"Bearer":                       {[]string{"Authorization", "Bearer jwt"}, "jwt"},
+		"BearerInLowerCase":            {[]string{"Authorization", "bearer jwt"}, "jwt"},
+		"BearerWithSpaces":             {[]string{"Authorization", "Bearer   jwt "}, "jwt"},
+		"OtherScheme":                  {[]string{"Authorization", "Basic jwt"}, ""},
+		"NoScheme":                     {[]string{"Authorization", "jwt"}, ""},
+		"SchemeOnly":                   {[]string{"Authorization", "Bearer"}, ""},
+		"CookieFromOurPage":            {[]string{"Cookie", cookie, "Origin", page}, "from-cookie"},
+		"CookieFromAnotherPage":        {[]string{"Cookie", cookie, "Origin", "https://evil.example"}, ""},
+		"CookieWithoutOrigin":          {[]string{"Cookie", cookie}, ""},
+		"CookieWithNullOrigin":         {[]string{"Cookie", cookie, "Origin", "null"}, ""},
+		"CookieOfThePostOfTheSameSite": {[]string{"Cookie", cookie, "Sec-Fetch-Site", "same-origin"}, ""},
+		"HeaderBeforeCookie":           {[]string{"Cookie", cookie, "Origin", page, "Authorization", "Bearer jwt"}, "jwt"},
+		"BadHeaderBeforeCookie":        {[]string{"Cookie", cookie, "Origin", page, "Authorization", "Basic x"}, ""},
+		"TwoCookies":                   {[]string{"Cookie", "__session=planted; __session=from-cookie", "Origin", page}, ""},
+		"TheSameCookieTwice":           {[]string{"Cookie", "__session=from-cookie; __session=from-cookie", "Origin", page}, "from-cookie"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{})
+			s.gate.EXPECT().Admit(gomock.Any(), test.want, access.ReadOwn).Return(access.Caller{}, session.Wrap(session.KindUnauthenticated, session.KindUnauthenticated))
+			got := s.do(t, request(t, http.MethodPost, openPath, "", test.headers...))
+			want := `Bearer error="invalid_token"`
+			if test.want == "" {
+				want = "Bearer"
+			}
+			if got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") != want {
+				t.Errorf("got %d %s, WWW-Authenticate %q", got.status, got.body, got.header.Get("WWW-Authenticate"))
+			}
+		})
+	}
+}
+
+func BenchmarkOpenSession(b *testing.B) {
+	s := newSubject(b, httpapi.Config{})
+	handler, err := httpapi.New(httpapi.Config{}, gateOf{member}, openerOf{}, s.ready)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r := request(b, http.MethodPost, openPath, `{"deviceId":"phone","metadata":{"source":"web"}}`, "Authorization", "Bearer jwt")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Body)
+		}
+	}
+}
+
+// gateOf and openerOf answer at once: a mock would be measured, too.
+type gateOf struct{ caller access.Caller }
+
+func (g gateOf) Admit(context.Context, string, access.Permission) (access.Caller, error) {
+	return g.caller, nil
+}
+
+type openerOf struct{}
+
+func (openerOf) Workflow() (session.WorkflowID, error) { return workflow, nil }
+func (openerOf) Open(_ context.Context, _ access.Caller, r ports.OpenRequest) (ports.Opened, error) {
+	return opened(r), nil
+}

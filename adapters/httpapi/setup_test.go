@@ -1,0 +1,164 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/adapters/httpapi"
+	"chatkit-session/api/apitest"
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+	"chatkit-session/ports/portmock"
+)
+
+const (
+	openPath = "/api/chatkit/session"
+	page     = "https://app.example.com"
+	secret   = "a cause with a secret"
+)
+
+var (
+	workflow = session.Must(session.ParseWorkflowID("workflow_1"))
+	token    = session.Must(session.ParseToken("550e8400-e29b-41d4-a716-446655440000"))
+	member   = access.Caller{
+		User:   session.Must(session.ParseUserID("user_123")),
+		SignIn: session.Must(session.ParseSignInID("sess_1")),
+	}
+	midnight = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// subject is the real router before a core that is mocked.
+type subject struct {
+	handler http.Handler
+	gate    *portmock.MockGate
+	opener  *portmock.MockOpener
+	ready   *portmock.MockReadiness
+	log     *bytes.Buffer
+}
+
+func newSubject(t testing.TB, config httpapi.Config) *subject {
+	t.Helper()
+	control := gomock.NewController(t)
+	s := &subject{
+		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control), ready: portmock.NewMockReadiness(control),
+		log: &bytes.Buffer{},
+	}
+	config.Logger = slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if config.AllowedOrigins == nil {
+		config.AllowedOrigins = []string{page}
+	}
+	var err error
+	if s.handler, err = httpapi.New(config, s.gate, s.opener, s.ready); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// admits lets everybody in and says that there is a workflow.
+func (s *subject) admits() *subject {
+	s.gate.EXPECT().Admit(gomock.Any(), gomock.Any(), access.ReadOwn).Return(member, nil).AnyTimes()
+	s.opener.EXPECT().Workflow().Return(workflow, nil).AnyTimes()
+	return s
+}
+
+// asked lets everybody in, opens a session for all, and returns where the
+// last request to open can be seen.
+func (s *subject) asked() *ports.OpenRequest {
+	var last ports.OpenRequest
+	s.admits().opener.EXPECT().Open(gomock.Any(), member, gomock.Any()).
+		DoAndReturn(func(_ context.Context, _ access.Caller, request ports.OpenRequest) (ports.Opened, error) {
+			last = request
+			return opened(request), nil
+		}).AnyTimes()
+	return &last
+}
+
+// opened is a session as request would create it.
+func opened(request ports.OpenRequest) ports.Opened {
+	draft := session.Draft{
+		ID:        session.Must(session.ParseID("0194214b-3a00-7cc3-98c4-dc0c0c07398f")),
+		Slot:      session.Slot{User: member.User, Workflow: workflow, Device: request.Device},
+		ExpiresAt: midnight.Add(24 * time.Hour),
+	}
+	if request.Device.IsZero() {
+		draft.Slot.Device = session.GenerateDeviceID(member.User, midnight)
+	}
+	if request.Metadata != nil {
+		draft.Metadata = *request.Metadata
+	}
+	return ports.Opened{
+		Session: session.New(draft, midnight), Token: token,
+		Outcome: session.OutcomeCreated, RefreshAfter: midnight.Add(23 * time.Hour),
+	}
+}
+
+// request returns a request with headers given as name, value, name, value …
+func request(t testing.TB, method, path, body string, headers ...string) *http.Request {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	return r
+}
+
+// answer is what the router said.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	// The fields of an Error.
+	Error, Message, Code, Field, RequestID string
+}
+
+// do sends r through the router and holds the answer against the contract.
+func (s *subject) do(t testing.TB, r *http.Request) answer {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	s.handler.ServeHTTP(recorder, r)
+	apitest.Conforms(t, r, recorder.Result())
+	return parse(t, recorder)
+}
+
+func parse(t testing.TB, recorder *httptest.ResponseRecorder) answer {
+	t.Helper()
+	got := answer{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
+	if got.status >= http.StatusBadRequest && got.body != "" {
+		if err := json.Unmarshal([]byte(got.body), &got); err != nil {
+			t.Fatalf("%d %q: %v", got.status, got.body, err)
+		}
+	}
+	return got
+}
+
+// post opens a session with a body, as somebody who is signed in.
+func (s *subject) post(t testing.TB, body string, headers ...string) answer {
+	t.Helper()
+	return s.do(t, request(t, http.MethodPost, openPath, body, append([]string{"Authorization", "Bearer jwt"}, headers...)...))
+}
+
+// lines returns the log's entries with a message.
+func (s *subject) lines(t testing.TB, message string) []map[string]any {
+	t.Helper()
+	var found []map[string]any
+	for line := range strings.Lines(s.log.String()) {
+		var entry map[string]any
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if entry["msg"] == message {
+			found = append(found, entry)
+		}
+	}
+	return found
+}

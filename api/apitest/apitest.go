@@ -1,0 +1,104 @@
+// Package apitest holds answers against the HTTP contract, api/openapi.yaml. It
+// is for tests.
+package apitest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"chatkit-session/api"
+)
+
+// contract is openapi.yaml, parsed, and made strict: a field that it does not
+// name is a mistake.
+type contract struct {
+	document *openapi3.T
+	router   routers.Router
+}
+
+var parsed = sync.OnceValues(func() (contract, error) {
+	document, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	if err != nil {
+		return contract{}, err
+	}
+	if err := document.Validate(context.Background()); err != nil {
+		return contract{}, err
+	}
+	no := false
+	for _, schema := range document.Components.Schemas {
+		if len(schema.Value.Properties) > 0 {
+			schema.Value.AdditionalProperties.Has = &no
+		}
+	}
+	router, err := gorillamux.NewRouter(document)
+	return contract{document, router}, err
+})
+
+// Conforms fails the test unless response is an answer that the contract has
+// for request: its status, headers, content type and every field. What the
+// contract does not know, paths and methods, must be answered with its Error.
+// The response's body can be read again.
+func Conforms(t testing.TB, request *http.Request, response *http.Response) {
+	t.Helper()
+	c, err := parsed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	if err := c.check(request, response, body); err != nil {
+		t.Errorf("%s %s = %d, which is not in the contract: %v\n%s", request.Method, request.URL.Path, response.StatusCode, err, body)
+	}
+}
+
+func (c contract) check(request *http.Request, response *http.Response, body []byte) error {
+	if request.Method == http.MethodHead {
+		return nil // net/http takes the body away
+	}
+	if response.StatusCode == http.StatusNoContent {
+		if len(body) > 0 {
+			return fmt.Errorf("a body of %d bytes, where none can be", len(body))
+		}
+		return nil
+	}
+	route, parameters, err := c.router.FindRoute(request)
+	if err != nil {
+		return c.checkError(response, body)
+	}
+	return openapi3filter.ValidateResponse(request.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, PathParams: parameters, Route: route},
+		Status:                 response.StatusCode,
+		Header:                 response.Header,
+		Body:                   io.NopCloser(bytes.NewReader(body)),
+		Options:                &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	})
+}
+
+// checkError checks that an answer is an Error of the contract.
+func (c contract) checkError(response *http.Response, body []byte) error {
+	if response.StatusCode < http.StatusBadRequest {
+		return fmt.Errorf("a success at a place that the contract does not know")
+	}
+	if got := response.Header.Get("Content-Type"); got != "application/json" {
+		return fmt.Errorf("content type %q", got)
+	}
+	var value any
+	if err := json.Unmarshal(body, &value); err != nil {
+		return err
+	}
+	return c.document.Components.Schemas["Error"].Value.VisitJSON(value, openapi3.MultiErrors())
+}
