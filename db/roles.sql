@@ -1,7 +1,7 @@
 -- The roles of chatkit-session. Run once for a server, with psql, as a superuser
 -- or a role that may create roles; again, it changes nothing but the password:
 --
---   CHATKIT_DATABASE_PASSWORD=… psql -d postgres -f db/roles.sql
+--   CHATKIT_DATABASE_PASSWORD=… psql -d postgres -f db/roles.sql   (psql 15 or newer)
 --
 --   chatkit_service  reads and writes sessions, and nothing else
 --   chatkit_reader   reads the rows of the user in request.jwt.claims, without tokens

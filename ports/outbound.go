@@ -121,6 +121,7 @@ type RoleDirectory interface {
 	// Role returns the user's role, zero when the user has none or does not
 	// exist. The answer may be up to a minute old.
 	//
-	// Errors: KindUnavailable when it cannot be found out now.
+	// Errors: KindUnavailable when it cannot be found out now, or not before
+	// ctx ends.
 	Role(ctx context.Context, user session.UserID) (access.Role, error)
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -460,6 +461,31 @@ func TestDirectory(t *testing.T) {
 		started.Wait()
 		close(release)
 		group.Wait()
+		if n := b.api.Requests("/users/user_1"); n != 1 {
+			t.Errorf("%d requests", n)
+		}
+	})
+	t.Run("SlowerThanTheCaller", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.api.SetUser("user_1", map[string]any{"role": "member"})
+		release := make(chan struct{})
+		b.api.Hold(release)
+		d := directory(t, b)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			for b.api.Requests("/users/user_1") == 0 {
+				runtime.Gosched()
+			}
+			cancel()
+		}()
+		if got, err := d.Role(ctx, user); !errors.Is(err, session.KindUnavailable) || !got.IsZero() {
+			t.Errorf("Role = %v, %v", got, err)
+		}
+		close(release)
+		if got, err := d.Role(t.Context(), user); err != nil || got != member {
+			t.Errorf("then Role = %v, %v", got, err)
+		}
 		if n := b.api.Requests("/users/user_1"); n != 1 {
 			t.Errorf("%d requests", n)
 		}

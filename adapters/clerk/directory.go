@@ -49,13 +49,32 @@ func NewDirectory(config Config) (*Directory, error) {
 }
 
 // Role implements ports.RoleDirectory. Callers that ask for one user at once
-// share one request, which does not end with any of them.
+// share one request, which does not end with any of them; each waits for it as
+// long as its own ctx allows.
 func (d *Directory) Role(ctx context.Context, id session.UserID) (access.Role, error) {
-	role, err := d.roles.Get(context.WithoutCancel(ctx), id, otter.LoaderFunc[session.UserID, access.Role](d.load))
-	if err != nil {
-		return access.Role{}, session.Wrap(session.KindUnavailable, fmt.Errorf("look up the user's role: %w", err))
+	if role, known := d.roles.GetIfPresent(id); known {
+		return role, nil
 	}
-	return role, nil
+	var role access.Role
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		role, err = d.roles.Get(context.WithoutCancel(ctx), id, otter.LoaderFunc[session.UserID, access.Role](d.load))
+		done <- err
+	}()
+	select {
+	case <-ctx.Done():
+		return access.Role{}, unavailableRole(context.Cause(ctx))
+	case err := <-done:
+		if err != nil {
+			return access.Role{}, unavailableRole(err)
+		}
+		return role, nil
+	}
+}
+
+func unavailableRole(cause error) error {
+	return session.Wrap(session.KindUnavailable, fmt.Errorf("look up the user's role: %w", cause))
 }
 
 func (d *Directory) load(ctx context.Context, id session.UserID) (access.Role, error) {

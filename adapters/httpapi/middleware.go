@@ -40,17 +40,22 @@ func notRequestID(r rune) bool {
 }
 
 // accessLog writes a line for each request: no header, no query and no body,
-// which may hold secrets.
+// which may hold secrets. Probes that succeed are only of interest at level
+// debug: they come every few seconds.
 func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
-		if !s.logger.Enabled(c.Request().Context(), slog.LevelInfo) {
+		response := c.Response()
+		level := slog.LevelInfo
+		if isProbe(c.Path()) && response.Status == http.StatusOK {
+			level = slog.LevelDebug
+		}
+		if !s.logger.Enabled(c.Request().Context(), level) {
 			return nil
 		}
-		response := c.Response()
 		attributes := []slog.Attr{
 			slog.String("requestId", response.Header().Get(echo.HeaderXRequestID)),
 			slog.String("method", c.Request().Method),
@@ -65,10 +70,12 @@ func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 				attributes = append(attributes, slog.String(key, value))
 			}
 		}
-		s.logger.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", attributes...)
+		s.logger.LogAttrs(c.Request().Context(), level, "request", attributes...)
 		return nil
 	}
 }
+
+func isProbe(route string) bool { return route == healthPath || route == readyPath }
 
 // panicked is the error that a panic becomes.
 type panicked struct {

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/mock/gomock"
+
 	"chatkit-session/adapters/httpapi"
+	"chatkit-session/core/session"
 )
 
 func TestRequestID(t *testing.T) {
@@ -59,6 +62,21 @@ func TestAccessLog(t *testing.T) {
 	}
 	if lines[1]["status"] != 404.0 || lines[1]["user"] != nil {
 		t.Errorf("the second request is logged as %v", lines[1])
+	}
+}
+
+// Probes come every few seconds: those that succeed are not what an operator
+// reads the log for.
+func TestAccessLog_OfProbes(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	s.ready.EXPECT().Ready(gomock.Any()).Return(session.KindUnavailable)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		s.do(t, request(t, http.MethodGet, path, ""))
+	}
+	lines := s.lines(t, "request")
+	if len(lines) != 2 || lines[0]["level"] != "DEBUG" || lines[1]["level"] != "INFO" {
+		t.Errorf("the log has\n%s", s.log)
 	}
 }
 

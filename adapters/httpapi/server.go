@@ -38,6 +38,12 @@ type Config struct {
 // otherwise.
 const DefaultRequestTimeout = 10 * time.Second
 
+// Where probes ask.
+const (
+	healthPath = "/healthz"
+	readyPath  = "/readyz"
+)
+
 // server implements the generated routes.
 type server struct {
 	gate    ports.Gate
@@ -70,8 +76,8 @@ func New(config Config, gate ports.Gate, opener ports.Opener, ready ports.Readin
 	e.Pre(requestID, s.accessLog)
 	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), singleHeaders, deadline(config.RequestTimeout))
 	api.RegisterHandlers(e, s)
-	e.HEAD("/healthz", s.Health)
-	e.HEAD("/readyz", s.Ready)
+	e.HEAD(healthPath, s.Health)
+	e.HEAD(readyPath, s.Ready)
 	e.GET("/openapi.yaml", spec)
 	docs := echo.WrapHandler(v5emb.New("chatkit-session", "/openapi.yaml", "/docs"))
 	e.GET("/docs", docs, docsHeaders)

@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/core/session"
+	"chatkit-session/ports/porttest"
 )
 
 var (
@@ -140,39 +140,4 @@ func TestOpen_Refuses(t *testing.T) {
 	})
 }
 
-func BenchmarkStore_Find(b *testing.B) {
-	url := pgtest.New(b)
-	store := open(b, url, 4)
-	addRow(b, pgtest.Open(b, url), "user_alice", "phone", "")
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := store.Find(b.Context(), slot); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkStore_Update(b *testing.B) {
-	url := pgtest.New(b)
-	store := open(b, url, 4)
-	b.ReportAllocs()
-	n := 0
-	for b.Loop() {
-		n++
-		s := session.New(session.Draft{
-			ID: session.Must(session.ParseID(fmt.Sprintf("0194f3a0-0000-7000-8000-%012d", n))), Slot: slot,
-			Credential: session.Credential{Hash: session.TokenHash{byte(n), byte(n >> 8), byte(n >> 16), 1}, Sealed: []byte("sealed")}, ExpiresAt: noon.Add(time.Hour),
-		}, noon)
-		err := store.Update(b.Context(), slot, func(current *session.Session) ([]session.Session, error) {
-			if current == nil {
-				return []session.Session{s}, nil
-			}
-			stale := *current
-			stale.Expire(noon)
-			return []session.Session{stale, s}, nil
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-}
+func BenchmarkStore(b *testing.B) { porttest.SessionsBenchmark(b, open(b, pgtest.New(b), 4)) }

@@ -94,13 +94,6 @@ func TestStore_Closed(t *testing.T) {
 	}
 }
 
-func BenchmarkStore_Find(b *testing.B) {
-	store := open(b, filepath.Join(b.TempDir(), "sessions.db"))
-	insert(b, store)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := store.Find(b.Context(), slot); err != nil {
-			b.Fatal(err)
-		}
-	}
+func BenchmarkStore(b *testing.B) {
+	porttest.SessionsBenchmark(b, open(b, filepath.Join(b.TempDir(), "sessions.db")))
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/postgres/pgtest"
 )
 
@@ -21,12 +20,7 @@ func onBoth(t *testing.T, test func(t *testing.T, s *service)) {
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		opened, err := postgres.Open(t.Context(), postgres.Config{URL: pgtest.New(t)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = opened.Close() })
-		test(t, onStore(t, opened))
+		test(t, onPostgres(t))
 	})
 }
 

@@ -372,15 +372,15 @@ func TestREADME_ListsTheSettings(t *testing.T) {
 }
 
 func BenchmarkOpen_Reused(b *testing.B) {
-	s := onSQLite(b)
-	credential := s.credential(b, "user_1", "member")
-	s.post(b, credential, "")
-	benchmarkOverLoopback(b, s, credential)
+	b.Run("SQLite", func(b *testing.B) { benchmarkOverLoopback(b, onSQLite(b)) })
+	b.Run("PostgreSQL", func(b *testing.B) { benchmarkOverLoopback(b, onPostgres(b)) })
 }
 
 // benchmarkOverLoopback measures whole requests on one kept connection.
-func benchmarkOverLoopback(b *testing.B, s *service, credential string) {
+func benchmarkOverLoopback(b *testing.B, s *service) {
 	b.Helper()
+	credential := s.credential(b, "user_1", "member")
+	s.post(b, credential, "")
 	server := newLoopback(b, s.app.server.Handler)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -16,6 +16,8 @@ import (
 
 	"chatkit-session/adapters/clerk/fakeclerk"
 	"chatkit-session/adapters/keyring"
+	"chatkit-session/adapters/postgres"
+	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/adapters/sqlite"
 	"chatkit-session/api/apitest"
 	"chatkit-session/core/session"
@@ -113,6 +115,16 @@ func onStore(t testing.TB, opened store, more ...string) *service {
 func onSQLite(t testing.TB, more ...string) *service {
 	t.Helper()
 	return onStore(t, openSQLite(t), more...)
+}
+
+func onPostgres(t testing.TB) *service {
+	t.Helper()
+	opened, err := postgres.Open(t.Context(), postgres.Config{URL: pgtest.New(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	return onStore(t, opened)
 }
 
 func openSQLite(t testing.TB) store {

@@ -93,7 +93,7 @@ func (b *bench) draft(slot session.Slot) session.Draft {
 
 // insert stores a new session of draft, made at noon, changed by the given
 // functions first.
-func (b *bench) insert(t *testing.T, draft session.Draft, changes ...func(*session.Session)) session.Session {
+func (b *bench) insert(t testing.TB, draft session.Draft, changes ...func(*session.Session)) session.Session {
 	t.Helper()
 	s := session.New(draft, noon)
 	for _, change := range changes {

@@ -1,0 +1,44 @@
+package porttest
+
+import (
+	"testing"
+
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// SessionsBenchmark measures the calls that opening makes: Find is all of a
+// reused open; Update, with one row written, most of a refreshed one.
+func SessionsBenchmark(b *testing.B, store Store) {
+	b.Helper()
+	bench := &bench{one: store, ids: newIdentifiers()}
+	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
+	bench.insert(b, bench.draft(slot))
+	b.Run("Find", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := store.Find(b.Context(), slot); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Update", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := rotate(b, bench.ids, store, slot); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// rotate gives the current session another token.
+func rotate(b *testing.B, ids ports.Identifiers, store ports.SessionStore, slot session.Slot) error {
+	b.Helper()
+	return store.Update(b.Context(), slot, func(current *session.Session) ([]session.Session, error) {
+		token := session.Must(ids.Token())
+		s := *current
+		s.Rotate(session.Credential{Hash: token.Hash(), Sealed: []byte("sealed")}, noon, s.ExpiresAt(), noon)
+		return []session.Session{s}, nil
+	})
+}
