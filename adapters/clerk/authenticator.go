@@ -104,11 +104,10 @@ func keyID(credential string) (string, error) {
 		return "", errors.New("the credential is no JWT")
 	}
 	var header struct {
-		KeyID     string `json:"kid"`
-		Algorithm string `json:"alg"`
+		KeyID string `json:"kid"`
 	}
-	if err := json.Unmarshal(raw, &header); err != nil || header.KeyID == "" || header.Algorithm != algorithm {
-		return "", errors.New("the credential names no key, or another algorithm")
+	if err := json.Unmarshal(raw, &header); err != nil || header.KeyID == "" {
+		return "", errors.New("the credential names no key")
 	}
 	return header.KeyID, nil
 }

@@ -2,7 +2,10 @@ package clerk_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -15,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v3"
 
 	"chatkit-session/adapters/clerk"
 	"chatkit-session/adapters/clerk/fakeclerk"
@@ -154,6 +159,7 @@ func TestAuthenticator_Refuses(t *testing.T) {
 		"IssuerOfSamePrefix": {"iss": "https://clerk.evil.example"},
 		"NoIssuer":           {"iss": nil},
 		"UserOfAnotherType":  {"sub": 7},
+		"TooLong":            {"pad": strings.Repeat("x", 16<<10)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -341,6 +347,50 @@ func TestAuthenticator_JWKS(t *testing.T) {
 		b.clock.advance(10 * time.Second)
 		kind(t, a, b.mint(t, nil), nil)
 	})
+	t.Run("FetchedAheadOfTime", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a := b.online(t)
+		kind(t, a, b.mint(t, nil), nil)
+		b.clock.advance(50 * time.Minute)
+		release := make(chan struct{})
+		b.api.Hold(release) // nobody waits for the fetch that this starts
+		kind(t, a, b.mint(t, nil), nil)
+		b.awaitFetches(2)
+		close(release)
+		b.clock.advance(50 * time.Minute)
+		kind(t, a, b.mint(t, nil), nil)
+	})
+	t.Run("OneFetchAtATime", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		release := make(chan struct{})
+		b.api.Hold(release)
+		a := b.online(t)
+		var group sync.WaitGroup
+		for n := range 3 {
+			credential := b.mint(t, map[string]any{"exp": noon.Add(time.Hour).Unix()})
+			group.Go(func() { kind(t, a, credential, nil) })
+			b.awaitFetches(1)
+			b.clock.advance(time.Duration(n) * time.Minute)
+		}
+		if _, err := a.Authenticate(cancelled(t), b.mint(t, nil)); !errors.Is(err, session.KindUnavailable) {
+			t.Errorf("Authenticate = %v, want unavailable", err)
+		}
+		close(release)
+		group.Wait()
+		fetches(t, b, 1)
+	})
+	t.Run("KeyOfAnotherAlgorithm", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		key := session.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+		b.api.AddKey(jose.JSONWebKey{Key: &key.PublicKey, KeyID: "ec", Algorithm: "ES256", Use: "sig"})
+		signer := session.Must(jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", "ec")))
+		payload := session.Must(base64.RawURLEncoding.DecodeString(strings.Split(b.mint(t, nil), ".")[1]))
+		credential := session.Must(session.Must(signer.Sign(payload)).CompactSerialize())
+		kind(t, b.online(t), credential, session.KindUnauthenticated)
+	})
 	t.Run("WithdrawnKey", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
@@ -356,9 +406,7 @@ func TestAuthenticator_JWKS(t *testing.T) {
 		release := make(chan struct{})
 		b.api.Hold(release)
 		a, credential := b.online(t), b.mint(t, nil)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := a.Authenticate(ctx, credential); !errors.Is(err, session.KindUnavailable) {
+		if _, err := a.Authenticate(cancelled(t), credential); !errors.Is(err, session.KindUnavailable) {
 			t.Errorf("Authenticate = %v, want unavailable", err)
 		}
 		close(release)
@@ -375,6 +423,20 @@ func TestAuthenticator_JWKS(t *testing.T) {
 			t.Errorf("Authenticate = %v, want unavailable and no secret", err)
 		}
 	})
+}
+
+// awaitFetches waits until the public keys were asked for n times.
+func (b *bench) awaitFetches(n int) {
+	for b.api.Requests("/jwks") < n {
+		runtime.Gosched()
+	}
+}
+
+func cancelled(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
 }
 
 func TestNewAuthenticator_Refuses(t *testing.T) {

@@ -97,12 +97,9 @@ func parseMetadata(text jsontext.Value) (*session.Metadata, error) {
 	return &metadata, nil
 }
 
-// decode reads one value. It goes one level deeper than is allowed, for the
-// core to refuse, and no further.
+// decode reads one value. How deep it nests is for the core to judge: the
+// text's own bound keeps it from going far.
 func decode(d *jsontext.Decoder) (any, error) {
-	if d.StackDepth() > session.MaxMetadataLevels {
-		return map[string]any{}, d.SkipValue()
-	}
 	token, err := d.ReadToken()
 	if err != nil {
 		return nil, malformed(err)

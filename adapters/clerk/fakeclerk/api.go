@@ -3,6 +3,7 @@ package fakeclerk
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/go-jose/go-jose/v3"
@@ -15,6 +16,7 @@ type API struct {
 
 	mu       sync.Mutex
 	keys     []*Instance
+	others   []jose.JSONWebKey
 	users    map[string]any // public metadata
 	status   int            // that every call is answered with; 0 for the right one
 	hold     <-chan struct{}
@@ -31,6 +33,13 @@ func (a *API) SetKeys(keys ...*Instance) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.keys = keys
+}
+
+// AddKey publishes a key that is no instance's.
+func (a *API) AddKey(key jose.JSONWebKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.others = append(a.others, key)
 }
 
 // SetUser adds a user with public metadata, which may be of any type.
@@ -91,7 +100,7 @@ func (a *API) arrive(r *http.Request) (hold <-chan struct{}, status int) {
 }
 
 func (a *API) jwks(w http.ResponseWriter, _ *http.Request) {
-	set := jose.JSONWebKeySet{}
+	set := jose.JSONWebKeySet{Keys: slices.Clone(a.others)}
 	for _, i := range a.keys {
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &i.key.PublicKey, KeyID: i.keyID, Algorithm: "RS256", Use: "sig"})
 	}
