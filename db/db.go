@@ -57,6 +57,9 @@ func newMigrator(dialect goose.Dialect, folder string, conn *sql.DB, options ...
 }
 
 // Up applies every migration that is missing and returns how many there were.
+// With none it changes nothing and takes no lock: a login that may not change
+// the schema can ask, through a pooler, too. A schema that is newer than this
+// binary has none missing: during a rolling update old replicas go on.
 func (m *Migrator) Up(ctx context.Context) (int, error) {
 	applied, err := m.provider.Up(ctx)
 	return len(applied), err
@@ -67,18 +70,4 @@ func (m *Migrator) Up(ctx context.Context) (int, error) {
 func (m *Migrator) Down(ctx context.Context) error {
 	_, err := m.provider.Down(ctx)
 	return err
-}
-
-// Pending reports whether a migration is missing. It changes nothing, so that
-// a login that may not change the schema can ask. A schema that is newer than
-// this binary has none missing: during a rolling update old replicas go on.
-func (m *Migrator) Pending(ctx context.Context) (bool, error) {
-	current, target, err := m.Versions(ctx)
-	return current < target, err
-}
-
-// Versions returns the version of the database's schema, 0 when it has none,
-// and the newest one that this binary knows.
-func (m *Migrator) Versions(ctx context.Context) (current, target int64, err error) {
-	return m.provider.GetVersions(ctx)
 }

@@ -1,10 +1,12 @@
 package db_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -18,7 +20,8 @@ import (
 	"chatkit-session/db"
 )
 
-// migrateVariable makes this test's binary a process that only migrates.
+// migrateVariable makes this test's binary a process that only migrates, once
+// its standard input ends.
 const migrateVariable = "CHATKIT_TEST_MIGRATE"
 
 func TestMain(m *testing.M) {
@@ -40,6 +43,13 @@ func migrate(url string) error {
 	defer conn.Close() //nolint:errcheck // nothing is lost
 	migrator, err := db.Postgres(conn)
 	if err != nil {
+		return err
+	}
+	if err := conn.PingContext(context.Background()); err != nil {
+		return err
+	}
+	fmt.Println("ready") //nolint:forbidigo // to the test that started this process
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		return err
 	}
 	_, err = migrator.Up(context.Background())
@@ -95,36 +105,33 @@ func TestMigrator_UpDownUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conn, migrator := open(t)
-			step := func(what string, act func(context.Context) error, pending bool) {
+			all := len(names(t, "postgres"))
+			up := func(what string, want int) {
 				t.Helper()
-				if err := act(t.Context()); err != nil {
-					t.Fatalf("%s: %v", what, err)
+				if got, err := migrator.Up(t.Context()); err != nil || got != want {
+					t.Errorf("%s applied %d, want %d: %v", what, got, want, err)
 				}
-				if got, err := migrator.Pending(t.Context()); err != nil || got != pending {
-					t.Errorf("after %s Pending = %v, %v", what, got, err)
-				}
-				_, err := conn.ExecContext(t.Context(), "SELECT count(*) FROM chatkit_sessions")
-				if (err != nil) != pending {
+				if _, err := conn.ExecContext(t.Context(), "SELECT count(*) FROM chatkit_sessions"); err != nil {
 					t.Errorf("after %s the table: %v", what, err)
 				}
 			}
-			up := func(ctx context.Context) error { _, err := migrator.Up(ctx); return err }
-			step("nothing", func(context.Context) error { return nil }, true)
-			step("up", up, false)
-			step("up again", up, false)
-			for range names(t, "postgres") {
+			up("up", all)
+			up("up again", 0)
+			for range all {
 				if err := migrator.Down(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
-			step("down", func(context.Context) error { return nil }, true)
-			step("up after down", up, false)
+			if _, err := conn.ExecContext(t.Context(), "SELECT count(*) FROM chatkit_sessions"); err == nil {
+				t.Error("after down there still is a table")
+			}
+			up("up after down", all)
 		})
 	}
 }
 
 // A replica that knows fewer migrations than the database has goes on.
-func TestMigrator_Pending_NewerSchema(t *testing.T) {
+func TestMigrator_Up_NewerSchema(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.Open(t, pgtest.New(t))
 	if _, err := conn.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)"); err != nil {
@@ -134,27 +141,68 @@ func TestMigrator_Pending_NewerSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pending, err := migrator.Pending(t.Context()); err != nil || pending {
-		t.Errorf("Pending = %v, %v", pending, err)
+	if applied, err := migrator.Up(t.Context()); err != nil || applied != 0 {
+		t.Errorf("Up = %d, %v", applied, err)
 	}
 }
 
 func TestMigrator_Up_ThreeProcessesAtOnce(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Empty(t)
+	t.Run("Empty", func(t *testing.T) {
+		t.Parallel()
+		migrateAtOnce(t, pgtest.Empty(t))
+	})
+	// Here nobody is held up by having to make goose's own table.
+	t.Run("Undone", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.New(t)
+		migrator, err := db.Postgres(pgtest.Open(t, url))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range names(t, "postgres") {
+			if err := migrator.Down(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		migrateAtOnce(t, url)
+	})
+}
+
+// migrateAtOnce lets three processes migrate, all of which must succeed.
+func migrateAtOnce(t *testing.T, url string) {
+	t.Helper()
+	hold, release, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close() //nolint:errcheck // it is read only
 	var group sync.WaitGroup
 	for range 3 {
+		var complaint bytes.Buffer
+		command := exec.CommandContext(t.Context(), os.Args[0])
+		command.Env = append(os.Environ(), migrateVariable+"="+url)
+		command.Stdin, command.Stderr = hold, &complaint
+		output, err := command.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = bufio.NewReader(output).ReadString('\n') // until it is ready
 		group.Go(func() {
-			command := exec.CommandContext(t.Context(), os.Args[0])
-			command.Env = append(os.Environ(), migrateVariable+"="+url)
-			if out, err := command.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
+			if err := command.Wait(); err != nil {
+				t.Errorf("%v\n%s", err, &complaint)
 			}
 		})
 	}
+	if err := release.Close(); err != nil { // now, all of them
+		t.Fatal(err)
+	}
 	group.Wait()
 	var versions int
-	err := pgtest.Open(t, url).QueryRowContext(t.Context(), "SELECT count(*) FROM goose_db_version WHERE version_id > 0").Scan(&versions)
+	err = pgtest.Open(t, url).QueryRowContext(t.Context(), "SELECT count(*) FROM goose_db_version WHERE version_id > 0").Scan(&versions)
 	if err != nil || versions != len(names(t, "postgres")) {
 		t.Errorf("%d versions are noted, %v", versions, err)
 	}

@@ -32,6 +32,8 @@ import (
 const (
 	issuer = "https://clerk.example.com"
 	secret = "sk_test_0123456789" //nolint:gosec // a test's own
+	// patience is how long a test waits for what must come.
+	patience = 10 * time.Second
 )
 
 var (
@@ -356,7 +358,7 @@ func TestAuthenticator_JWKS(t *testing.T) {
 		release := make(chan struct{})
 		b.api.Hold(release) // nobody waits for the fetch that this starts
 		kind(t, a, b.mint(t, nil), nil)
-		b.awaitFetches(2)
+		b.await(t, "/jwks", 2)
 		close(release)
 		b.clock.advance(50 * time.Minute)
 		kind(t, a, b.mint(t, nil), nil)
@@ -371,7 +373,7 @@ func TestAuthenticator_JWKS(t *testing.T) {
 		for n := range 3 {
 			credential := b.mint(t, map[string]any{"exp": noon.Add(time.Hour).Unix()})
 			group.Go(func() { kind(t, a, credential, nil) })
-			b.awaitFetches(1)
+			b.await(t, "/jwks", 1)
 			b.clock.advance(time.Duration(n) * time.Minute)
 		}
 		if _, err := a.Authenticate(cancelled(t), b.mint(t, nil)); !errors.Is(err, session.KindUnavailable) {
@@ -425,9 +427,16 @@ func TestAuthenticator_JWKS(t *testing.T) {
 	})
 }
 
-// awaitFetches waits until the public keys were asked for n times.
-func (b *bench) awaitFetches(n int) {
-	for b.api.Requests("/jwks") < n {
+// await waits until a path was asked for n times.
+func (b *bench) await(t *testing.T, path string, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for b.api.Requests(path) < n {
+		if ctx.Err() != nil {
+			t.Errorf("%s was asked for %d times, want %d", path, b.api.Requests(path), n)
+			return
+		}
 		runtime.Gosched()
 	}
 }
@@ -536,10 +545,8 @@ func TestDirectory(t *testing.T) {
 		d := directory(t, b)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			for b.api.Requests("/users/user_1") == 0 {
-				runtime.Gosched()
-			}
-			cancel()
+			defer cancel()
+			b.await(t, "/users/user_1", 1)
 		}()
 		if got, err := d.Role(ctx, user); !errors.Is(err, session.KindUnavailable) || !got.IsZero() {
 			t.Errorf("Role = %v, %v", got, err)

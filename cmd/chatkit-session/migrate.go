@@ -46,8 +46,7 @@ func (p *process) upToDate(err error) {
 }
 
 // migratePostgres applies what is missing. Replicas may do so at once: they
-// take turns. Where nothing is missing it needs no rights to change the
-// schema.
+// take turns.
 func migratePostgres(ctx context.Context, c config) (err error) {
 	url := c.DatabaseDirectURL
 	if url == "" {
@@ -60,10 +59,6 @@ func migratePostgres(ctx context.Context, c config) (err error) {
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	migrator, err := db.Postgres(conn)
 	if err != nil {
-		return err
-	}
-	pending, err := migrator.Pending(ctx)
-	if err != nil || !pending {
 		return err
 	}
 	if _, err := migrator.Up(ctx); err != nil {

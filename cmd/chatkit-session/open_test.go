@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,31 @@ func TestOpen_Refused(t *testing.T) {
 		faulty.updateFails = cause
 		s.clock.advance(23 * time.Hour)
 		is(t, s.post(t, s.credential(t, "user_1", "member"), ""), http.StatusInternalServerError, "Internal Server Error", "Failed to refresh session")
+	})
+}
+
+// While it serves, sessions whose time is up end by themselves, and are
+// forgotten 30 days later.
+func TestApp_Serve_CleansUp(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *service) {
+		s.app.config.CleanupInterval = time.Millisecond
+		s.open(t, "user_1", "")
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := contextWithStop(t)
+		stopped := make(chan error, 1)
+		go func() { stopped <- s.app.serve(ctx, listener) }()
+		s.clock.advance(24 * time.Hour)
+		s.logs.await(t, regexp.MustCompile(`"msg":"cleaned up","expired":1,"purged":0`))
+		s.clock.advance(30*24*time.Hour + time.Microsecond)
+		s.logs.await(t, regexp.MustCompile(`"msg":"cleaned up","expired":0,"purged":1`))
+		stop()
+		if err := <-stopped; err != nil {
+			t.Errorf("serve = %v", err)
+		}
 	})
 }
 

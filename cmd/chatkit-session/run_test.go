@@ -38,7 +38,7 @@ func start(t *testing.T, environ []string, args ...string) *running {
 	t.Helper()
 	ctx, cancel := contextWithStop(t)
 	reader, writer := io.Pipe()
-	r := &running{stdout: bufio.NewReader(reader), logs: &logs{}}
+	r := &running{stdout: bufio.NewReader(reader), logs: newLogs()}
 	ended := make(chan error, 1)
 	go func() {
 		err := run(ctx, args, environ, writer, r.logs)
@@ -150,13 +150,7 @@ var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 // url waits until serve listens and returns where.
 func (r *running) url(t *testing.T) string {
 	t.Helper()
-	for t.Context().Err() == nil {
-		if parts := listening.FindStringSubmatch(r.logs.String()); parts != nil {
-			return "http://" + parts[1]
-		}
-	}
-	t.Fatalf("does not listen:\n%s", r.logs)
-	return ""
+	return "http://" + r.logs.await(t, listening)[1]
 }
 
 func (r *running) post(t *testing.T, credential string) answer {
@@ -199,7 +193,8 @@ func TestRun_Serve_KeepsSecrets(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		url := pgtest.New(t)
-		keepsSecrets(t, url, func() string { return pgtest.Dump(t, url) })
+		service := pgtest.Login(t, url, "chatkit_service") // its rights are enough where the schema is current
+		keepsSecrets(t, service, func() string { return pgtest.Dump(t, url) })
 	})
 }
 
@@ -290,6 +285,24 @@ func TestRun_Cleanup(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Where the schema is current, nobody waits for a migration elsewhere on the
+// server.
+func TestRun_Migrate_TakesNoLockForNothing(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	other := pgtest.Open(t, url)
+	other.SetMaxOpenConns(1)
+	const gooseLock = 4097083626
+	if _, err := other.ExecContext(t.Context(), "SELECT pg_advisory_lock($1)", gooseLock); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := run(ctx, []string{"migrate"}, testEnviron(t, "DATABASE_URL="+url), io.Discard, io.Discard); err != nil {
+		t.Errorf("migrate = %v", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -46,14 +47,43 @@ func (c *movableClock) advance(d time.Duration) {
 
 // logs collects what a service under test logs; many goroutines write.
 type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	mu      sync.Mutex
+	text    bytes.Buffer
+	written *sync.Cond
+}
+
+func newLogs() *logs {
+	l := &logs{}
+	l.written = sync.NewCond(&l.mu)
+	return l
 }
 
 func (l *logs) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.written.Broadcast()
 	return l.text.Write(p)
+}
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// await waits until the log has what pattern says and returns its groups.
+func (l *logs) await(t testing.TB, pattern *regexp.Regexp) []string {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	defer time.AfterFunc(patience, l.written.Broadcast).Stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if groups := pattern.FindStringSubmatch(l.text.String()); groups != nil {
+			return groups
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the log has no %s:\n%s", pattern, l.text.String())
+		}
+		l.written.Wait()
+	}
 }
 
 func (l *logs) String() string {
@@ -104,7 +134,7 @@ func onStore(t testing.TB, opened store, more ...string) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &service{clock: &movableClock{now: noon}, identity: trusted, logs: &logs{}}
+	s := &service{clock: &movableClock{now: noon}, identity: trusted, logs: newLogs()}
 	logger := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if s.app, err = wire(c, logger, opened, s.clock); err != nil {
 		t.Fatal(err)
