@@ -8,7 +8,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-ARG VERSION=dev
+ARG VERSION=unreleased
 RUN VERSION="$VERSION" .ci/build /out/chatkit-session
 RUN mkdir -p /out/data /out/keys
 

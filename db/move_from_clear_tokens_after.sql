@@ -1,7 +1,9 @@
 -- Copies the sessions that still live from chatkit_sessions_old, see
 -- move_from_clear_tokens_before.sql. Their tokens come over as hashes: back
 -- ends go on to accept them, and the next open gives each session a new one.
--- Of several active sessions of a user on one device the newest comes over.
+-- Of several active sessions of a user on one device the newest comes over;
+-- metadata that is no JSON object, or has numbers beyond a 64-bit float, does
+-- not. Run again, it changes nothing.
 \set ON_ERROR_STOP on
 BEGIN;
 
@@ -24,11 +26,17 @@ INSERT INTO chatkit_sessions (
     expires_at, last_activity_at, created_at, updated_at)
 SELECT
     id, clerk_user_id, device_id, generated, workflow_id, 'active', sha256(convert_to(session_token::text, 'UTF8')),
-    CASE WHEN jsonb_typeof(metadata) = 'object' THEN metadata ELSE '{}' END,
+    CASE WHEN jsonb_typeof(metadata) = 'object' AND NOT jsonb_path_exists(
+        metadata, '$.** ? (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308)') THEN metadata ELSE '{}' END,
     expires_at, coalesce(last_activity_at, created_at), created_at, coalesce(updated_at, created_at)
-FROM named;
+FROM named
+ON CONFLICT DO NOTHING;
 
 COMMIT;
 
-SELECT count(*) AS moved FROM chatkit_sessions;
-\echo 'When all is well, forget the clear tokens: DROP TABLE chatkit_sessions_old; and what else ends in _old.'
+SELECT count(*) FILTER (WHERE id IN (SELECT id FROM chatkit_sessions)) AS moved, count(*) AS "of those that live"
+FROM chatkit_sessions_old WHERE status::text = 'active' AND expires_at > now();
+\echo 'When all is well, forget the clear tokens:'
+\echo '  DROP TABLE chatkit_sessions_old;'
+\echo '  DROP TYPE IF EXISTS session_status_old;'
+\echo '  DROP FUNCTION IF EXISTS cleanup_expired_chatkit_sessions_old;'

@@ -1,6 +1,11 @@
 -- Puts an older chatkit_sessions table, which holds clear tokens, out of the
--- way of this service's own: run it with psql as the owner of the old table,
--- then "chatkit-session migrate", then move_from_clear_tokens_after.sql.
+-- way of this service's own: stop the service that uses it, run this with psql
+-- as the owner of the old table, then "chatkit-session migrate", then
+-- move_from_clear_tokens_after.sql.
+--
+-- To go back before migrating: ALTER TABLE chatkit_sessions_old RENAME TO
+-- chatkit_sessions, and session_status_old and
+-- cleanup_expired_chatkit_sessions_old likewise.
 \set ON_ERROR_STOP on
 BEGIN;
 

@@ -1,7 +1,7 @@
 -- The roles of chatkit-session. Run once for a server, with psql, as a superuser
 -- or a role that may create roles; again, it changes nothing but the password:
 --
---   CHATKIT_DATABASE_PASSWORD=… psql -d postgres -f db/roles.sql   (psql 15 or newer)
+--   DATABASE_PASSWORD=… psql -d postgres -f db/roles.sql   (psql 15 or newer)
 --
 --   chatkit_service  reads and writes sessions, and nothing else
 --   chatkit_reader   reads the rows of the user in request.jwt.claims, without tokens
@@ -9,7 +9,7 @@
 --
 -- The schema's owner is another role: the one that migrates.
 \set ON_ERROR_STOP on
-\getenv chatkit_password CHATKIT_DATABASE_PASSWORD
+\getenv chatkit_password DATABASE_PASSWORD
 
 DO $$
 BEGIN
@@ -25,6 +25,16 @@ BEGIN
 END
 $$;
 GRANT chatkit_service TO chatkit;
+
+-- Supabase's signed-in users read their own sessions.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'authenticated') THEN
+        GRANT chatkit_reader TO authenticated;
+    END IF;
+END
+$$;
+
 \if :{?chatkit_password}
     ALTER ROLE chatkit PASSWORD :'chatkit_password';
 \endif

@@ -22,7 +22,8 @@ type Gate interface {
 	//
 	// Errors: KindUnauthenticated when the credential is missing or not good;
 	// KindNoRole; KindForbidden when the role does not permit it;
-	// KindUnavailable when either cannot be found out now, never a guess.
+	// KindUnavailable when either cannot be found out now, never a guess. With
+	// KindNoRole and KindForbidden the caller comes, too, for the log.
 	Admit(ctx context.Context, credential string, wants access.Permission) (access.Caller, error)
 }
 

@@ -45,12 +45,9 @@ func NewAuthenticator(config Config) (*Authenticator, error) {
 	}
 	switch {
 	case config.JWTKey != "":
-		key, err := sdk.JSONWebKeyFromPEM(config.JWTKey)
+		key, err := parseJWTKey(config.JWTKey)
 		if err != nil {
 			return nil, fmt.Errorf("the JWT key: %w", err)
-		}
-		if !usable(key) {
-			return nil, errors.New("the JWT key: must be an RSA public key")
 		}
 		a.offline = key
 	case config.SecretKey != "":
@@ -65,6 +62,22 @@ func NewAuthenticator(config Config) (*Authenticator, error) {
 		config.logger().Warn("no issuer is set: credentials of any Clerk instance that has the key's pair are accepted")
 	}
 	return a, nil
+}
+
+// CheckJWTKey reports whether text can be a Config's JWTKey.
+func CheckJWTKey(text string) error {
+	_, err := parseJWTKey(text)
+	return err
+}
+
+// parseJWTKey reads PEM, also with the line breaks written as \n, as files of
+// environment variables have them.
+func parseJWTKey(text string) (*sdk.JSONWebKey, error) {
+	key, err := sdk.JSONWebKeyFromPEM(strings.ReplaceAll(text, `\n`, "\n"))
+	if err != nil || !usable(key) {
+		return nil, errors.New("must be an RSA public key as PEM, as Clerk's dashboard shows it")
+	}
+	return key, nil
 }
 
 // Authenticate implements ports.Authenticator.
@@ -208,12 +221,7 @@ func (c claims) at(path []string) string {
 
 // actor names who impersonates the user (RFC 8693, 4.1), empty when nobody
 // does.
-func (c claims) actor() string {
-	if len(c["act"]) == 0 {
-		return ""
-	}
-	return c.at([]string{"act", "sub"})
-}
+func (c claims) actor() string { return c.at([]string{"act", "sub"}) }
 
 func text(value json.RawMessage) string {
 	var s string

@@ -393,6 +393,16 @@ func TestAuthenticator_JWKS(t *testing.T) {
 		credential := session.Must(session.Must(signer.Sign(payload)).CompactSerialize())
 		kind(t, b.online(t), credential, session.KindUnauthenticated)
 	})
+	t.Run("KeyOfAnotherUse", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.api.SetKeys()
+		for _, key := range fakeclerk.NewAPI(secret, instances()[0]).Keys() {
+			key.Use = "enc"
+			b.api.AddKey(key)
+		}
+		kind(t, b.online(t), b.mint(t, nil), session.KindUnauthenticated)
+	})
 	t.Run("WithdrawnKey", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
@@ -482,6 +492,31 @@ func TestDirectory(t *testing.T) {
 		porttest.RoleDirectory(t, directory(t, b), user, member, missing)
 		if b.api.Requests("/users/user_1") != 1 || b.api.Requests("/users/user_missing") != 1 {
 			t.Error("what was found out is not remembered")
+		}
+	})
+	t.Run("RememberedForAMinute", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.api.SetUser("user_1", map[string]any{"role": "member"})
+		d := directory(t, b)
+		for range 2 {
+			if got, err := d.Role(t.Context(), user); err != nil || got != member {
+				t.Errorf("Role = %v, %v", got, err)
+			}
+			b.clock.advance(time.Minute - time.Second)
+		}
+		b.api.SetUser("user_1", map[string]any{})
+		b.clock.advance(2 * time.Second)
+		if got, err := d.Role(t.Context(), user); err != nil || !got.IsZero() {
+			t.Errorf("a role that was taken away a minute ago: %v, %v", got, err)
+		}
+	})
+	t.Run("EndlessAnswer", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.api.SetUser("user_1", map[string]any{"role": "member", "pad": strings.Repeat("x", 2<<20)})
+		if got, err := directory(t, b).Role(t.Context(), user); !errors.Is(err, session.KindUnavailable) || !got.IsZero() {
+			t.Errorf("Role = %v, %v", got, err)
 		}
 	})
 	t.Run("OddMetadataIsNoRole", func(t *testing.T) {

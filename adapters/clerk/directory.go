@@ -40,6 +40,7 @@ func NewDirectory(config Config) (*Directory, error) {
 	}
 	roles, err := otter.New(&otter.Options[session.UserID, access.Role]{
 		MaximumSize:      rolesRemembered,
+		Clock:            cacheClock{config.Clock},
 		ExpiryCalculator: otter.ExpiryWriting[session.UserID, access.Role](roleLifetime),
 	})
 	if err != nil {
@@ -47,6 +48,14 @@ func NewDirectory(config Config) (*Directory, error) {
 	}
 	return &Directory{users: user.NewClient(config.api()), roles: roles}, nil
 }
+
+// cacheClock lends the service's clock to the cache, which needs no ticks: what
+// has expired is never answered.
+type cacheClock struct{ ports.Clock }
+
+func (c cacheClock) NowNano() int64 { return c.Now().UnixNano() }
+
+func (cacheClock) Tick(time.Duration) <-chan time.Time { return nil }
 
 // Role implements ports.RoleDirectory. Callers that ask for one user at once
 // share one request, which does not end with any of them; each waits for it as

@@ -98,6 +98,7 @@ const retryAfter = "2"
 // answerError answers with the problem and logs its cause, once.
 func (s *server) answerError(err error, c echo.Context) {
 	p := explain(err)
+	c.Set(codeKey, p.code)
 	s.logError(err, p, c)
 	if c.Response().Committed {
 		return

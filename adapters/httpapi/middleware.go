@@ -19,6 +19,7 @@ import (
 const (
 	userKey    = "user"
 	outcomeKey = "outcome"
+	codeKey    = "code"
 )
 
 const maxRequestID = 64
@@ -65,8 +66,8 @@ func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 			slog.Float64("milliseconds", float64(time.Since(began).Microseconds())/1000),
 			slog.String("client", c.RealIP()),
 		}
-		for _, key := range []string{userKey, outcomeKey} {
-			if value, ok := c.Get(key).(string); ok {
+		for _, key := range []string{userKey, outcomeKey, codeKey} {
+			if value, _ := c.Get(key).(string); value != "" {
 				attributes = append(attributes, slog.String(key, value))
 			}
 		}
@@ -142,19 +143,27 @@ func docsHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// singleHeaders refuses a request that says twice what can only be said once:
-// proxies and servers would disagree on which one counts.
-func singleHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+// singleCredential refuses a request that says twice who asks.
+func singleCredential(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		for _, name := range []string{echo.HeaderAuthorization, echo.HeaderOrigin, echo.HeaderContentType} {
-			if len(c.Request().Header.Values(name)) > 1 {
-				return &refusal{
-					status: http.StatusBadRequest, title: "Bad Request",
-					message: "Send the header " + name + " once", code: "duplicate_header", field: name,
-				}
+		for _, name := range []string{echo.HeaderAuthorization, echo.HeaderOrigin} {
+			if err := once(c.Request(), name); err != nil {
+				return err
 			}
 		}
 		return next(c)
+	}
+}
+
+// once refuses a header that came more than once: proxies and servers would
+// disagree on which one counts.
+func once(r *http.Request, name string) error {
+	if len(r.Header.Values(name)) <= 1 {
+		return nil
+	}
+	return &refusal{
+		status: http.StatusBadRequest, title: "Bad Request",
+		message: "Send the header " + name + " once", code: "duplicate_header", field: name,
 	}
 }
 

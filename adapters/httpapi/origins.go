@@ -18,19 +18,26 @@ type wildcardOrigin struct{ scheme, below string }
 
 const wildcardLabel = "*."
 
+// CheckOrigins reports which of a Config's AllowedOrigins are none, one line
+// for each.
+func CheckOrigins(texts []string) error {
+	_, err := parseOrigins(texts)
+	return err
+}
+
 func parseOrigins(texts []string) (origins, error) {
 	parsed := origins{exact: make(map[string]bool, len(texts))}
 	var wrong []error
 	for _, text := range texts {
 		u, err := url.Parse(strings.ToLower(strings.TrimSuffix(text, "/")))
 		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
-			wrong = append(wrong, fmt.Errorf("ALLOWED_ORIGINS: %q %w", text, errNotOrigin))
+			wrong = append(wrong, fmt.Errorf("%q %w", text, errNotOrigin))
 			continue
 		}
 		below, isWildcard := strings.CutPrefix(u.Host, wildcardLabel)
 		switch {
 		case strings.Contains(below, "*") || (isWildcard && !strings.Contains(u.Hostname()[len(wildcardLabel):], ".")):
-			wrong = append(wrong, fmt.Errorf("ALLOWED_ORIGINS: %q %w", text, errNotOrigin))
+			wrong = append(wrong, fmt.Errorf("%q %w", text, errNotOrigin))
 		case isWildcard:
 			parsed.wildcard = append(parsed.wildcard, wildcardOrigin{u.Scheme + "://", "." + below})
 		default:

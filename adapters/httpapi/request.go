@@ -26,6 +26,9 @@ const body = "body"
 // readOpenRequest reads the body, which may be empty. Unknown fields are
 // ignored; a field that is null counts as absent.
 func readOpenRequest(c echo.Context) (ports.OpenRequest, error) {
+	if err := once(c.Request(), echo.HeaderContentType); err != nil {
+		return ports.OpenRequest{}, err
+	}
 	raw, err := readBody(c)
 	if err != nil || len(raw) == 0 {
 		return ports.OpenRequest{}, err

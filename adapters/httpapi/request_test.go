@@ -13,6 +13,7 @@ import (
 	"go.uber.org/mock/gomock"
 
 	"chatkit-session/adapters/httpapi"
+	"chatkit-session/core/access"
 	"chatkit-session/core/session"
 )
 
@@ -184,7 +185,7 @@ func (broken) Read([]byte) (int, error) { return 0, errors.New(secret) }
 // anything is done.
 func TestDuplicateHeaders(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"Authorization", "Origin", "Content-Type"} {
+	for _, name := range []string{"Authorization", "Origin"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSubject(t, httpapi.Config{}) // nobody is asked
@@ -193,6 +194,21 @@ func TestDuplicateHeaders(t *testing.T) {
 				t.Errorf("got %d %s", got.status, got.body)
 			}
 		})
+	}
+}
+
+// A body of two types is refused, once it is known who sends it.
+func TestDuplicateHeaders_OfTheBody(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	s.gate.EXPECT().Admit(gomock.Any(), "", gomock.Any()).Return(access.Caller{}, session.KindUnauthenticated)
+	twice := []string{"Content-Type", "application/json", "Content-Type", "text/plain"}
+	if got := s.do(t, request(t, http.MethodPost, openPath, "", twice...)); got.status != http.StatusUnauthorized {
+		t.Errorf("from nobody: %d %s", got.status, got.body)
+	}
+	s.admits()
+	if got := s.post(t, "", twice...); got.status != http.StatusBadRequest || got.Field != "Content-Type" {
+		t.Errorf("got %d %s", got.status, got.body)
 	}
 }
 

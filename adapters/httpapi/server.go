@@ -74,7 +74,7 @@ func New(config Config, gate ports.Gate, opener ports.Opener, ready ports.Readin
 	e.HTTPErrorHandler = s.answerError
 	e.IPExtractor = s.proxies.extractor()
 	e.Pre(requestID, s.accessLog)
-	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), singleHeaders, deadline(config.RequestTimeout))
+	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), singleCredential, deadline(config.RequestTimeout))
 	api.RegisterHandlers(e, s)
 	e.HEAD(healthPath, s.Health)
 	e.HEAD(readyPath, s.Ready)

@@ -17,10 +17,10 @@ func (s *server) OpenSession(c echo.Context) error {
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	ctx := c.Request().Context()
 	caller, err := s.gate.Admit(ctx, s.credential(c.Request()), access.ReadOwn)
+	c.Set(userKey, caller.User.String())
 	if err != nil {
 		return err
 	}
-	c.Set(userKey, caller.User.String())
 	if _, err := s.opener.Workflow(); err != nil {
 		return err
 	}

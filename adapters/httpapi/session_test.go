@@ -115,6 +115,34 @@ func TestOpenSession_Credential(t *testing.T) {
 	}
 }
 
+// A page of the service's own origin reads with the cookie; other sites'
+// pages, and requests that change something, do not.
+func TestCredential_SameOriginReads(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		method, site, origin, want string
+	}{
+		"Read":          {http.MethodGet, "same-origin", "", "from-cookie"},
+		"Write":         {http.MethodPost, "same-origin", "", ""},
+		"SameSite":      {http.MethodGet, "same-site", "", ""},
+		"CrossSite":     {http.MethodGet, "cross-site", "", ""},
+		"Typed":         {http.MethodGet, "none", "", ""},
+		"OldBrowser":    {http.MethodGet, "", "", ""},
+		"ForeignOrigin": {http.MethodGet, "same-origin", "https://evil.example", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := request(t, test.method, openPath, "", "Cookie", "__session=from-cookie", "Sec-Fetch-Site", test.site)
+			if test.origin != "" {
+				r.Header.Set("Origin", test.origin)
+			}
+			if got, err := httpapi.CredentialOf(r, page); err != nil || got != test.want {
+				t.Errorf("the credential is %q, %v", got, err)
+			}
+		})
+	}
+}
+
 func BenchmarkOpenSession(b *testing.B) {
 	s := newSubject(b, httpapi.Config{})
 	handler, err := httpapi.New(httpapi.Config{}, gateOf{member}, openerOf{}, s.ready)

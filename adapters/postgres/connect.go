@@ -8,25 +8,28 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/lib/pq"
-
-	"chatkit-session/core/session"
 )
 
-// Connect opens a connection pool to a postgres:// URL and checks that the
-// server answers. What the URL does not say is set: sslmode is "require", or
-// "disable" on loopback and Unix sockets; connect_timeout is 5 seconds;
-// application_name is chatkit-session. No error shows the URL.
-func Connect(ctx context.Context, text string) (*sql.DB, error) {
-	dsn, err := complete(text)
+// connectTimeout bounds how long a host may take to answer a connection.
+const connectTimeout = 5 * time.Second
+
+// Connect opens a connection pool and checks that the server answers. What
+// config's URL does not say is set: sslmode is "require", or "disable" on
+// loopback and Unix sockets; application_name is chatkit-session. No error
+// shows the URL.
+func Connect(ctx context.Context, config Config) (*sql.DB, error) {
+	dsn, err := complete(config)
 	if err != nil {
 		return nil, err
 	}
 	connector, err := pq.NewConnector(dsn)
 	if err != nil {
-		return nil, errors.New("the database's URL is not good") // without the cause, which may show it
+		return nil, errNotURL // without the cause, which may show it
 	}
+	connector.Dialer(dialer{net.Dialer{Timeout: connectTimeout}, config.Silence})
 	conn := sql.OpenDB(connector)
 	if err := conn.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to the database: %w", kinded(err)), conn.Close())
@@ -34,18 +37,36 @@ func Connect(ctx context.Context, text string) (*sql.DB, error) {
 	return conn, nil
 }
 
+var errNotURL = errors.New("must be postgres://user:password@host/database, with options that PostgreSQL knows")
+
+// Check reports whether text can be a Config's URL. Its error does not show
+// the text.
+func Check(text string) error {
+	dsn, err := complete(Config{URL: text})
+	if err != nil {
+		return err
+	}
+	if _, err := pq.NewConnector(dsn); err != nil {
+		return errNotURL
+	}
+	return nil
+}
+
 // complete adds what the URL leaves open.
-func complete(text string) (string, error) {
-	u, err := url.Parse(text)
+func complete(config Config) (string, error) {
+	u, err := url.Parse(config.URL)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
-		return "", session.Invalid("url", "must be postgres://…")
+		return "", errNotURL
 	}
 	query := u.Query()
-	for name, value := range map[string]string{
+	defaults := map[string]string{
 		"sslmode":          defaultSSLMode(u),
-		"connect_timeout":  "5",
 		"application_name": "chatkit-session",
-	} {
+	}
+	if config.Unprepared {
+		defaults["binary_parameters"] = "yes" // a statement and its values go in one message
+	}
+	for name, value := range defaults {
 		if !query.Has(name) {
 			query.Set(name, value)
 		}

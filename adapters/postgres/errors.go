@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -43,20 +44,22 @@ func kinded(err error) error {
 func broken(err error) bool {
 	for _, known := range []error{
 		context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, sql.ErrTxDone,
-		driver.ErrBadConn, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+		driver.ErrBadConn, pq.ErrSSLNotSupported, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 	} {
 		if errors.Is(err, known) {
 			return true
 		}
 	}
 	var network net.Error
-	return errors.As(err, &network)
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &network) || errors.As(err, &certificate)
 }
 
 // unavailable reports whether trying again later may succeed.
 func unavailable(code pqerror.Code) bool {
 	switch code.Class() {
 	case "08", // connection exception
+		"28", // invalid authorization: a password that was changed meanwhile
 		"53", // insufficient resources
 		"58": // system error, outside PostgreSQL
 		return true

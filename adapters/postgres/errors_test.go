@@ -2,12 +2,15 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"testing"
 
 	"github.com/lib/pq"
@@ -25,7 +28,8 @@ func TestKinded(t *testing.T) {
 		session.KindConflict: {state("23505")},
 		session.KindUnavailable: {
 			context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, sql.ErrTxDone, driver.ErrBadConn, io.EOF, io.ErrUnexpectedEOF,
-			&net.OpError{Op: "dial", Err: errors.New("refused")},
+			&net.OpError{Op: "dial", Err: errors.New("refused")}, os.ErrDeadlineExceeded,
+			pq.ErrSSLNotSupported, &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, state("28P01"),
 			state("08006"), state("08001"), state("53300"), state("53100"), state("57014"), state("57P01"), state("57P02"), state("57P03"),
 			state("58030"), state("25006"), state("25P03"), state("40001"), state("40P01"), state("55P03"),
 		},

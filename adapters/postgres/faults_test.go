@@ -3,7 +3,10 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"net"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,6 +81,106 @@ func TestStore_Update_ConnectionDies(t *testing.T) {
 	}
 }
 
+// A server that takes what it is sent and never answers holds nobody for
+// longer than it may be silent, whatever the call is.
+func TestStore_ServerHangs(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	proxy := newProxy(t, url)
+	store := openWith(t, postgres.Config{URL: proxy.url, Silence: 200 * time.Millisecond})
+	nothing := func(*session.Session) ([]session.Session, error) { return nil, nil }
+	calls := map[string]func(context.Context) error{
+		"Find":      func(ctx context.Context) error { _, err := store.Find(ctx, slot); return err },
+		"Update":    func(ctx context.Context) error { return store.Update(ctx, slot, nothing) },
+		"Now":       func(ctx context.Context) error { _, err := store.Now(ctx); return err },
+		"ExpireDue": func(ctx context.Context) error { _, err := store.ExpireDue(ctx, noon, 1); return err },
+	}
+	for name, call := range calls {
+		if err := call(t.Context()); err != nil && !errors.Is(err, session.KindNotFound) {
+			t.Fatalf("before, %s = %v", name, err)
+		}
+		proxy.hang(true)
+		done := make(chan error, 1)
+		go func() { done <- call(t.Context()) }()
+		select {
+		case err := <-done:
+			if !errors.Is(err, session.KindUnavailable) {
+				t.Errorf("%s = %v, want unavailable", name, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s waits for ever", name)
+		}
+		proxy.hang(false)
+	}
+	if err := store.Update(t.Context(), slot, nothing); err != nil {
+		t.Errorf("afterwards Update = %v", err)
+	}
+}
+
+// proxy stands between a store and its server.
+type proxy struct {
+	url     string
+	hanging atomic.Bool
+}
+
+func newProxy(t *testing.T, database string) *proxy {
+	t.Helper()
+	target, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	p, server := &proxy{}, target.Host
+	target.Host = listener.Addr().String()
+	p.url = target.String()
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go p.connect(client, server)
+		}
+	}()
+	return p
+}
+
+func (p *proxy) hang(yes bool) { p.hanging.Store(yes) }
+
+// connect joins client and server until either ends; while the proxy hangs,
+// what they say is lost.
+func (p *proxy) connect(client net.Conn, address string) {
+	defer client.Close() //nolint:errcheck // it is over
+	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
+	if err != nil {
+		return
+	}
+	defer server.Close() //nolint:errcheck // it is over
+	go p.pass(client, server)
+	p.pass(server, client)
+}
+
+func (p *proxy) pass(to, from net.Conn) {
+	defer to.Close() //nolint:errcheck // it is over
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		if p.hanging.Load() {
+			continue
+		}
+		if _, err := to.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
 // A caller that waits for a connection gives up when its time is up.
 func TestStore_PoolExhausted(t *testing.T) {
 	t.Parallel()
@@ -92,6 +195,16 @@ func TestStore_PoolExhausted(t *testing.T) {
 	})
 	if err != nil {
 		t.Errorf("Update = %v", err)
+	}
+}
+
+// What another hand stored can be read, though no client could send it.
+func TestStore_Find_ForeignMetadata(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	addRow(t, pgtest.Open(t, url), "user_alice", "phone", `metadata = '{"a":`+strings.Repeat("[", 50)+strings.Repeat("]", 50)+`}'`)
+	if found, err := open(t, url, 2).Find(t.Context(), slot); err != nil || len(found.Metadata().Tree()) != 1 {
+		t.Errorf("Find = %v, %v", found.Metadata(), err)
 	}
 }
 
@@ -119,6 +232,7 @@ func TestOpen_Refuses(t *testing.T) {
 		"NotPostgres":   "mysql://localhost/x",
 		"NotAURL":       "postgres://user:hunter2@[::1/x",
 		"NobodyListens": "postgres://user:hunter2@127.0.0.1:1/x",
+		"Fragment":      "postgres://user:hunter2@%zz/x",
 		"UnknownOption": "postgres://user:hunter2@127.0.0.1:1/x?sslmode=hunter2",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -94,7 +94,7 @@ func parseMetadata(text string) (session.Metadata, error) {
 	if err := json.Unmarshal([]byte(text), &tree); err != nil {
 		return session.Metadata{}, err
 	}
-	return session.NewMetadata(tree)
+	return session.RestoreMetadata(tree), nil
 }
 
 // hashBytes is NULL for the zero hash.

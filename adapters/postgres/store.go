@@ -3,8 +3,8 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -24,16 +24,21 @@ type Config struct {
 	URL string
 	// MaxConnections bounds the pool; 0 means DefaultMaxConnections.
 	MaxConnections int
+	// Silence is how long the server may leave a statement without any answer
+	// before the connection is given up; 0 means for ever.
+	Silence time.Duration
+	// Unprepared is for a pooler in transaction mode, such as pgbouncer, which
+	// has no prepared statements of its clients.
+	Unprepared bool
 }
 
 // Store keeps sessions in PostgreSQL.
 type Store struct {
 	db *sqlx.DB
 
-	// Prepared once: a prepared point read takes less than half the time.
-	findOnDevice, findGenerated *sqlx.Stmt
-	lockOnDevice, lockGenerated *sqlx.Stmt
-	lockUser, insert, update    *sqlx.Stmt
+	findOnDevice, findGenerated statement
+	lockOnDevice, lockGenerated statement
+	lockUser, insert, update    statement
 }
 
 var (
@@ -44,7 +49,7 @@ var (
 
 // Open connects to a database whose schema is up to date.
 func Open(ctx context.Context, config Config) (*Store, error) {
-	conn, err := Connect(ctx, config.URL)
+	conn, err := Connect(ctx, config)
 	if err != nil {
 		return nil, err
 	}
@@ -56,16 +61,16 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	conn.SetMaxIdleConns(limit)
 	conn.SetConnMaxIdleTime(5 * time.Minute)
 	s := &Store{db: sqlx.NewDb(conn, "postgres")}
-	if err := s.prepare(ctx); err != nil {
+	if err := s.prepare(ctx, config.Unprepared); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) prepare(ctx context.Context) error {
+func (s *Store) prepare(ctx context.Context, unprepared bool) (err error) {
 	for _, p := range []struct {
-		stmt **sqlx.Stmt
-		sql  string
+		statement *statement
+		sql       string
 	}{
 		{&s.findOnDevice, findOnDeviceSQL},
 		{&s.findGenerated, findGeneratedSQL},
@@ -75,11 +80,9 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.insert, insertSQL},
 		{&s.update, updateSQL},
 	} {
-		stmt, err := s.db.PreparexContext(ctx, p.sql)
-		if err != nil {
-			return fmt.Errorf("prepare: %w", kinded(err))
+		if *p.statement, err = prepare(ctx, s.db, p.sql, unprepared); err != nil {
+			return err
 		}
-		*p.stmt = stmt
 	}
 	return nil
 }
@@ -89,32 +92,40 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // Find implements ports.SessionStore in one statement.
 func (s *Store) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
-	if slot.Device.IsZero() {
-		return get(ctx, s.findGenerated, slot.User.String(), slot.Workflow.String())
-	}
-	return get(ctx, s.findOnDevice, slot.User.String(), slot.Device.String(), slot.Workflow.String())
+	return find(ctx, s.db, slot, s.findOnDevice, s.findGenerated)
 }
 
-func get(ctx context.Context, stmt *sqlx.Stmt, args ...any) (session.Session, error) {
-	var r row
-	if err := stmt.GetContext(ctx, &r, args...); err != nil {
-		return session.Session{}, kinded(err)
+// find reads slot's session with the statement for its kind of device.
+func find(ctx context.Context, db sqlx.QueryerContext, slot session.Slot, onDevice, generated statement) (session.Session, error) {
+	var found row
+	var err error
+	if slot.Device.IsZero() {
+		found, err = generated.get(ctx, db, slot.User.String(), slot.Workflow.String())
+	} else {
+		found, err = onDevice.get(ctx, db, slot.User.String(), slot.Device.String(), slot.Workflow.String())
 	}
-	return r.session()
+	if err != nil {
+		return session.Session{}, err
+	}
+	return found.session()
 }
+
+// readCommitted is what the locks rely on, whatever the server's default is:
+// each statement sees what was committed before it began.
+var readCommitted = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 
 // Update implements ports.SessionStore. It takes the user's lock in a
 // statement of its own, so that the next one's snapshot has what the last
 // holder committed, and locks the current row against the clean-up and against
 // hand-written SQL.
 func (s *Store) Update(ctx context.Context, slot session.Slot, change func(*session.Session) ([]session.Session, error)) error {
-	tx, err := s.db.BeginTxx(ctx, nil)
+	tx, err := s.db.BeginTxx(ctx, readCommitted)
 	if err != nil {
 		return kinded(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
-	if _, err := tx.StmtxContext(ctx, s.lockUser).ExecContext(ctx, slot.User.String()); err != nil {
-		return kinded(err)
+	if err := s.lockUser.exec(ctx, tx, slot.User.String()); err != nil {
+		return err
 	}
 	current, err := s.current(ctx, tx, slot)
 	if err != nil {
@@ -134,13 +145,7 @@ func (s *Store) Update(ctx context.Context, slot session.Slot, change func(*sess
 }
 
 func (s *Store) current(ctx context.Context, tx *sqlx.Tx, slot session.Slot) (*session.Session, error) {
-	var found session.Session
-	var err error
-	if slot.Device.IsZero() {
-		found, err = get(ctx, tx.StmtxContext(ctx, s.lockGenerated), slot.User.String(), slot.Workflow.String())
-	} else {
-		found, err = get(ctx, tx.StmtxContext(ctx, s.lockOnDevice), slot.User.String(), slot.Device.String(), slot.Workflow.String())
-	}
+	found, err := find(ctx, tx, slot, s.lockOnDevice, s.lockGenerated)
 	if errors.Is(err, session.KindNotFound) {
 		return nil, nil //nolint:nilnil // Update's word for "none".
 	}
@@ -155,12 +160,10 @@ func (s *Store) write(ctx context.Context, tx *sqlx.Tx, changed session.Session,
 	if err != nil {
 		return err
 	}
-	stmt, args := s.insert, r.insertArgs()
 	if known {
-		stmt, args = s.update, r.updateArgs()
+		return s.update.exec(ctx, tx, r.updateArgs()...)
 	}
-	_, err = tx.StmtxContext(ctx, stmt).ExecContext(ctx, args...)
-	return kinded(err)
+	return s.insert.exec(ctx, tx, r.insertArgs()...)
 }
 
 // ExpireDue implements ports.SessionCleaner.
@@ -177,7 +180,7 @@ func (s *Store) PurgeEnded(ctx context.Context, before time.Time, limit int) (in
 // unless another replica is cleaning up. The lock ends with the transaction,
 // whatever becomes of this replica.
 func (s *Store) batch(ctx context.Context, text string, args ...any) (n int, err error) {
-	tx, err := s.db.BeginTxx(ctx, nil)
+	tx, err := s.db.BeginTxx(ctx, readCommitted)
 	if err != nil {
 		return 0, kinded(err)
 	}

@@ -13,7 +13,12 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // open returns a store of its own connections.
 func open(t testing.TB, url string, connections int) *postgres.Store {
 	t.Helper()
-	store, err := postgres.Open(t.Context(), postgres.Config{URL: url, MaxConnections: connections})
+	return openWith(t, postgres.Config{URL: url, MaxConnections: connections})
+}
+
+func openWith(t testing.TB, config postgres.Config) *postgres.Store {
+	t.Helper()
+	store, err := postgres.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +38,19 @@ func TestStore_Contract(t *testing.T) {
 			t.Helper()
 			url := pgtest.New(t)
 			return open(t, url, 8), open(t, url, 8)
+		})
+	})
+	// As behind a pooler, on a server whose transactions would rather see one
+	// state of the database from their first statement on.
+	t.Run("Unprepared", func(t *testing.T) {
+		t.Parallel()
+		porttest.Sessions(t, func(t *testing.T) (porttest.Store, porttest.Store) {
+			t.Helper()
+			url := pgtest.New(t)
+			name := scan[string](t, pgtest.Open(t, url), "SELECT current_database()")
+			exec(t, pgtest.Open(t, url), "ALTER DATABASE "+name+" SET default_transaction_isolation = 'repeatable read'")
+			config := postgres.Config{URL: url, MaxConnections: 8, Unprepared: true}
+			return openWith(t, config), openWith(t, config)
 		})
 	})
 	// Its rights are enough, and row-level security lets it through.

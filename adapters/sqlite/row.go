@@ -72,10 +72,6 @@ func (r row) session() (session.Session, error) {
 	if err := json.Unmarshal([]byte(r.Metadata), &tree); err != nil {
 		return session.Session{}, fmt.Errorf("metadata of session %s: %w", r.ID, err)
 	}
-	metadata, err := session.NewMetadata(tree)
-	if err != nil {
-		return session.Session{}, fmt.Errorf("metadata of session %s: %w", r.ID, err)
-	}
 	stored := session.Stored{
 		ID: r.ID, User: r.User, Device: r.Device, Workflow: r.Workflow, SignIn: r.SignIn,
 		Generated:      r.Generated,
@@ -83,7 +79,7 @@ func (r row) session() (session.Session, error) {
 		Credential:     session.Credential{Hash: hash(r.TokenHash), Sealed: r.TokenSealed},
 		Previous:       hash(r.PreviousTokenHash),
 		PreviousUntil:  optionalTime(r.PreviousTokenUntil),
-		Metadata:       metadata,
+		Metadata:       session.RestoreMetadata(tree),
 		CreatedAt:      fromMicros(r.CreatedAt),
 		ExpiresAt:      fromMicros(r.ExpiresAt),
 		LastActivityAt: fromMicros(r.LastActivityAt),

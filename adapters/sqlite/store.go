@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -37,6 +38,9 @@ var (
 // Open opens the database and brings its schema up to date. Several stores,
 // in one process or in many, may have one database open.
 func Open(ctx context.Context, config Config) (*Store, error) {
+	if err := create(config.Path); err != nil {
+		return nil, session.Wrap(session.KindUnavailable, err)
+	}
 	reads, err := connect(ctx, config.Path, readPragmas)
 	if err != nil {
 		return nil, err
@@ -53,6 +57,16 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// create makes the file where it is missing, for its owner's eyes only; SQLite
+// gives the files beside it the same rights.
+func create(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names it
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // An acknowledged write survives a power cut (synchronous FULL); readers do

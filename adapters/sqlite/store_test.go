@@ -67,8 +67,8 @@ func TestOpen_KeepsWhatIsThere(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the database is elsewhere: %v", err)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the database is elsewhere, or for others to read: %v %v", info, err)
 	}
 	if _, err := open(t, path).Find(t.Context(), slot); err != nil {
 		t.Errorf("after a restart: %v", err)

@@ -115,7 +115,12 @@ func openStore(ctx context.Context, c config) (store, error) {
 	if err := migratePostgres(ctx, c); err != nil {
 		return nil, err
 	}
-	return postgres.Open(ctx, postgres.Config{URL: string(c.DatabaseURL), MaxConnections: c.DatabaseMaxConnections})
+	return postgres.Open(ctx, postgres.Config{
+		URL:            string(c.DatabaseURL),
+		MaxConnections: c.DatabaseMaxConnections,
+		Silence:        c.RequestTimeout * 3 / 4, // so that the answer is in time
+		Unprepared:     !c.DatabasePrepared,
+	})
 }
 
 func newCleaner(c config, s store, clock ports.Clock) *lifecycle.Cleaner {

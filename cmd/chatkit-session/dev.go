@@ -23,7 +23,13 @@ import (
 type devCommand struct {
 	Listen    string `default:"127.0.0.1:8080" help:"Loopback address to listen on."`
 	DataDir   string `default:".chatkit-dev" type:"path" help:"Folder that keeps the database and the keys between runs."`
-	WriteKeys string `type:"path" placeholder:"DIR" help:"Write the keys that serve needs to DIR, print a curl line and exit; for a local stack."`
+	WriteKeys string `type:"path" placeholder:"DIR" help:"Write the keys that serve needs to DIR, print its settings and a curl line, and exit; for a local stack."`
+}
+
+// Help says which settings count.
+func (devCommand) Help() string {
+	return "The settings of serve count, but for the database, the keys and Clerk's, which dev brings itself. " +
+		"Unless they are set, CHATKIT_WORKFLOW_ID is workflow_dev, LOG_LEVEL is debug and ALLOWED_ORIGINS are local pages on the ports 3000 and 5173."
 }
 
 const (
@@ -56,6 +62,7 @@ func (d devCommand) Run(p *process) error {
 	}
 	return listenAndServe(p.ctx, c, logger, d.Listen, func(address net.Addr) {
 		_ = printCurl(p, identity, "http://"+address.String())
+		_, _ = fmt.Fprintf(p.stdout, "The first answer says \"created\", the next \"reused\". The API is described at http://%s/docs.\nStop with Ctrl-C; sessions survive a restart.\n", address)
 	})
 }
 
@@ -70,8 +77,14 @@ func (d devCommand) environ(environ []string, identity *fakeclerk.Instance, keys
 		"CLERK_SECRET_KEY=",
 		"CLERK_AUTHORIZED_PARTIES=",
 	}
-	if !containsName(environ, "CHATKIT_WORKFLOW_ID") {
-		own = append(own, "CHATKIT_WORKFLOW_ID=workflow_dev")
+	for _, fallback := range []string{
+		"CHATKIT_WORKFLOW_ID=workflow_dev",
+		"LOG_LEVEL=debug",
+		"ALLOWED_ORIGINS=http://localhost:3000,http://127.0.0.1:3000,http://localhost:5173,http://127.0.0.1:5173",
+	} {
+		if name, _, _ := strings.Cut(fallback, "="); !containsName(environ, name) && !containsName(environ, name+fileSuffix) {
+			own = append(own, fallback)
+		}
 	}
 	kept := make([]string, 0, len(environ)+len(own))
 	for _, pair := range environ {
@@ -142,22 +155,19 @@ func readOrMake(path string, content func() ([]byte, error)) ([]byte, error) {
 	return fresh, os.WriteFile(path, fresh, 0o600)
 }
 
-// writeKeys leaves what serve takes as CLERK_JWT_KEY_FILE, CLERK_ISSUER_FILE
-// and CHATKIT_TOKEN_KEYS_FILE.
+// writeKeys leaves what serve takes, and says as which setting.
 func (d devCommand) writeKeys(p *process) error {
 	identity, _, err := devSecrets(d.WriteKeys)
 	if err != nil {
 		return err
 	}
-	for name, content := range map[string]string{
-		"clerk_jwt_key.pem": string(identity.PublicPEM()),
-		"clerk_issuer":      identity.Issuer(),
-	} {
-		if err := os.WriteFile(filepath.Join(d.WriteKeys, name), []byte(content), 0o600); err != nil {
-			return err
-		}
+	keys, issuer := filepath.Join(d.WriteKeys, "clerk_jwt_key.pem"), filepath.Join(d.WriteKeys, "clerk_issuer")
+	if err := errors.Join(os.WriteFile(keys, identity.PublicPEM(), 0o600), os.WriteFile(issuer, []byte(identity.Issuer()), 0o600)); err != nil {
+		return err
 	}
-	return printCurl(p, identity, "http://"+d.Listen)
+	_, err = fmt.Fprintf(p.stdout, "The settings of serve for these keys:\n\n  CLERK_JWT_KEY_FILE=%s\n  CLERK_ISSUER_FILE=%s\n  CHATKIT_TOKEN_KEYS_FILE=%s\n\n",
+		keys, issuer, filepath.Join(d.WriteKeys, "token_keys"))
+	return errors.Join(err, printCurl(p, identity, "http://"+d.Listen))
 }
 
 // printCurl prints a line that opens a session when it is pasted.
@@ -175,7 +185,7 @@ func printCurl(p *process, identity *fakeclerk.Instance, address string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "Open a session as %s (the line works until %s):\n\n  curl -sS -X POST %s/api/chatkit/session -H 'Authorization: Bearer %s'\n\nThe first answer says \"created\", the next \"reused\". Stop with Ctrl-C; sessions survive a restart.\n",
+	_, err = fmt.Fprintf(p.stdout, "Open a session as %s (the line works until %s):\n\n  curl -sS -X POST %s/api/chatkit/session -H 'Authorization: Bearer %s'\n\n",
 		devUser, now.Add(devTokenLifetime).UTC().Format(time.RFC3339), address, token)
 	return err
 }

@@ -14,12 +14,9 @@ type migrateCommand struct{}
 
 // Run brings the schema up to date. It needs no setting but the database's.
 func (migrateCommand) Run(p *process) error {
-	variables, _, wrong := readEnviron(p.environ)
-	var c config
-	wrong.parse(&c.settings, variables)
-	wrong.checkDatabase(&c)
-	if len(wrong) > 0 {
-		return errors.Join(wrong...)
+	c, err := databaseSettings(p.environ)
+	if err != nil {
+		return err
 	}
 	kind, path, err := databaseKind(c.DatabaseURL)
 	if err != nil {
@@ -31,17 +28,17 @@ func (migrateCommand) Run(p *process) error {
 			return err
 		}
 		err = s.Close()
-		p.upToDate(err)
+		p.upToDate(path, err)
 		return err
 	}
 	err = migratePostgres(p.ctx, c)
-	p.upToDate(err)
+	p.upToDate("the database", err)
 	return err
 }
 
-func (p *process) upToDate(err error) {
+func (p *process) upToDate(what string, err error) {
 	if err == nil {
-		_, _ = fmt.Fprintln(p.stdout, "the schema is up to date")
+		_, _ = fmt.Fprintf(p.stdout, "the schema of %s is up to date\n", what)
 	}
 }
 
@@ -52,7 +49,7 @@ func migratePostgres(ctx context.Context, c config) (err error) {
 	if url == "" {
 		url = c.DatabaseURL
 	}
-	conn, err := postgres.Connect(ctx, string(url))
+	conn, err := postgres.Connect(ctx, postgres.Config{URL: string(url)})
 	if err != nil {
 		return err
 	}

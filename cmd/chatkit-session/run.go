@@ -35,8 +35,14 @@ type exit int
 // commands that serve, when ctx ends and all is closed.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (err error) {
 	defer func() {
-		if code, ok := recover().(exit); ok && code != 0 {
-			err = fmt.Errorf("exit status %d", code)
+		switch value := recover().(type) {
+		case nil:
+		case exit:
+			if value != 0 {
+				err = fmt.Errorf("exit status %d", value)
+			}
+		default:
+			panic(value)
 		}
 	}()
 	parser, err := kong.New(&commands{},
@@ -44,7 +50,6 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		kong.Description("Sessions for ChatKit users who sign in with Clerk."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.UsageOnError(),
 	)
 	if err != nil {
 		return err

@@ -7,12 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"chatkit-session/adapters/clerk/fakeclerk"
@@ -28,61 +30,56 @@ func contextWithStop(t *testing.T) (context.Context, context.CancelFunc) {
 
 // running is a command that runs until it is stopped.
 type running struct {
-	stdout *bufio.Reader
-	logs   *logs
-	stop   func() error
+	logs  *logs
+	curls chan []string // the lines to paste that it prints, in parts
+	stop  func() error
 }
+
+var curlLine = regexp.MustCompile(`curl -sS -X POST (\S+) -H '(Authorization): ([^']+)'`)
 
 // start runs a command that serves.
 func start(t *testing.T, environ []string, args ...string) *running {
 	t.Helper()
 	ctx, cancel := contextWithStop(t)
 	reader, writer := io.Pipe()
-	r := &running{stdout: bufio.NewReader(reader), logs: newLogs()}
+	r := &running{logs: newLogs(), curls: make(chan []string, 1)}
+	go func() {
+		defer close(r.curls)
+		for lines := bufio.NewScanner(reader); lines.Scan(); {
+			if parts := curlLine.FindStringSubmatch(lines.Text()); parts != nil {
+				r.curls <- parts
+			}
+		}
+	}()
 	ended := make(chan error, 1)
 	go func() {
 		err := run(ctx, args, environ, writer, r.logs)
 		_ = writer.CloseWithError(io.EOF)
 		ended <- err
 	}()
-	stopped := false
-	r.stop = func() error {
-		if stopped {
-			return nil
-		}
-		stopped = true
-		cancel()
-		go func() { _, _ = io.Copy(io.Discard, r.stdout) }()
-		return <-ended
-	}
+	r.stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() { _ = r.stop() })
 	return r
 }
 
-var curlLine = regexp.MustCompile(`curl -sS -X POST (\S+) -H '(Authorization): ([^']+)'`)
-
 // paste does what the printed curl line does.
 func (r *running) paste(t *testing.T) func() answer {
 	t.Helper()
-	for {
-		line, err := r.stdout.ReadString('\n')
+	parts, printed := <-r.curls
+	if !printed {
+		t.Fatalf("no curl line: %v\n%s", r.stop(), r.logs)
+	}
+	return func() answer {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, parts[1], http.NoBody)
 		if err != nil {
-			t.Fatalf("no curl line: %v\n%s", err, r.logs)
+			t.Fatal(err)
 		}
-		if parts := curlLine.FindStringSubmatch(line); parts != nil {
-			return func() answer {
-				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, parts[1], http.NoBody)
-				if err != nil {
-					t.Fatal(err)
-				}
-				request.Header.Set(parts[2], parts[3])
-				response, err := http.DefaultClient.Do(request)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return parseAnswer(t, response)
-			}
+		request.Header.Set(parts[2], parts[3])
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return parseAnswer(t, response)
 	}
 }
 
@@ -246,18 +243,27 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 	err := run(t.Context(), []string{"serve"}, []string{
 		"CHATKIT_TOKEN_KEYS=c2VjcmV0", "DATABASE_URL=mysql://root:hunter2@db/x", "CHATKIT_REFRESH_THRESHOLD=48h",
 		"CHATKIT_WORKFLOW_ID=no spaces", "TRUSTED_PROXIES=10.0.0.0/8,nowhere", "LOG_LEVEL=loud",
-		"CHATKIT_ACCESS_POLICY={\"roles\":{\"admin\":[\"fly\"]}}", "CLERK_ISSUER_FILE=/does/not/exist",
+		"CHATKIT_ACCESS_POLICY={\"others\":[]} and more", "CLERK_ISSUER_FILE=/does/not/exist",
+		"CLERK_JWT_KEY=nonsense", "CLERK_API_URL=api.clerk.com/", "CLERK_AUTHORIZED_PARTIES=https://a.example.com/,b.example.com,chrome-extension://abc",
+		"ALLOWED_ORIGINS=https://ok.example.com, nonsense", "LISTEN_ADDR=8080", "CHATKIT_ENDED_RETENTION=a month", "DATABASE_MAX_CONNECTIONS=many",
+		"DATABASE_DIRECT_URL=sqlite:x", "DATABASE_PREPARED_STATEMENTS=perhaps", "CHATKIT_DEFAULT_ROLE=b c", "CHATKIT_DEFAULT_ROLE_FILE=/x",
 	}, io.Discard, io.Discard)
 	if err == nil {
 		t.Fatal("serve starts")
 	}
 	lines := strings.Split(err.Error(), "\n")[1:]
-	for i, want := range []string{
-		"CLERK_ISSUER_FILE: ", "session times: the refresh threshold", "session times: the rotation grace", "LOG_LEVEL: ", "CHATKIT_TOKEN_KEYS: key 1",
-		"CLERK_JWT_KEY: ", "CHATKIT_WORKFLOW_ID: ", "CHATKIT_ACCESS_POLICY: ", "TRUSTED_PROXIES: ", "DATABASE_URL: ",
-	} {
-		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
-			t.Errorf("line %d is not about %s:\n%v", i+1, want, err)
+	wants := []string{
+		"CLERK_ISSUER: ", "CHATKIT_DEFAULT_ROLE: set it or CHATKIT_DEFAULT_ROLE_FILE",
+		"DATABASE_PREPARED_STATEMENTS: must be true or false", "DATABASE_MAX_CONNECTIONS: must be a whole number", "CHATKIT_ENDED_RETENTION: must be a duration",
+		"session times: the refresh threshold", "session times: the rotation grace", "LISTEN_ADDR: ", "LOG_LEVEL: must be debug", "CHATKIT_TOKEN_KEYS: key 1",
+		"CHATKIT_WORKFLOW_ID: ", "CHATKIT_ACCESS_POLICY: ", `ALLOWED_ORIGINS: "nonsense" must be`, `TRUSTED_PROXIES: "nowhere" must be`,
+		"CLERK_JWT_KEY: must be an RSA public key", `CLERK_API_URL: "api.clerk.com/" must be`,
+		`CLERK_AUTHORIZED_PARTIES: "https://a.example.com/" must be`, `CLERK_AUTHORIZED_PARTIES: "b.example.com" must be`,
+		"DATABASE_URL: ", "DATABASE_DIRECT_URL: ",
+	}
+	for i, want := range wants {
+		if len(lines) != len(wants) || !strings.HasPrefix(lines[i], want) {
+			t.Fatalf("line %d of %d is not about %s:\n%v", i+1, len(wants), want, err)
 		}
 	}
 	if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "c2VjcmV0") {
@@ -273,10 +279,14 @@ func TestRun_Cleanup(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			environ := testEnviron(t, "DATABASE_URL="+database(t))
+			environ := []string{"DATABASE_URL=" + database(t)} // they need no other setting
+			what := strings.TrimPrefix(environ[0], "DATABASE_URL=sqlite:")
+			if name == "PostgreSQL" {
+				what = "the database"
+			}
 			for _, step := range []struct{ command, want string }{
-				{"migrate", "the schema is up to date\n"},
-				{"migrate", "the schema is up to date\n"},
+				{"migrate", "the schema of " + what + " is up to date\n"},
+				{"migrate", "the schema of " + what + " is up to date\n"},
 				{"cleanup", "expired 0, purged 0\n"},
 			} {
 				var out bytes.Buffer
@@ -347,6 +357,21 @@ func TestRun_Small(t *testing.T) {
 	}
 }
 
+// A bug ends the process as a bug, not as a success.
+func TestRun_Panics(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		if recover() == nil {
+			t.Error("the panic is gone")
+		}
+	}()
+	_ = run(t.Context(), []string{"version"}, nil, panicking{}, io.Discard)
+}
+
+type panicking struct{}
+
+func (panicking) Write([]byte) (int, error) { panic("a bug") }
+
 func TestParseSettings(t *testing.T) {
 	t.Parallel()
 	c, warnings, err := parseSettings(testEnviron(t, "CHATKIT_WORKFLOW_ID=", "CHATKIT_WORKFLOWID=typo", "CHATKIT_SESSION_DURATION=48h", "TRUSTED_PROXIES=10.0.0.1,::1/128"))
@@ -360,8 +385,12 @@ func TestParseSettings(t *testing.T) {
 	if c.policy.Duration.Hours() != 48 || len(c.trustedProxies) != 2 || !c.workflow.IsZero() {
 		t.Errorf("config = %v, %v", c.policy, c.trustedProxies)
 	}
-	if shown := fmt.Sprintf("%+v", c); strings.Contains(shown, string(c.TokenKeys)) || strings.Contains(shown, "BEGIN PUBLIC KEY") {
-		t.Errorf("printing the settings shows a secret: %s", shown)
+	var logged strings.Builder
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("settings", "keys", c.TokenKeys, "settings", c.settings)
+	for _, shown := range []string{fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c.settings), logged.String()} {
+		if strings.Contains(shown, string(c.TokenKeys)) || strings.Contains(shown, "BEGIN PUBLIC KEY") || !strings.Contains(shown, "[secret]") {
+			t.Errorf("printing the settings shows a secret: %s", shown)
+		}
 	}
 }
 

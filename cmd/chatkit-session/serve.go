@@ -68,9 +68,9 @@ func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address 
 
 type cleanupCommand struct{}
 
-// Run cleans up once.
+// Run cleans up once. It needs no setting but the database's.
 func (cleanupCommand) Run(p *process) error {
-	c, _, err := p.settings()
+	c, err := databaseSettings(p.environ)
 	if err != nil {
 		return err
 	}

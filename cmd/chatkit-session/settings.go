@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -15,7 +17,10 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"chatkit-session/adapters/clerk"
+	"chatkit-session/adapters/httpapi"
 	"chatkit-session/adapters/keyring"
+	"chatkit-session/adapters/postgres"
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
 )
@@ -28,6 +33,7 @@ type settings struct {
 
 	DatabaseURL            secret `env:"DATABASE_URL" envDefault:"sqlite:chatkit-session.db" help:"Where sessions are kept: postgres://… or sqlite:PATH."`
 	DatabaseDirectURL      secret `env:"DATABASE_DIRECT_URL" help:"PostgreSQL as the owner of the schema and past any pooler, for migrations; DATABASE_URL when unset."`
+	DatabasePrepared       bool   `env:"DATABASE_PREPARED_STATEMENTS" envDefault:"true" help:"Whether statements are prepared; false behind a pooler in transaction mode, such as pgbouncer."`
 	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"32" help:"Most connections to PostgreSQL that a replica opens."`
 
 	WorkflowID string `env:"CHATKIT_WORKFLOW_ID" help:"Workflow or agent that sessions are for; without it every request is answered with a configuration error."`
@@ -55,14 +61,23 @@ type settings struct {
 	ShutdownTimeout time.Duration `env:"CHATKIT_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may take to finish at shutdown."`
 }
 
-// secret is a setting that prints masked, whatever the verb.
+// secret is a setting that shows masked, whoever prints, logs or encodes it.
 type secret string
 
 // Format prints a mask, or nothing when there is no secret.
-func (s secret) Format(f fmt.State, _ rune) {
-	if s != "" {
-		_, _ = f.Write([]byte("[secret]"))
+func (s secret) Format(f fmt.State, _ rune) { _, _ = f.Write(s.mask()) }
+
+// LogValue is the mask.
+func (s secret) LogValue() slog.Value { return slog.StringValue(string(s.mask())) }
+
+// MarshalText is the mask.
+func (s secret) MarshalText() ([]byte, error) { return s.mask(), nil } //nolint:unparam // encoding.TextMarshaler's
+
+func (s secret) mask() []byte {
+	if s == "" {
+		return nil
 	}
+	return []byte("[secret]")
 }
 
 // setting describes one of them, for the help text and the README's table.
@@ -94,15 +109,40 @@ type config struct {
 }
 
 // mistakes collects what is wrong with the settings, one line each.
-type mistakes []error
+type mistakes struct {
+	lines []error
+	about map[string]bool
+}
 
+// add notes what err says of a setting. What comes after the first mistake of
+// a setting is a consequence of it.
 func (m *mistakes) add(name string, err error) {
-	if err == nil {
+	if err == nil || m.about[name] {
 		return
 	}
-	for line := range strings.Lines(err.Error()) {
-		*m = append(*m, fmt.Errorf("%s: %s", name, strings.TrimSpace(line)))
+	if m.about == nil {
+		m.about = map[string]bool{}
 	}
+	m.about[name] = true
+	for line := range strings.Lines(err.Error()) {
+		m.lines = append(m.lines, fmt.Errorf("%s: %s", name, strings.TrimSpace(line)))
+	}
+}
+
+// each notes what check says of every element of a list.
+func (m *mistakes) each(name string, list []string, check func(string) error) {
+	var wrong []error
+	for _, element := range list {
+		wrong = append(wrong, check(element))
+	}
+	m.add(name, errors.Join(wrong...))
+}
+
+func (m *mistakes) err() error {
+	if len(m.lines) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the settings are not good:\n%w", errors.Join(m.lines...))
 }
 
 // parseSettings reads the environment. Its error has one line for each
@@ -111,17 +151,31 @@ func (m *mistakes) add(name string, err error) {
 func parseSettings(environ []string) (config, []string, error) {
 	variables, warnings, wrong := readEnviron(environ)
 	var c config
-	if wrong.parse(&c.settings, variables) {
-		wrong.checkTimes(&c)
-	}
+	wrong.parse(&c.settings, variables)
+	wrong.checkTimes(&c)
 	wrong.check(&c)
 	if c.WorkflowID == "" {
 		warnings = append(warnings, "CHATKIT_WORKFLOW_ID is not set: every request will be answered with a configuration error")
 	}
-	if len(wrong) > 0 {
-		return config{}, warnings, fmt.Errorf("the settings are not good:\n%w", errors.Join(wrong...))
+	return c, warnings, wrong.err()
+}
+
+// databaseSettings reads only the settings of the commands that look after the
+// database.
+func databaseSettings(environ []string) (config, error) {
+	var kept []string
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		if name = strings.TrimSuffix(name, fileSuffix); strings.HasPrefix(name, "DATABASE_") || name == "CHATKIT_ENDED_RETENTION" {
+			kept = append(kept, pair)
+		}
 	}
-	return c, warnings, nil
+	variables, _, wrong := readEnviron(kept)
+	var c config
+	wrong.parse(&c.settings, variables)
+	wrong.positive("CHATKIT_ENDED_RETENTION", c.Retention)
+	wrong.checkDatabase(&c)
+	return c, wrong.err()
 }
 
 // readEnviron returns the variables that are settings, those of files read. An
@@ -141,16 +195,19 @@ func readEnviron(environ []string) (variables map[string]string, warnings []stri
 		path, inFile := given[s.name+fileSuffix]
 		delete(given, s.name)
 		delete(given, s.name+fileSuffix)
-		switch {
-		case set && inFile:
-			wrong.add(s.name, fmt.Errorf("set it or %s%s, not both", s.name, fileSuffix))
-		case set:
+		if set {
 			variables[s.name] = value
-		case inFile:
-			content, err := os.ReadFile(path)
-			wrong.add(s.name+fileSuffix, err)
-			variables[s.name] = strings.TrimSpace(string(content))
 		}
+		if !inFile {
+			continue
+		}
+		if set {
+			wrong.add(s.name, fmt.Errorf("set it or %s%s, not both", s.name, fileSuffix))
+			continue
+		}
+		content, err := os.ReadFile(path)
+		wrong.add(s.name, err)
+		variables[s.name] = strings.TrimSpace(string(content))
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if strings.HasPrefix(name, "CHATKIT_") {
@@ -160,38 +217,57 @@ func readEnviron(environ []string) (variables map[string]string, warnings []stri
 	return variables, warnings, wrong
 }
 
-// parse fills s from variables and reports whether every one was of its type.
-func (m *mistakes) parse(s *settings, variables map[string]string) bool {
+// parse fills s from variables.
+func (m *mistakes) parse(s *settings, variables map[string]string) {
 	err := env.ParseWithOptions(s, env.Options{Environment: variables})
 	var all env.AggregateError
 	if !errors.As(err, &all) {
 		m.add("settings", err)
-		return err == nil
 	}
 	for _, err := range all.Errors {
 		var parse env.ParseError
-		if errors.As(err, &parse) {
-			field, _ := reflect.TypeFor[settings]().FieldByName(parse.Name)
-			m.add(field.Tag.Get("env"), fmt.Errorf("must be a %s: %w", parse.Type, parse.Err))
+		if !errors.As(err, &parse) {
+			m.add("settings", err)
 			continue
 		}
-		m.add("settings", err)
+		field, _ := reflect.TypeFor[settings]().FieldByName(parse.Name)
+		m.add(field.Tag.Get("env"), fmt.Errorf("must be %s", wanted[field.Type.Kind()]))
 	}
-	return false
+	for _, list := range []*[]string{&s.ClerkParties, &s.RoleClaims, &s.AllowedOrigins, &s.TrustedProxies} {
+		*list = trimmed(*list)
+	}
+}
+
+// wanted says what a setting of a kind looks like.
+var wanted = map[reflect.Kind]string{
+	reflect.Bool:  "true or false",
+	reflect.Int:   "a whole number",
+	reflect.Int64: "a duration such as 90s, 15m or 24h",
+}
+
+// trimmed returns the list's elements without the spaces around them, and
+// without those that are empty.
+func trimmed(list []string) []string {
+	var kept []string
+	for _, element := range list {
+		if element = strings.TrimSpace(element); element != "" {
+			kept = append(kept, element)
+		}
+	}
+	return kept
 }
 
 // check turns what c's settings say into the core's words.
 func (m *mistakes) check(c *config) {
 	var err error
-	m.add("LOG_LEVEL", c.logLevel.UnmarshalText([]byte(c.LogLevel)))
+	_, _, err = net.SplitHostPort(c.ListenAddr)
+	m.add("LISTEN_ADDR", says(err, "must be like :8080 or 127.0.0.1:8080"))
+	m.add("LOG_LEVEL", says(c.logLevel.UnmarshalText([]byte(c.LogLevel)), "must be debug, info, warn or error"))
 	if c.TokenKeys == "" {
 		m.add("CHATKIT_TOKEN_KEYS", errors.New("is required: make one with chatkit-session keygen"))
 	} else {
 		c.keys, err = keyring.Parse(string(c.TokenKeys))
 		m.add("CHATKIT_TOKEN_KEYS", err)
-	}
-	if c.ClerkSecretKey == "" && c.ClerkJWTKey == "" {
-		m.add("CLERK_JWT_KEY", errors.New("it or CLERK_SECRET_KEY is required"))
 	}
 	if c.WorkflowID != "" {
 		c.workflow, err = session.ParseWorkflowID(c.WorkflowID)
@@ -203,18 +279,61 @@ func (m *mistakes) check(c *config) {
 	}
 	c.accessPolicy, err = parseAccessPolicy(c.AccessPolicy)
 	m.add("CHATKIT_ACCESS_POLICY", err)
-	for _, text := range c.TrustedProxies {
+	m.add("ALLOWED_ORIGINS", httpapi.CheckOrigins(c.AllowedOrigins))
+	m.each("TRUSTED_PROXIES", c.TrustedProxies, func(text string) error {
 		prefix, err := parsePrefix(text)
-		m.add("TRUSTED_PROXIES", err)
 		c.trustedProxies = append(c.trustedProxies, prefix)
-	}
+		return says(err, fmt.Sprintf("%q must be an address or a network, such as 10.0.0.0/8", text))
+	})
+	m.checkClerk(c)
 	m.checkDatabase(c)
+}
+
+// checkClerk checks the settings about Clerk.
+func (m *mistakes) checkClerk(c *config) {
+	if c.ClerkSecretKey == "" && c.ClerkJWTKey == "" {
+		m.add("CLERK_JWT_KEY", errors.New("it or CLERK_SECRET_KEY is required"))
+	}
+	if c.ClerkJWTKey != "" {
+		m.add("CLERK_JWT_KEY", clerk.CheckJWTKey(string(c.ClerkJWTKey)))
+	}
+	if c.ClerkIssuer != "" {
+		m.add("CLERK_ISSUER", checkURL(c.ClerkIssuer))
+	}
+	m.add("CLERK_API_URL", checkURL(c.ClerkAPIURL))
+	// An app of another kind than a page has a scheme of its own.
+	m.each("CLERK_AUTHORIZED_PARTIES", c.ClerkParties, func(party string) error {
+		u, err := url.Parse(party)
+		if err == nil && (u.Scheme == "" || u.Host == "" || u.Path != "") {
+			err = errors.ErrUnsupported
+		}
+		return says(err, fmt.Sprintf("%q must be an origin such as https://app.example.com, without a slash at its end", party))
+	})
+}
+
+// checkURL accepts what Clerk's addresses look like.
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || strings.HasSuffix(text, "/") {
+		return fmt.Errorf("%q must be like https://clerk.example.com, without a slash at its end", text)
+	}
+	return nil
+}
+
+// says puts an error into an operator's words.
+func says(err error, text string) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(text)
 }
 
 // checkTimes checks the settings that are durations.
 func (m *mistakes) checkTimes(c *config) {
 	c.policy = session.Policy{Duration: c.Duration, Threshold: c.Threshold, LongestLife: c.LongestLife, Grace: c.Grace}
-	m.add("session times", c.policy.Validate())
+	if !m.about["CHATKIT_SESSION_DURATION"] && !m.about["CHATKIT_REFRESH_THRESHOLD"] && !m.about["CHATKIT_LONGEST_LIFE"] && !m.about["CHATKIT_ROTATION_GRACE"] {
+		m.add("session times", c.policy.Validate())
+	}
 	m.positive("CHATKIT_ENDED_RETENTION", c.Retention)
 	m.positive("CHATKIT_REQUEST_TIMEOUT", c.RequestTimeout)
 	m.positive("CHATKIT_SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
@@ -230,13 +349,13 @@ func (m *mistakes) positive(name string, d time.Duration) {
 }
 
 func (m *mistakes) checkDatabase(c *config) {
-	if _, _, err := databaseKind(c.DatabaseURL); err != nil {
-		m.add("DATABASE_URL", err)
+	kind, _, err := databaseKind(c.DatabaseURL)
+	if kind == postgresDatabase {
+		err = postgres.Check(string(c.DatabaseURL))
 	}
+	m.add("DATABASE_URL", err)
 	if c.DatabaseDirectURL != "" {
-		if kind, _, err := databaseKind(c.DatabaseDirectURL); err != nil || kind != postgresDatabase {
-			m.add("DATABASE_DIRECT_URL", errors.New("must start with postgres://"))
-		}
+		m.add("DATABASE_DIRECT_URL", postgres.Check(string(c.DatabaseDirectURL)))
 	}
 	if c.DatabaseMaxConnections < 2 {
 		m.add("DATABASE_MAX_CONNECTIONS", errors.New("must be at least 2"))
@@ -280,6 +399,9 @@ func parseAccessPolicy(text string) (access.Policy, error) {
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&policy); err != nil {
 		return access.Policy{}, err
+	}
+	if decoder.More() {
+		return access.Policy{}, errors.New("must be one JSON object")
 	}
 	return access.NewPolicy(policy.Roles, policy.Others)
 }

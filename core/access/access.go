@@ -82,6 +82,9 @@ func NewPolicy(roles map[string][]string, others []string) (Policy, error) {
 		problems = append(problems, err)
 		policy.roles[role], err = parsePermissions(roles[name])
 		problems = append(problems, err)
+		if isOrganizations(role) && slices.ContainsFunc(policy.roles[role], beyondOwn) {
+			problems = append(problems, session.Invalid("role", fmt.Sprintf("%q is an organization's: it cannot have read_all or manage_all", name)))
+		}
 	}
 	var err error
 	policy.others, err = parsePermissions(others)
@@ -109,7 +112,7 @@ func (p Policy) Permits(role Role, permission Permission) bool {
 	if role.IsZero() {
 		return false
 	}
-	if strings.HasPrefix(role.name, organizationPrefix) && (permission == ReadAll || permission == ManageAll) {
+	if isOrganizations(role) && beyondOwn(permission) {
 		return false
 	}
 	granted, known := p.roles[role]
@@ -118,6 +121,10 @@ func (p Policy) Permits(role Role, permission Permission) bool {
 	}
 	return slices.Contains(granted, permission)
 }
+
+func isOrganizations(role Role) bool { return strings.HasPrefix(role.name, organizationPrefix) }
+
+func beyondOwn(permission Permission) bool { return permission == ReadAll || permission == ManageAll }
 
 // Caller is a user who was let in.
 type Caller struct {

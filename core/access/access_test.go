@@ -56,9 +56,13 @@ func TestPolicy_Permits(t *testing.T) {
 	const all = "read_own manage_own read_all manage_all"
 	custom, err := access.NewPolicy(map[string][]string{
 		"support":   {"read_own", "read_all"},
-		"org:owner": {"read_own", "manage_own", "read_all", "manage_all"},
+		"org:owner": {"read_own", "manage_own"},
 		"banned":    {},
 	}, []string{"read_own"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	generous, err := access.NewPolicy(nil, []string{"read_own", "read_all", "manage_all"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +78,8 @@ func TestPolicy_Permits(t *testing.T) {
 		"Custom/Support":              {custom, role(t, "support"), "read_own read_all"},
 		"Custom/Banned":               {custom, role(t, "banned"), ""},
 		"Custom/Other":                {custom, role(t, "admin"), "read_own"},
-		"Custom/OrganizationIsCapped": {custom, organizationRole(t, "owner"), "read_own manage_own"},
+		"Custom/OrganizationOwner":    {custom, organizationRole(t, "owner"), "read_own manage_own"},
+		"Custom/OrganizationIsCapped": {generous, organizationRole(t, "owner"), "read_own"},
 		"Zero":                        {access.Policy{}, role(t, "admin"), ""},
 	}
 	for name, c := range cases {
@@ -95,11 +100,11 @@ func TestPolicy_Permits(t *testing.T) {
 
 func TestNewPolicy_NamesEachMistake(t *testing.T) {
 	t.Parallel()
-	_, err := access.NewPolicy(map[string][]string{"a": {"fly"}, "b c": {"read_own"}}, []string{"swim"})
+	_, err := access.NewPolicy(map[string][]string{"a": {"fly"}, "b c": {"read_own"}, "org:admin": {"read_all"}}, []string{"swim"})
 	if err == nil {
 		t.Fatal("the policy is accepted")
 	}
-	for _, want := range []string{`"fly"`, "printable", `"swim"`} {
+	for _, want := range []string{`"fly"`, "printable", `"swim"`, `"org:admin" is an organization's`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}

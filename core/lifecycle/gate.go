@@ -36,17 +36,17 @@ func (g *Gate) Admit(ctx context.Context, credential string, wants access.Permis
 	if err != nil {
 		return access.Caller{}, err
 	}
-	role, err := g.role(ctx, identity)
-	if err != nil {
+	caller := access.Caller{User: identity.User, SignIn: identity.SignIn, ActedBy: identity.ActedBy}
+	if caller.Role, err = g.role(ctx, identity); err != nil {
 		return access.Caller{}, err
 	}
-	if role.IsZero() {
-		return access.Caller{}, session.KindNoRole
+	if caller.Role.IsZero() {
+		return caller, session.KindNoRole
 	}
-	if !g.policy.Permits(role, wants) {
-		return access.Caller{}, session.KindForbidden
+	if !g.policy.Permits(caller.Role, wants) {
+		return caller, session.KindForbidden
 	}
-	return access.Caller{User: identity.User, SignIn: identity.SignIn, Role: role, ActedBy: identity.ActedBy}, nil
+	return caller, nil
 }
 
 // role is the first that answers: the credential, the organization, the

@@ -37,6 +37,10 @@ func NewMetadata(tree map[string]any) (Metadata, error) {
 	return Metadata{copied}, nil
 }
 
+// RestoreMetadata rebuilds metadata from storage without checking any rule, so
+// that what an older version or another hand stored can be read. It keeps tree.
+func RestoreMetadata(tree map[string]any) Metadata { return Metadata{tree} }
+
 // Tree returns the object, never nil. Callers must not change it.
 func (m Metadata) Tree() map[string]any {
 	if m.tree == nil {

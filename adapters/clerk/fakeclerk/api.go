@@ -3,7 +3,6 @@ package fakeclerk
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"sync"
 
 	"github.com/go-jose/go-jose/v3"
@@ -100,11 +99,16 @@ func (a *API) arrive(r *http.Request) (hold <-chan struct{}, status int) {
 }
 
 func (a *API) jwks(w http.ResponseWriter, _ *http.Request) {
-	set := jose.JSONWebKeySet{Keys: slices.Clone(a.others)}
+	answer(w, http.StatusOK, jose.JSONWebKeySet{Keys: append(a.Keys(), a.others...)})
+}
+
+// Keys returns the public keys of the instances, as they are published.
+func (a *API) Keys() []jose.JSONWebKey {
+	keys := make([]jose.JSONWebKey, 0, len(a.keys))
 	for _, i := range a.keys {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &i.key.PublicKey, KeyID: i.keyID, Algorithm: "RS256", Use: "sig"})
+		keys = append(keys, jose.JSONWebKey{Key: &i.key.PublicKey, KeyID: i.keyID, Algorithm: "RS256", Use: "sig"})
 	}
-	answer(w, http.StatusOK, set)
+	return keys
 }
 
 func (a *API) user(w http.ResponseWriter, r *http.Request) {

@@ -3,11 +3,11 @@
 package pgtest
 
 import (
-	"errors"
+	"fmt"
 	"net/url"
 )
 
 // startCluster needs a Unix.
 func startCluster() (*url.URL, func(), error) {
-	return nil, nil, errors.New("set TEST_DATABASE_URL: this system cannot start a throw-away server")
+	return nil, nil, fmt.Errorf("PostgreSQL on this system: %w", errNotInstalled)
 }

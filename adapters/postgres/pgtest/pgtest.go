@@ -3,13 +3,15 @@
 // The server is that of TEST_DATABASE_URL when it is set (a URL of a superuser
 // or of a role that may create databases and roles), else a throw-away one
 // started from installed binaries. Without either, tests are skipped, or fail
-// when CI is set.
+// when CI is true. A server that does not start or cannot be reached is a
+// failure.
 package pgtest
 
 import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -23,6 +25,9 @@ import (
 
 	"chatkit-session/db"
 )
+
+// errNotInstalled is the one reason to skip.
+var errNotInstalled = errors.New("not installed, and TEST_DATABASE_URL is not set")
 
 // server is where this process's tests have their databases.
 type server struct {
@@ -126,11 +131,11 @@ func Open(t testing.TB, database string) *sql.DB {
 func get(t testing.TB) *server {
 	t.Helper()
 	shared.once.Do(func() { shared.server, shared.err = begin() })
-	if shared.err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("no PostgreSQL: %v", shared.err)
-		}
+	if errors.Is(shared.err, errNotInstalled) && os.Getenv("CI") != "true" {
 		t.Skipf("no PostgreSQL: %v", shared.err)
+	}
+	if shared.err != nil {
+		t.Fatalf("no PostgreSQL: %v", shared.err)
 	}
 	return shared.server
 }
@@ -224,9 +229,20 @@ func unique(prefix string) string {
 	return fmt.Sprintf("chatkit_%s_%x", prefix, id[:8])
 }
 
-// binary finds one of PostgreSQL's programs: on the PATH, or the newest where
-// packages put them.
+// FolderVariable names the folder of PostgreSQL's programs, where it is
+// another than packages have.
+const FolderVariable = "TEST_POSTGRES_BIN"
+
+// binary finds one of PostgreSQL's programs: in the folder that the environment
+// names, else on the PATH, or the newest where packages put them.
 func binary(name string) (string, error) {
+	if folder := os.Getenv(FolderVariable); folder != "" {
+		path := filepath.Join(folder, name)
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("%s: %w", path, errNotInstalled)
+		}
+		return path, nil
+	}
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
@@ -236,5 +252,5 @@ func binary(name string) (string, error) {
 			return found[len(found)-1], nil
 		}
 	}
-	return "", fmt.Errorf("%s is not installed, and TEST_DATABASE_URL is not set", name)
+	return "", fmt.Errorf("%s: %w", name, errNotInstalled)
 }

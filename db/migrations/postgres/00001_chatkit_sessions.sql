@@ -54,6 +54,7 @@ CREATE TABLE chatkit_sessions (
 ) WITH (fillfactor = 80);
 
 CREATE UNIQUE INDEX idx_chatkit_sessions_token ON chatkit_sessions (token_hash);
+CREATE INDEX idx_chatkit_sessions_previous_token ON chatkit_sessions (previous_token_hash) WHERE previous_token_hash IS NOT NULL;
 CREATE INDEX idx_chatkit_sessions_user_status ON chatkit_sessions (clerk_user_id, status);
 CREATE INDEX idx_chatkit_sessions_device ON chatkit_sessions (device_id);
 CREATE INDEX idx_chatkit_sessions_expires_at ON chatkit_sessions (expires_at) WHERE status = 'active';
@@ -134,9 +135,18 @@ BEGIN
         EXECUTE format('REVOKE ALL ON chatkit_sessions FROM %I', api);
         EXECUTE format('REVOKE ALL ON FUNCTION cleanup_expired_chatkit_sessions(timestamptz, integer) FROM %I', api);
     END LOOP;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+DO $$
+BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'authenticated') THEN
         GRANT chatkit_reader TO authenticated;
     END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN NULL; -- roles.sql granted it, as a role that may
 END
 $$;
 -- +goose StatementEnd

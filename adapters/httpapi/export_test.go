@@ -1,0 +1,10 @@
+package httpapi
+
+import "net/http"
+
+// CredentialOf is the credential that counts of a request.
+func CredentialOf(r *http.Request, allowed ...string) (string, error) {
+	parsed, err := parseOrigins(allowed)
+	s := &server{origins: parsed}
+	return s.credential(r), err
+}
