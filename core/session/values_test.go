@@ -263,3 +263,15 @@ func TestMetadata_EqualIsStructural(t *testing.T) {
 		}
 	})
 }
+
+// What stores hold is taken as it is, and what clients send is not.
+func TestRestoreMetadata_ChecksNothing(t *testing.T) {
+	t.Parallel()
+	nul := map[string]any{"a": "\x00"}
+	if _, err := session.NewMetadata(nul); !errors.Is(err, session.KindInvalid) {
+		t.Errorf("NewMetadata = %v, want invalid", err)
+	}
+	if got := session.RestoreMetadata(nul).Tree(); got["a"] != "\x00" {
+		t.Errorf("RestoreMetadata = %v", got)
+	}
+}
