@@ -3,10 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"net"
-	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,8 +83,8 @@ func TestStore_Update_ConnectionDies(t *testing.T) {
 func TestStore_ServerHangs(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	proxy := newProxy(t, url)
-	store := openWith(t, postgres.Config{URL: proxy.url, Silence: 200 * time.Millisecond})
+	proxy := pgtest.NewProxy(t, url)
+	store := openWith(t, postgres.Config{URL: proxy.URL, Silence: 200 * time.Millisecond})
 	nothing := func(*session.Session) ([]session.Session, error) { return nil, nil }
 	calls := map[string]func(context.Context) error{
 		"Find":      func(ctx context.Context) error { _, err := store.Find(ctx, slot); return err },
@@ -99,7 +96,7 @@ func TestStore_ServerHangs(t *testing.T) {
 		if err := call(t.Context()); err != nil && !errors.Is(err, session.KindNotFound) {
 			t.Fatalf("before, %s = %v", name, err)
 		}
-		proxy.hang(true)
+		proxy.Hang(true)
 		done := make(chan error, 1)
 		go func() { done <- call(t.Context()) }()
 		select {
@@ -110,74 +107,10 @@ func TestStore_ServerHangs(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Fatalf("%s waits for ever", name)
 		}
-		proxy.hang(false)
+		proxy.Hang(false)
 	}
 	if err := store.Update(t.Context(), slot, nothing); err != nil {
 		t.Errorf("afterwards Update = %v", err)
-	}
-}
-
-// proxy stands between a store and its server.
-type proxy struct {
-	url     string
-	hanging atomic.Bool
-}
-
-func newProxy(t *testing.T, database string) *proxy {
-	t.Helper()
-	target, err := url.Parse(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	p, server := &proxy{}, target.Host
-	target.Host = listener.Addr().String()
-	p.url = target.String()
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go p.connect(client, server)
-		}
-	}()
-	return p
-}
-
-func (p *proxy) hang(yes bool) { p.hanging.Store(yes) }
-
-// connect joins client and server until either ends; while the proxy hangs,
-// what they say is lost.
-func (p *proxy) connect(client net.Conn, address string) {
-	defer client.Close() //nolint:errcheck // it is over
-	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
-	if err != nil {
-		return
-	}
-	defer server.Close() //nolint:errcheck // it is over
-	go p.pass(client, server)
-	p.pass(server, client)
-}
-
-func (p *proxy) pass(to, from net.Conn) {
-	defer to.Close() //nolint:errcheck // it is over
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buffer)
-		if err != nil {
-			return
-		}
-		if p.hanging.Load() {
-			continue
-		}
-		if _, err := to.Write(buffer[:n]); err != nil {
-			return
-		}
 	}
 }
 

@@ -201,6 +201,9 @@ func TestApp_Serve_CleansUp(t *testing.T) {
 		if err := <-stopped; err != nil {
 			t.Errorf("serve = %v", err)
 		}
+		if _, err := s.app.store.Now(t.Context()); err == nil {
+			t.Error("the store is still open")
+		}
 	})
 }
 

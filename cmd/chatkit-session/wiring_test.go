@@ -91,19 +91,25 @@ func TestWiring_HTTP(t *testing.T) {
 	}
 }
 
-// waitingStore answers when the caller's time is up.
-type waitingStore struct{ store }
+// patientStore notes how long its caller would wait.
+type patientStore struct {
+	store
+	waits time.Duration
+}
 
-func (waitingStore) Find(ctx context.Context, _ session.Slot) (session.Session, error) {
-	<-ctx.Done()
-	return session.Session{}, session.Wrap(session.KindUnavailable, ctx.Err())
+func (p *patientStore) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
+	if deadline, bound := ctx.Deadline(); bound {
+		p.waits = time.Until(deadline)
+	}
+	return p.store.Find(ctx, slot)
 }
 
 func TestWiring_RequestTimeout(t *testing.T) {
 	t.Parallel()
-	s := onStore(t, waitingStore{openSQLite(t)}, "CHATKIT_REQUEST_TIMEOUT=10ms")
-	if got := s.post(t, s.credential(t, "user_1", "member"), ""); got.Status != http.StatusServiceUnavailable {
-		t.Errorf("got %d %s", got.Status, got.raw)
+	patient := &patientStore{store: openSQLite(t)}
+	s := onStore(t, patient, "CHATKIT_REQUEST_TIMEOUT=3h")
+	if s.open(t, "user_1", ""); patient.waits > 3*time.Hour || patient.waits < 2*time.Hour {
+		t.Errorf("a request may take %s", patient.waits)
 	}
 }
 
@@ -212,6 +218,32 @@ func TestWiring_MaxConnections(t *testing.T) {
 			}
 		})
 	})
+}
+
+// A database that hangs is found out before the request's time is up.
+func TestWiring_DatabaseHangs(t *testing.T) {
+	t.Parallel()
+	proxy := pgtest.NewProxy(t, pgtest.New(t))
+	c, _, err := parseSettings(testEnviron(t, "DATABASE_URL="+proxy.URL, "CHATKIT_REQUEST_TIMEOUT=400ms"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := openStore(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	proxy.Hang(true)
+	found := make(chan error, 1)
+	go func() { _, err := opened.Now(t.Context()); found <- err }()
+	select {
+	case err := <-found:
+		if !errors.Is(err, session.KindUnavailable) {
+			t.Errorf("Now = %v, want unavailable", err)
+		}
+	case <-time.After(patience):
+		t.Error("it waits for ever")
+	}
 }
 
 // An operator who goes through a pooler gets statements that are not prepared.
