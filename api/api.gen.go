@@ -63,6 +63,30 @@ type Error struct {
 	RequestId string `json:"requestId"`
 }
 
+// Introspection What a token stands for (RFC 7662, 2.2); only `active` when it is not good.
+type Introspection struct {
+	// Active Whether the token is good.
+	Active bool `json:"active"`
+
+	// DeviceId The session's device.
+	DeviceId *string `json:"device_id,omitempty"`
+
+	// Exp When the session's time is up, in seconds since 1970.
+	Exp *int64 `json:"exp,omitempty"`
+
+	// Iat When the session was created, in seconds since 1970.
+	Iat *int64 `json:"iat,omitempty"`
+
+	// Sid The session's id.
+	Sid *string `json:"sid,omitempty"`
+
+	// Sub The user.
+	Sub *string `json:"sub,omitempty"`
+
+	// WorkflowId The workflow or agent that the session is for.
+	WorkflowId *string `json:"workflow_id,omitempty"`
+}
+
 // OpenRequest What a client may say about the session it wants.
 type OpenRequest struct {
 	// DeviceId The client's own device.
@@ -152,14 +176,29 @@ type Unauthorized = Error
 // Unavailable What went wrong, for a person and for a program.
 type Unavailable = Error
 
+// IntrospectTokenFormdataBody defines parameters for IntrospectToken.
+type IntrospectTokenFormdataBody struct {
+	// Token The session's token, `chatKitSessionId`.
+	Token string `form:"token" json:"token"`
+}
+
 // OpenSessionJSONRequestBody defines body for OpenSession for application/json ContentType.
 type OpenSessionJSONRequestBody = OpenRequest
+
+// IntrospectTokenFormdataRequestBody defines body for IntrospectToken for application/x-www-form-urlencoded ContentType.
+type IntrospectTokenFormdataRequestBody IntrospectTokenFormdataBody
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// OpenSession Open the session of the caller's device
 	// (POST /api/chatkit/session)
 	OpenSession(ctx echo.Context) error
+	// IntrospectToken Ask whose session a token stands for (RFC 7662)
+	// (POST /api/chatkit/session/introspect)
+	IntrospectToken(ctx echo.Context) error
+	// VerifySession Let a request with a session's token pass (forward-auth)
+	// (GET /api/chatkit/session/verify)
+	VerifySession(ctx echo.Context) error
 	// Health Whether the process lives
 	// (GET /healthz)
 	Health(ctx echo.Context) error
@@ -179,6 +218,24 @@ func (w *ServerInterfaceWrapper) OpenSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.OpenSession(ctx)
+	return err
+}
+
+// IntrospectToken converts echo context to params.
+func (w *ServerInterfaceWrapper) IntrospectToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.IntrospectToken(ctx)
+	return err
+}
+
+// VerifySession converts echo context to params.
+func (w *ServerInterfaceWrapper) VerifySession(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.VerifySession(ctx)
 	return err
 }
 
@@ -248,6 +305,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	}
 
 	router.POST(options.BaseURL+"/api/chatkit/session", wrapper.OpenSession, options.OperationMiddlewares["openSession"]...)
+	router.POST(options.BaseURL+"/api/chatkit/session/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/api/chatkit/session/verify", wrapper.VerifySession, options.OperationMiddlewares["verifySession"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.Health, options.OperationMiddlewares["health"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.Ready, options.OperationMiddlewares["ready"]...)
 

@@ -12,7 +12,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Readiness
+//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Checker,Readiness
 
 // Gate decides who may come in.
 type Gate interface {
@@ -59,6 +59,17 @@ type Opened struct {
 	Outcome session.Outcome
 	// RefreshAfter is from when on opening again refreshes the session.
 	RefreshAfter time.Time
+}
+
+// Checker tells back ends whose token they were sent.
+type Checker interface {
+	// Check returns the session that the token stands for now. token may be
+	// any text.
+	//
+	// Errors: KindNotFound when it stands for none, for whatever reason;
+	// KindUnavailable when that cannot be found out now. No error carries the
+	// token.
+	Check(ctx context.Context, token string) (session.Session, error)
 }
 
 // Readiness tells whether this replica can do its work.

@@ -8,7 +8,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Authenticator,RoleDirectory
+//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,TokenFinder,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Authenticator,RoleDirectory
 
 // SessionStore keeps sessions. Every method gives up when ctx ends, and then,
 // as whenever the store cannot be reached or is too busy to answer, returns a
@@ -41,6 +41,17 @@ type SessionStore interface {
 	// session on a generated device for that workflow, or when a token's hash
 	// is taken.
 	Update(ctx context.Context, slot session.Slot, change func(current *session.Session) ([]session.Session, error)) error
+}
+
+// TokenFinder finds sessions by their tokens. Errors are SessionStore's.
+type TokenFinder interface {
+	// FindByToken returns the active session whose token has this hash, or
+	// whose token before the last refresh had. It may be past its expiry, and
+	// the grace over: only status counts. It sees every change acknowledged
+	// before it began, by whichever replica, and changes nothing.
+	//
+	// Errors: KindNotFound when there is none.
+	FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error)
 }
 
 // SessionCleaner ends and forgets sessions whose time is up, in batches that

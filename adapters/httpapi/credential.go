@@ -11,16 +11,23 @@ import (
 // site.
 const sessionCookie = "__session"
 
+// bearer returns the bearer token of the Authorization header (RFC 6750, 2.1),
+// empty when it has none, and whether the header was sent at all.
+func bearer(r *http.Request) (token string, sent bool) {
+	header := r.Header.Get(echo.HeaderAuthorization)
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", header != ""
+	}
+	return strings.TrimSpace(token), true
+}
+
 // credential returns the Clerk session token that the request carries, empty
 // when it carries none that counts. A browser sends cookies for any page: the
 // cookie counts only when the page is one of ours.
 func (s *server) credential(r *http.Request) string {
-	if header := r.Header.Get(echo.HeaderAuthorization); header != "" {
-		scheme, token, _ := strings.Cut(header, " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return ""
-		}
-		return strings.TrimSpace(token)
+	if token, sent := bearer(r); sent {
+		return token
 	}
 	origin := r.Header.Get(echo.HeaderOrigin)
 	sameOrigin := r.Method == http.MethodGet && origin == "" && r.Header.Get("Sec-Fetch-Site") == "same-origin"

@@ -292,7 +292,7 @@ func TestNew_RefusesWhatIsNoOrigin(t *testing.T) {
 		"app.example.com", "https://", "ftp://app.example.com", "https://app.example.com/path", "https://app.example.com?x", "https://u@app.example.com",
 		"*", "https://*", "https://*.com", "https://a.*.example.com", "https://*.*.example.com", "https://*:80", "https://app.example.com#x", "://",
 	}
-	_, err := httpapi.New(httpapi.Config{AllowedOrigins: append(wrong, page)}, nil, nil, nil)
+	_, err := httpapi.New(httpapi.Config{AllowedOrigins: append(wrong, page)}, httpapi.Core{})
 	if err == nil {
 		t.Fatal("they are accepted")
 	}

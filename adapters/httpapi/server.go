@@ -26,6 +26,9 @@ type Config struct {
 	// TrustedProxies are the proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto count; nobody else's do.
 	TrustedProxies []netip.Prefix
+	// IntrospectionKeys are the secrets of the back ends that may introspect
+	// tokens; with none nobody may.
+	IntrospectionKeys []string
 	// RequestTimeout is how long a request may take before it is answered with
 	// an error; 0 means DefaultRequestTimeout.
 	RequestTimeout time.Duration
@@ -46,19 +49,27 @@ const (
 
 // server implements the generated routes.
 type server struct {
-	gate    ports.Gate
-	opener  ports.Opener
-	ready   ports.Readiness
-	origins origins
-	proxies proxies
-	logger  *slog.Logger
+	Core
+
+	origins  origins
+	proxies  proxies
+	backends backends
+	logger   *slog.Logger
 }
 
 var _ api.ServerInterface = (*server)(nil)
 
+// Core is what the handler asks.
+type Core struct {
+	Gate      ports.Gate
+	Opener    ports.Opener
+	Checker   ports.Checker
+	Readiness ports.Readiness
+}
+
 // New returns the service's handler. Its error has a line for each origin that
 // is none.
-func New(config Config, gate ports.Gate, opener ports.Opener, ready ports.Readiness) (http.Handler, error) {
+func New(config Config, core Core) (http.Handler, error) {
 	allowed, err := parseOrigins(config.AllowedOrigins)
 	if err != nil {
 		return nil, err
@@ -69,7 +80,10 @@ func New(config Config, gate ports.Gate, opener ports.Opener, ready ports.Readin
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{gate: gate, opener: opener, ready: ready, origins: allowed, proxies: config.TrustedProxies, logger: config.Logger}
+	s := &server{
+		Core: core, origins: allowed, proxies: config.TrustedProxies,
+		backends: newBackends(config.IntrospectionKeys), logger: config.Logger,
+	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	e.IPExtractor = s.proxies.extractor()
@@ -115,7 +129,7 @@ func (s *server) Health(c echo.Context) error {
 
 // Ready says whether the service can do its work.
 func (s *server) Ready(c echo.Context) error {
-	if err := s.ready.Ready(c.Request().Context()); err != nil {
+	if err := s.Readiness.Ready(c.Request().Context()); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, api.Status{Status: api.Ok})

@@ -14,27 +14,30 @@ import (
 // order: who asks (401), whether they may (403), whether the service is
 // configured (500), what they ask for (400).
 func (s *server) OpenSession(c echo.Context) error {
-	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	noStore(c)
 	ctx := c.Request().Context()
-	caller, err := s.gate.Admit(ctx, s.credential(c.Request()), access.ReadOwn)
+	caller, err := s.Gate.Admit(ctx, s.credential(c.Request()), access.ReadOwn)
 	c.Set(userKey, caller.User.String())
 	if err != nil {
 		return err
 	}
-	if _, err := s.opener.Workflow(); err != nil {
+	if _, err := s.Opener.Workflow(); err != nil {
 		return err
 	}
 	request, err := readOpenRequest(c)
 	if err != nil {
 		return err
 	}
-	opened, err := s.opener.Open(ctx, caller, request)
+	opened, err := s.Opener.Open(ctx, caller, request)
 	if err != nil {
 		return err
 	}
 	c.Set(outcomeKey, string(opened.Outcome))
 	return c.JSON(http.StatusOK, toWire(opened))
 }
+
+// noStore keeps an answer that is for its receiver alone out of caches.
+func noStore(c echo.Context) { c.Response().Header().Set(echo.HeaderCacheControl, "no-store") }
 
 // toWire is the session as its owner sees it: the one place that reveals a
 // token.

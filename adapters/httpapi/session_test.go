@@ -144,8 +144,7 @@ func TestCredential_SameOriginReads(t *testing.T) {
 }
 
 func BenchmarkOpenSession(b *testing.B) {
-	s := newSubject(b, httpapi.Config{})
-	handler, err := httpapi.New(httpapi.Config{}, gateOf{member}, openerOf{}, s.ready)
+	handler, err := httpapi.New(httpapi.Config{}, httpapi.Core{Gate: gateOf{member}, Opener: openerOf{}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -42,6 +42,7 @@ type subject struct {
 	handler http.Handler
 	gate    *portmock.MockGate
 	opener  *portmock.MockOpener
+	checker *portmock.MockChecker
 	ready   *portmock.MockReadiness
 	log     *bytes.Buffer
 }
@@ -50,7 +51,8 @@ func newSubject(t testing.TB, config httpapi.Config) *subject {
 	t.Helper()
 	control := gomock.NewController(t)
 	s := &subject{
-		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control), ready: portmock.NewMockReadiness(control),
+		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control),
+		checker: portmock.NewMockChecker(control), ready: portmock.NewMockReadiness(control),
 		log: &bytes.Buffer{},
 	}
 	config.Logger = slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -58,7 +60,7 @@ func newSubject(t testing.TB, config httpapi.Config) *subject {
 		config.AllowedOrigins = []string{page}
 	}
 	var err error
-	if s.handler, err = httpapi.New(config, s.gate, s.opener, s.ready); err != nil {
+	if s.handler, err = httpapi.New(config, httpapi.Core{Gate: s.gate, Opener: s.opener, Checker: s.checker, Readiness: s.ready}); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -11,6 +11,11 @@ const (
 	findGeneratedSQL = `SELECT ` + columns + ` FROM chatkit_sessions
 	WHERE clerk_user_id = $1 AND workflow_id = $2 AND status = 'active' AND device_generated`
 
+	findByTokenSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE token_hash = $1 AND status = 'active'
+	UNION ALL
+	SELECT ` + columns + ` FROM chatkit_sessions WHERE previous_token_hash = $1 AND status = 'active'
+	LIMIT 1`
+
 	insertSQL = `INSERT INTO chatkit_sessions (` + columns + `)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 

@@ -37,12 +37,14 @@ type Store struct {
 	db *sqlx.DB
 
 	findOnDevice, findGenerated statement
+	findByToken                 statement
 	lockOnDevice, lockGenerated statement
 	lockUser, insert, update    statement
 }
 
 var (
 	_ ports.SessionStore   = (*Store)(nil)
+	_ ports.TokenFinder    = (*Store)(nil)
 	_ ports.SessionCleaner = (*Store)(nil)
 	_ ports.StoreProbe     = (*Store)(nil)
 )
@@ -74,6 +76,7 @@ func (s *Store) prepare(ctx context.Context, unprepared bool) (err error) {
 	}{
 		{&s.findOnDevice, findOnDeviceSQL},
 		{&s.findGenerated, findGeneratedSQL},
+		{&s.findByToken, findByTokenSQL},
 		{&s.lockOnDevice, findOnDeviceSQL + " FOR UPDATE"},
 		{&s.lockGenerated, findGeneratedSQL + " FOR UPDATE"},
 		{&s.lockUser, lockUserSQL},
@@ -93,6 +96,15 @@ func (s *Store) Close() error { return s.db.Close() }
 // Find implements ports.SessionStore in one statement.
 func (s *Store) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
 	return find(ctx, s.db, slot, s.findOnDevice, s.findGenerated)
+}
+
+// FindByToken implements ports.TokenFinder in one statement.
+func (s *Store) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+	found, err := s.findByToken.get(ctx, s.db, hash[:])
+	if err != nil {
+		return session.Session{}, err
+	}
+	return found.session()
 }
 
 // find reads slot's session with the statement for its kind of device.

@@ -31,6 +31,7 @@ type Store struct {
 
 var (
 	_ ports.SessionStore   = (*Store)(nil)
+	_ ports.TokenFinder    = (*Store)(nil)
 	_ ports.SessionCleaner = (*Store)(nil)
 	_ ports.StoreProbe     = (*Store)(nil)
 )
@@ -99,8 +100,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return kinded(err)
 	}
-	s.finds = make(map[string]*sqlx.Stmt, 2)
-	for _, text := range []string{findOnDeviceSQL, findGeneratedSQL} {
+	s.finds = make(map[string]*sqlx.Stmt, 3)
+	for _, text := range []string{findOnDeviceSQL, findGeneratedSQL, findByTokenSQL} {
 		if s.finds[text], err = s.reads.PreparexContext(ctx, text); err != nil {
 			return kinded(err)
 		}
@@ -113,8 +114,17 @@ func (s *Store) Close() error { return errors.Join(s.reads.Close(), s.writes.Clo
 
 // Find implements ports.SessionStore.
 func (s *Store) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
-	var r row
 	text, args := finder(slot)
+	return s.find(ctx, text, args...)
+}
+
+// FindByToken implements ports.TokenFinder.
+func (s *Store) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+	return s.find(ctx, findByTokenSQL, hash[:])
+}
+
+func (s *Store) find(ctx context.Context, text string, args ...any) (session.Session, error) {
+	var r row
 	if err := s.finds[text].GetContext(ctx, &r, args...); err != nil {
 		return session.Session{}, kinded(err)
 	}

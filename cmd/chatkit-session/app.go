@@ -26,6 +26,7 @@ const cleanupBatch = 1000
 // store is what the service needs of its database.
 type store interface {
 	ports.SessionStore
+	ports.TokenFinder
 	ports.SessionCleaner
 	ports.StoreProbe
 	io.Closer
@@ -59,13 +60,18 @@ func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app,
 	if err != nil {
 		return nil, err
 	}
-	opener := lifecycle.NewOpener(opened, c.keys, system.Identifiers{}, clock, c.policy, c.workflow)
 	handler, err := httpapi.New(httpapi.Config{
-		AllowedOrigins: c.AllowedOrigins,
-		TrustedProxies: c.trustedProxies,
-		RequestTimeout: c.RequestTimeout,
-		Logger:         logger,
-	}, gate, opener, lifecycle.NewReadiness(opened, clock))
+		AllowedOrigins:    c.AllowedOrigins,
+		TrustedProxies:    c.trustedProxies,
+		IntrospectionKeys: c.introspectionKeys,
+		RequestTimeout:    c.RequestTimeout,
+		Logger:            logger,
+	}, httpapi.Core{
+		Gate:      gate,
+		Opener:    lifecycle.NewOpener(opened, c.keys, system.Identifiers{}, clock, c.policy, c.workflow),
+		Checker:   lifecycle.NewChecker(opened, clock, c.policy),
+		Readiness: lifecycle.NewReadiness(opened, clock),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -13,15 +13,15 @@ import (
 )
 
 // onBoth runs a test on the production wiring with each store.
-func onBoth(t *testing.T, test func(t *testing.T, s *service)) {
+func onBoth(t *testing.T, test func(t *testing.T, s *service), settings ...string) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
-		test(t, onSQLite(t))
+		test(t, onSQLite(t, settings...))
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		test(t, onPostgres(t))
+		test(t, onPostgres(t, settings...))
 	})
 }
 

@@ -246,7 +246,7 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 		"CHATKIT_ACCESS_POLICY={\"others\":[]} and more", "CLERK_ISSUER_FILE=/does/not/exist",
 		"CLERK_JWT_KEY=nonsense", "CLERK_API_URL=api.clerk.com/", "CLERK_AUTHORIZED_PARTIES=https://a.example.com/,b.example.com,chrome-extension://abc",
 		"ALLOWED_ORIGINS=https://ok.example.com, nonsense", "LISTEN_ADDR=8080", "CHATKIT_ENDED_RETENTION=a month", "DATABASE_MAX_CONNECTIONS=many",
-		"DATABASE_DIRECT_URL=sqlite:x", "DATABASE_PREPARED_STATEMENTS=perhaps", "CHATKIT_DEFAULT_ROLE=b c", "CHATKIT_DEFAULT_ROLE_FILE=/x",
+		"DATABASE_DIRECT_URL=sqlite:x", "INTROSPECTION_KEYS=short", "DATABASE_PREPARED_STATEMENTS=perhaps", "CHATKIT_DEFAULT_ROLE=b c", "CHATKIT_DEFAULT_ROLE_FILE=/x",
 	}, io.Discard, io.Discard)
 	if err == nil {
 		t.Fatal("serve starts")
@@ -256,7 +256,7 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 		"CLERK_ISSUER: ", "CHATKIT_DEFAULT_ROLE: set it or CHATKIT_DEFAULT_ROLE_FILE",
 		"DATABASE_PREPARED_STATEMENTS: must be true or false", "DATABASE_MAX_CONNECTIONS: must be a whole number", "CHATKIT_ENDED_RETENTION: must be a duration",
 		"session times: the refresh threshold", "session times: the rotation grace", "LISTEN_ADDR: ", "LOG_LEVEL: must be debug", "CHATKIT_TOKEN_KEYS: key 1",
-		"CHATKIT_WORKFLOW_ID: ", "CHATKIT_ACCESS_POLICY: ", `ALLOWED_ORIGINS: "nonsense" must be`, `TRUSTED_PROXIES: "nowhere" must be`,
+		"CHATKIT_WORKFLOW_ID: ", "CHATKIT_ACCESS_POLICY: ", `ALLOWED_ORIGINS: "nonsense" must be`, `TRUSTED_PROXIES: "nowhere" must be`, "INTROSPECTION_KEYS: key 1 must have",
 		"CLERK_JWT_KEY: must be an RSA public key", `CLERK_API_URL: "api.clerk.com/" must be`,
 		`CLERK_AUTHORIZED_PARTIES: "https://a.example.com/" must be`, `CLERK_AUTHORIZED_PARTIES: "b.example.com" must be`,
 		"DATABASE_URL: ", "DATABASE_DIRECT_URL: ",

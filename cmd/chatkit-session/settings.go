@@ -50,6 +50,8 @@ type settings struct {
 	AllowedOrigins []string `env:"ALLOWED_ORIGINS" help:"Origins of browsers that may call, such as https://app.example.com or https://*.example.com, separated by commas."`
 	TrustedProxies []string `env:"TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For counts, separated by commas."`
 
+	IntrospectionKeys secret `env:"INTROSPECTION_KEYS" help:"Secrets of back ends that may introspect tokens, such as keygen makes, separated by commas."`
+
 	Duration    time.Duration `env:"CHATKIT_SESSION_DURATION" envDefault:"24h" help:"How long a session lives after it was created or refreshed."`
 	Threshold   time.Duration `env:"CHATKIT_REFRESH_THRESHOLD" envDefault:"1h" help:"How much of its life may be left when a session is refreshed."`
 	LongestLife time.Duration `env:"CHATKIT_LONGEST_LIFE" envDefault:"720h" help:"Longest life of one session, refreshes included."`
@@ -106,7 +108,13 @@ type config struct {
 	accessPolicy   access.Policy
 	policy         session.Policy
 	trustedProxies []netip.Prefix
+	// introspectionKeys are at least minIntrospectionKey characters long.
+	introspectionKeys []string
 }
+
+// minIntrospectionKey is the least length of a back end's key: 128 bits, when
+// it is written in hexadecimal.
+const minIntrospectionKey = 32
 
 // mistakes collects what is wrong with the settings, one line each.
 type mistakes struct {
@@ -285,6 +293,12 @@ func (m *mistakes) check(c *config) {
 		c.trustedProxies = append(c.trustedProxies, prefix)
 		return says(err, fmt.Sprintf("%q must be an address or a network, such as 10.0.0.0/8", text))
 	})
+	c.introspectionKeys = trimmed(strings.Split(string(c.IntrospectionKeys), ","))
+	for i, key := range c.introspectionKeys {
+		if len(key) < minIntrospectionKey {
+			m.add("INTROSPECTION_KEYS", fmt.Errorf("key %d must have at least %d characters: make one with chatkit-session keygen", i+1, minIntrospectionKey))
+		}
+	}
 	m.checkClerk(c)
 	m.checkDatabase(c)
 }

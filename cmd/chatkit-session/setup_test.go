@@ -147,14 +147,14 @@ func onSQLite(t testing.TB, more ...string) *service {
 	return onStore(t, openSQLite(t), more...)
 }
 
-func onPostgres(t testing.TB) *service {
+func onPostgres(t testing.TB, more ...string) *service {
 	t.Helper()
 	opened, err := postgres.Open(t.Context(), postgres.Config{URL: pgtest.New(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = opened.Close() })
-	return onStore(t, opened)
+	return onStore(t, opened, more...)
 }
 
 func openSQLite(t testing.TB) store {

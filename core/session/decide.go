@@ -99,6 +99,17 @@ func (p Policy) Decide(now time.Time, found *Found) Decision {
 	return Decision{Outcome: OutcomeRefreshed, ExpiresAt: extended}
 }
 
+// Accepts reports whether the token with this hash stands for s at now: s is
+// active and its time is not up, and the token is its own or the one before it
+// within the grace.
+func (p Policy) Accepts(now time.Time, s Session, hash TokenHash) bool {
+	end := earlier(s.expiresAt, s.createdAt.Add(p.LongestLife))
+	if s.status != StatusActive || !now.Before(end) {
+		return false
+	}
+	return hash == s.credential.Hash || (hash == s.previous && now.Before(s.previousUntil))
+}
+
 // RefreshAfter returns from when on opening a session that expires at
 // expiresAt refreshes it.
 func (p Policy) RefreshAfter(expiresAt time.Time) time.Time { return expiresAt.Add(-p.Threshold) }

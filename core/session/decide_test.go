@@ -220,6 +220,74 @@ func TestPolicy_Validate(t *testing.T) {
 	})
 }
 
+func TestPolicy_Accepts(t *testing.T) {
+	t.Parallel()
+	const us = time.Microsecond
+	policy := session.DefaultPolicy()
+	own, before, older := session.TokenHash{1}, session.TokenHash{2}, session.TokenHash{3}
+	rotated := func(createdAt, expiresAt, until time.Time) session.Session {
+		return session.Restore(session.Stored{
+			Status: session.StatusActive, CreatedAt: createdAt, ExpiresAt: expiresAt,
+			Credential: session.Credential{Hash: own}, Previous: before, PreviousUntil: until,
+		})
+	}
+	hour := noon.Add(time.Hour)
+	live := rotated(noon, hour, noon.Add(us))
+	revoked := live
+	revoked.Revoke(session.EndUser, noon)
+	cases := map[string]struct {
+		session session.Session
+		hash    session.TokenHash
+		want    bool
+	}{
+		"ItsOwn":              {live, own, true},
+		"TheOneBefore":        {live, before, true},
+		"AnOlderOne":          {live, older, false},
+		"None":                {stored(noon, hour), session.TokenHash{}, false},
+		"GraceIsOver":         {rotated(noon, hour, noon), before, false},
+		"GraceOverOwnIsGood":  {rotated(noon, hour, noon), own, true},
+		"AlmostExpired":       {rotated(noon, noon.Add(us), noon), own, true},
+		"ExpiresNow":          {rotated(noon, noon, noon.Add(us)), own, false},
+		"ExpiredInTheGrace":   {rotated(noon, noon, noon.Add(us)), before, false},
+		"Revoked":             {revoked, own, false},
+		"RevokedInTheGrace":   {revoked, before, false},
+		"PastTheLongestLife":  {rotated(noon.Add(-policy.LongestLife), hour, hour), own, false},
+		"AlmostAtItsEnd":      {rotated(noon.Add(us-policy.LongestLife), hour, hour), own, true},
+		"AheadOfItsOwnFuture": {rotated(hour, hour.Add(time.Hour), noon), own, true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := policy.Accepts(noon, c.session, c.hash); got != c.want {
+				t.Errorf("Accepts = %v", got)
+			}
+		})
+	}
+}
+
+// What opening hands out as it is, back ends accept; what opening would
+// replace, they do not.
+func TestPolicy_Accepts_AsDecideSays(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		policy := session.DefaultPolicy()
+		within := rapid.Int64Range(-int64(40*24*time.Hour), int64(40*24*time.Hour))
+		s := stored(noon.Add(time.Duration(within.Draw(t, "created"))), noon.Add(time.Duration(within.Draw(t, "expires"))))
+		accepted := policy.Accepts(noon, s, s.Credential().Hash)
+		switch decision := policy.Decide(noon, &session.Found{Session: s}); decision.Outcome {
+		case session.OutcomeReused, session.OutcomeRefreshed:
+			if !accepted {
+				t.Fatalf("%s, but not accepted", decision.Outcome)
+			}
+		case session.OutcomeCreated:
+			expired := !noon.Before(s.ExpiresAt()) || !noon.Before(s.CreatedAt().Add(policy.LongestLife))
+			if accepted == expired {
+				t.Fatalf("expired is %v, accepted %v", expired, accepted)
+			}
+		}
+	})
+}
+
 func BenchmarkPolicy_Decide(b *testing.B) {
 	policy := session.DefaultPolicy()
 	found := &session.Found{Session: stored(noon, noon.Add(24*time.Hour))}

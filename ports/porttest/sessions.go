@@ -18,6 +18,7 @@ import (
 // Store is all that a session store must do.
 type Store interface {
 	ports.SessionStore
+	ports.TokenFinder
 	ports.SessionCleaner
 	ports.StoreProbe
 }
@@ -33,6 +34,7 @@ func Sessions(t *testing.T, open Factory) {
 	t.Helper()
 	groups := map[string]func(*testing.T, Factory){
 		"Find":      testFind,
+		"ByToken":   testFindByToken,
 		"RoundTrip": testRoundTrip,
 		"Update":    testUpdate,
 		"Conflict":  testConflict,

@@ -26,6 +26,7 @@ CREATE TABLE chatkit_sessions (
 ) STRICT;
 
 CREATE UNIQUE INDEX idx_chatkit_sessions_token ON chatkit_sessions (token_hash);
+CREATE INDEX idx_chatkit_sessions_previous_token ON chatkit_sessions (previous_token_hash) WHERE previous_token_hash IS NOT NULL;
 
 -- At most one active session on a device, and one on a generated device.
 CREATE UNIQUE INDEX idx_chatkit_sessions_active_device

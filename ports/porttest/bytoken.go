@@ -1,0 +1,90 @@
+package porttest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"chatkit-session/core/session"
+)
+
+// testFindByToken is about which tokens find which session.
+func testFindByToken(t *testing.T, open Factory) {
+	t.Helper()
+	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
+	finds := func(t *testing.T, store Store, hash session.TokenHash, want session.Session) {
+		t.Helper()
+		got, err := store.FindByToken(t.Context(), hash)
+		if err != nil {
+			t.Fatalf("FindByToken = %v", err)
+		}
+		same(t, got, want)
+	}
+	findsNone := func(t *testing.T, store Store, hash session.TokenHash) {
+		t.Helper()
+		if got, err := store.FindByToken(t.Context(), hash); !errors.Is(err, session.KindNotFound) {
+			t.Errorf("FindByToken = %v, %v, want not found", got.ID(), err)
+		}
+	}
+	t.Run("ItsOwn", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		mine := b.insert(t, b.draft(slot))
+		b.insert(t, b.draft(session.Slot{User: bob, Workflow: chat, Device: phone}))
+		finds(t, b.two, mine.Credential().Hash, mine)
+		findsNone(t, b.two, session.Must(b.ids.Token()).Hash())
+		findsNone(t, b.two, session.TokenHash{})
+	})
+	t.Run("PastItsExpiry", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		draft := b.draft(slot)
+		draft.ExpiresAt = noon.Add(-time.Hour)
+		mine := b.insert(t, draft)
+		finds(t, b.two, mine.Credential().Hash, mine)
+	})
+	t.Run("TheOneBefore", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		first := b.insert(t, b.draft(slot))
+		hashes := []session.TokenHash{first.Credential().Hash}
+		var current session.Session
+		for range 2 {
+			err := b.one.Update(t.Context(), slot, func(found *session.Session) ([]session.Session, error) {
+				token := session.Must(b.ids.Token())
+				current = *found
+				current.Rotate(session.Credential{Hash: token.Hash(), Sealed: []byte("sealed")}, noon, noon.Add(time.Hour), noon.Add(time.Minute))
+				return []session.Session{current}, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			hashes = append(hashes, current.Credential().Hash)
+		}
+		findsNone(t, b.two, hashes[0])
+		finds(t, b.two, hashes[1], current)
+		finds(t, b.two, hashes[2], current)
+	})
+	t.Run("OfOneThatEnded", func(t *testing.T) {
+		t.Parallel()
+		for _, end := range []func(*session.Session){
+			func(s *session.Session) { s.Revoke(session.EndUser, noon) },
+			func(s *session.Session) { s.Expire(noon) },
+		} {
+			b := setup(t, open)
+			mine := b.insert(t, b.draft(slot))
+			own := session.Must(b.ids.Token()).Hash()
+			err := b.one.Update(t.Context(), slot, func(found *session.Session) ([]session.Session, error) {
+				rotated := *found
+				rotated.Rotate(session.Credential{Hash: own, Sealed: []byte("sealed")}, noon, noon.Add(time.Hour), noon.Add(time.Minute))
+				end(&rotated)
+				return []session.Session{rotated}, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			findsNone(t, b.two, own)
+			findsNone(t, b.two, mine.Credential().Hash) // the one before
+		}
+	})
+}
