@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"chatkit-session/api/apitest"
-	"chatkit-session/core/session"
 )
 
 const backendKey = "0123456789abcdef0123456789abcdef"
@@ -81,18 +80,7 @@ func TestCheck_EndedInTheGrace(t *testing.T) {
 		first := s.open(t, "user_1", `{"deviceId":"phone"}`).Session.ChatKitSessionID
 		s.clock.advance(23 * time.Hour)
 		second := s.open(t, "user_1", `{"deviceId":"phone"}`).Session.ChatKitSessionID
-		slot := session.Slot{
-			User: session.Must(session.ParseUserID("user_1")), Workflow: session.Must(session.ParseWorkflowID("workflow_1")),
-			Device: session.Must(session.ParseDeviceID("phone")),
-		}
-		err := s.app.store.Update(t.Context(), slot, func(current *session.Session) ([]session.Session, error) {
-			ended := *current
-			ended.Revoke(session.EndUser, s.clock.Now())
-			return []session.Session{ended}, nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s.revoke(t, "user_1", "phone")
 		if s.good(t, first) || s.good(t, second) {
 			t.Error("a token of an ended session is good")
 		}
