@@ -8,7 +8,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,TokenFinder,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Authenticator,RoleDirectory
+//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,TokenFinder,ActivityStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Authenticator,RoleDirectory
 
 // SessionStore keeps sessions. Every method gives up when ctx ends, and then,
 // as whenever the store cannot be reached or is too busy to answer, returns a
@@ -52,6 +52,16 @@ type TokenFinder interface {
 	//
 	// Errors: KindNotFound when there is none.
 	FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error)
+}
+
+// ActivityStore keeps when sessions were last in use. Errors are
+// SessionStore's.
+type ActivityStore interface {
+	// Touch notes, all or nothing, that each session was in use at its time. It
+	// never takes a session's last activity back, and leaves alone those that
+	// ended, that do not exist, and, rather than wait, those that somebody else
+	// is changing.
+	Touch(ctx context.Context, seen map[session.ID]time.Time) error
 }
 
 // SessionCleaner ends and forgets sessions whose time is up, in batches that

@@ -114,6 +114,32 @@ func TestStore_ServerHangs(t *testing.T) {
 	}
 }
 
+// Noting activity passes over sessions that somebody is changing, and writes
+// the others.
+func TestStore_Touch_WaitsForNobody(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	store, conn := open(t, url, 4), pgtest.Open(t, url)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	busy, free := addRow(t, conn, "user_alice", "phone", ""), addRow(t, conn, "user_alice", "laptop", "")
+	later := time.Now().Add(time.Hour).Truncate(time.Microsecond)
+	seen := map[session.ID]time.Time{session.Must(session.ParseID(busy)): later, session.Must(session.ParseID(free)): later}
+	err := store.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) {
+		if err := store.Touch(ctx, seen); err != nil {
+			t.Errorf("Touch = %v", err)
+		}
+		return nil, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	touched := scan[string](t, conn, "SELECT string_agg(device_id, ' ') FROM chatkit_sessions WHERE last_activity_at = $1", later)
+	if touched != "laptop" {
+		t.Errorf("touched are %q", touched)
+	}
+}
+
 // A caller that waits for a connection gives up when its time is up.
 func TestStore_PoolExhausted(t *testing.T) {
 	t.Parallel()

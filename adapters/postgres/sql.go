@@ -25,6 +25,15 @@ const (
 		expires_at = $11, last_activity_at = $12, ended_at = $13, end_reason = $14
 	WHERE id = $1`
 
+	// In the order of their ids, so that replicas that touch the same sessions
+	// do not wait for each other in a circle.
+	touchSQL = `WITH seen AS (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS seen(id, at)),
+	mine AS (
+		SELECT s.id, seen.at FROM chatkit_sessions s JOIN seen ON seen.id = s.id
+		WHERE s.status = 'active' AND s.last_activity_at < seen.at
+		ORDER BY s.id FOR UPDATE OF s SKIP LOCKED)
+	UPDATE chatkit_sessions s SET last_activity_at = mine.at FROM mine WHERE s.id = mine.id`
+
 	// Advisory locks are shared by all that use the database: the seed and the
 	// number, random ones, keep these apart from others'.
 	lockUserSQL       = `SELECT pg_advisory_xact_lock(hashtextextended($1, 7263155418339082191))`

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
@@ -45,6 +46,7 @@ type Store struct {
 var (
 	_ ports.SessionStore   = (*Store)(nil)
 	_ ports.TokenFinder    = (*Store)(nil)
+	_ ports.ActivityStore  = (*Store)(nil)
 	_ ports.SessionCleaner = (*Store)(nil)
 	_ ports.StoreProbe     = (*Store)(nil)
 )
@@ -176,6 +178,16 @@ func (s *Store) write(ctx context.Context, tx *sqlx.Tx, changed session.Session,
 		return s.update.exec(ctx, tx, r.updateArgs()...)
 	}
 	return s.insert.exec(ctx, tx, r.insertArgs()...)
+}
+
+// Touch implements ports.ActivityStore in one statement.
+func (s *Store) Touch(ctx context.Context, seen map[session.ID]time.Time) error {
+	ids, times := make(pq.StringArray, 0, len(seen)), make(pq.StringArray, 0, len(seen))
+	for id, at := range seen {
+		ids, times = append(ids, id.String()), append(times, at.UTC().Format(time.RFC3339Nano))
+	}
+	_, err := s.db.ExecContext(ctx, touchSQL, ids, times)
+	return kinded(err)
 }
 
 // ExpireDue implements ports.SessionCleaner.

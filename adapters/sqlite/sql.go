@@ -27,6 +27,9 @@ const (
 		updated_at = CAST(unixepoch('subsec') * 1000000 AS INTEGER)
 	WHERE id = ?1`
 
+	touchSQL = `UPDATE chatkit_sessions SET last_activity_at = ?2, updated_at = CAST(unixepoch('subsec') * 1000000 AS INTEGER)
+	WHERE id = ?1 AND status = 'active' AND last_activity_at < ?2`
+
 	expireSQL = `UPDATE chatkit_sessions SET
 		status = 'expired', ended_at = ?1, end_reason = 'expired',
 		token_sealed = NULL, previous_token_hash = NULL, previous_token_until = NULL,

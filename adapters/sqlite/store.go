@@ -32,6 +32,7 @@ type Store struct {
 var (
 	_ ports.SessionStore   = (*Store)(nil)
 	_ ports.TokenFinder    = (*Store)(nil)
+	_ ports.ActivityStore  = (*Store)(nil)
 	_ ports.SessionCleaner = (*Store)(nil)
 	_ ports.StoreProbe     = (*Store)(nil)
 )
@@ -209,6 +210,21 @@ func write(ctx context.Context, tx *sqlx.Tx, changed session.Session, known bool
 	}
 	_, err = tx.ExecContext(ctx, text, args...)
 	return kinded(err)
+}
+
+// Touch implements ports.ActivityStore.
+func (s *Store) Touch(ctx context.Context, seen map[session.ID]time.Time) error {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // does nothing once committed
+	for id, at := range seen {
+		if _, err := tx.ExecContext(ctx, touchSQL, id.String(), micros(at)); err != nil {
+			return kinded(err)
+		}
+	}
+	return kinded(tx.Commit())
 }
 
 // ExpireDue implements ports.SessionCleaner.

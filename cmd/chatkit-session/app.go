@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"chatkit-session/adapters/clerk"
@@ -23,10 +24,14 @@ import (
 // few enough not to hold up anybody, enough for millions in minutes.
 const cleanupBatch = 1000
 
+// flushInterval is how often the last activity of sessions is written.
+const flushInterval = 5 * time.Second
+
 // store is what the service needs of its database.
 type store interface {
 	ports.SessionStore
 	ports.TokenFinder
+	ports.ActivityStore
 	ports.SessionCleaner
 	ports.StoreProbe
 	io.Closer
@@ -34,11 +39,12 @@ type store interface {
 
 // app is the service, wired.
 type app struct {
-	config  config
-	logger  *slog.Logger
-	store   store
-	cleaner *lifecycle.Cleaner
-	server  *http.Server
+	config   config
+	logger   *slog.Logger
+	store    store
+	activity *lifecycle.Activity
+	cleaner  *lifecycle.Cleaner
+	server   *http.Server
 }
 
 // assemble opens the store and wires the service. Serving closes the store.
@@ -60,6 +66,7 @@ func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app,
 	if err != nil {
 		return nil, err
 	}
+	activity := lifecycle.NewActivity(opened, c.ActivityResolution)
 	handler, err := httpapi.New(httpapi.Config{
 		AllowedOrigins:    c.AllowedOrigins,
 		TrustedProxies:    c.trustedProxies,
@@ -68,19 +75,20 @@ func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app,
 		Logger:            logger,
 	}, httpapi.Core{
 		Gate:      gate,
-		Opener:    lifecycle.NewOpener(opened, c.keys, system.Identifiers{}, clock, c.policy, c.workflow),
-		Checker:   lifecycle.NewChecker(opened, clock, c.policy),
+		Opener:    lifecycle.NewOpener(opened, c.keys, system.Identifiers{}, clock, c.policy, c.workflow, activity),
+		Checker:   lifecycle.NewChecker(opened, clock, c.policy, activity),
 		Readiness: lifecycle.NewReadiness(opened, clock),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &app{
-		config:  c,
-		logger:  logger,
-		store:   opened,
-		cleaner: newCleaner(c, opened, clock),
-		server:  httpapi.NewServer(handler, c.RequestTimeout, logger),
+		config:   c,
+		logger:   logger,
+		store:    opened,
+		activity: activity,
+		cleaner:  newCleaner(c, opened, clock),
+		server:   httpapi.NewServer(handler, c.RequestTimeout, logger),
 	}, nil
 }
 
@@ -134,14 +142,12 @@ func newCleaner(c config, s store, clock ports.Clock) *lifecycle.Cleaner {
 }
 
 // serve answers on listener until ctx ends, then stops accepting, finishes
-// what is in flight and closes the store.
+// what is in flight, writes what waits to be written and closes the store.
 func (a *app) serve(ctx context.Context, listener net.Listener) error {
-	background, stopCleaning := context.WithCancel(ctx)
-	cleaned := make(chan struct{})
-	go func() {
-		defer close(cleaned)
-		a.cleanNowAndThen(background)
-	}()
+	background, stop := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	tasks.Go(func() { a.every(background, a.config.CleanupInterval, a.clean) })
+	tasks.Go(func() { a.every(background, flushInterval, a.flush) })
 	failed := make(chan error, 1)
 	go func() { failed <- a.server.Serve(listener) }()
 
@@ -151,9 +157,9 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 		err = a.shutdown(ctx)
 	}
-	stopCleaning()
-	<-cleaned
-	err = errors.Join(err, a.store.Close())
+	stop()
+	tasks.Wait()
+	err = errors.Join(err, a.lastFlush(ctx), a.store.Close())
 	a.logger.Info("stopped")
 	return err
 }
@@ -169,21 +175,36 @@ func (a *app) shutdown(ctx context.Context) error {
 	return nil
 }
 
-// cleanNowAndThen cleans up at once and then every interval, until ctx ends.
-func (a *app) cleanNowAndThen(ctx context.Context) {
-	if a.config.CleanupInterval == 0 {
+// every does task at once and then every interval, until ctx ends; never when
+// interval is 0.
+func (a *app) every(ctx context.Context, interval time.Duration, task func(context.Context)) {
+	if interval == 0 {
 		return
 	}
-	ticker := time.NewTicker(a.config.CleanupInterval)
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		a.clean(ctx)
+		task(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
 	}
+}
+
+// flush writes what sessions were seen doing.
+func (a *app) flush(ctx context.Context) {
+	if err := a.activity.Flush(ctx); err != nil && ctx.Err() == nil {
+		a.logger.Error("the sessions' last activity could not be written; it is kept for the next time", "error", err)
+	}
+}
+
+// lastFlush writes what still waits at shutdown.
+func (a *app) lastFlush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.ShutdownTimeout)
+	defer cancel()
+	return a.activity.Flush(ctx)
 }
 
 func (a *app) clean(ctx context.Context) {

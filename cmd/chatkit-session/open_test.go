@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"chatkit-session/adapters/httpapi"
 	"chatkit-session/adapters/postgres/pgtest"
+	"chatkit-session/core/session"
 )
 
 // onBoth runs a test on the production wiring with each store.
@@ -205,6 +207,60 @@ func TestApp_Serve_CleansUp(t *testing.T) {
 			t.Error("the store is still open")
 		}
 	})
+}
+
+// unclosed is a store that can be looked into after its service stopped.
+type unclosed struct{ store }
+
+func (unclosed) Close() error { return nil }
+
+// When a session was last in use is kept to the minute, whether it was opened
+// again or its token checked, and is not lost when the service stops.
+func TestApp_Serve_WritesActivity(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *service) {
+		s.app.store = unclosed{s.app.store}
+		token := s.open(t, "user_1", "").Session.ChatKitSessionID
+		written := s.clock.Now()
+		for name, use := range map[string]func(){
+			"opened":  func() { s.open(t, "user_1", "") },
+			"checked": func() { s.good(t, token) },
+		} {
+			s.clock.advance(time.Minute - time.Microsecond)
+			use()
+			s.serveAndStop(t)
+			s.lastActive(t, name+" within the minute", written)
+			s.clock.advance(time.Microsecond)
+			use()
+			s.lastActive(t, name+", before it is written", written)
+			s.serveAndStop(t)
+			written = s.clock.Now()
+			s.lastActive(t, name, written)
+		}
+	}, "INTROSPECTION_KEYS="+backendKey)
+}
+
+func (s *service) serveAndStop(t *testing.T) {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := contextWithStop(t)
+	stop()
+	s.app.server = httpapi.NewServer(s.app.server.Handler, time.Second, s.app.logger) // one serves once
+	if err := s.app.serve(ctx, listener); err != nil {
+		t.Errorf("serve = %v", err)
+	}
+}
+
+func (s *service) lastActive(t *testing.T, when string, want time.Time) {
+	t.Helper()
+	slot := session.Slot{User: session.Must(session.ParseUserID("user_1")), Workflow: session.Must(session.ParseWorkflowID("workflow_1"))}
+	found, err := s.app.store.Find(t.Context(), slot)
+	if err != nil || !found.LastActivityAt().Equal(want) {
+		t.Errorf("%s: last active at %s, want %s (%v)", when, found.LastActivityAt(), want, err)
+	}
 }
 
 // Stopping finishes what is in flight before it closes the store.

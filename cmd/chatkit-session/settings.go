@@ -57,6 +57,8 @@ type settings struct {
 	LongestLife time.Duration `env:"CHATKIT_LONGEST_LIFE" envDefault:"720h" help:"Longest life of one session, refreshes included."`
 	Grace       time.Duration `env:"CHATKIT_ROTATION_GRACE" envDefault:"30s" help:"How long a superseded token stays good after a refresh."`
 
+	ActivityResolution time.Duration `env:"CHATKIT_ACTIVITY_RESOLUTION" envDefault:"1m" help:"How exactly a session's last activity is kept: it is written at most once in this time."`
+
 	Retention       time.Duration `env:"CHATKIT_ENDED_RETENTION" envDefault:"720h" help:"How long sessions are kept after they ended."`
 	CleanupInterval time.Duration `env:"CHATKIT_CLEANUP_INTERVAL" envDefault:"1m" help:"How often sessions whose time is up are ended in the background; 0 for never."`
 	RequestTimeout  time.Duration `env:"CHATKIT_REQUEST_TIMEOUT" envDefault:"10s" help:"How long a request may take before it is answered with an error."`
@@ -348,6 +350,7 @@ func (m *mistakes) checkTimes(c *config) {
 	if !m.about["CHATKIT_SESSION_DURATION"] && !m.about["CHATKIT_REFRESH_THRESHOLD"] && !m.about["CHATKIT_LONGEST_LIFE"] && !m.about["CHATKIT_ROTATION_GRACE"] {
 		m.add("session times", c.policy.Validate())
 	}
+	m.positive("CHATKIT_ACTIVITY_RESOLUTION", c.ActivityResolution)
 	m.positive("CHATKIT_ENDED_RETENTION", c.Retention)
 	m.positive("CHATKIT_REQUEST_TIMEOUT", c.RequestTimeout)
 	m.positive("CHATKIT_SHUTDOWN_TIMEOUT", c.ShutdownTimeout)

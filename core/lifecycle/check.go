@@ -12,16 +12,17 @@ var errNotAccepted = errors.New("the session has ended, or the token is not its 
 
 // Checker checks tokens. It implements ports.Checker.
 type Checker struct {
-	tokens ports.TokenFinder
-	clock  ports.Clock
-	policy session.Policy
+	tokens   ports.TokenFinder
+	clock    ports.Clock
+	policy   session.Policy
+	activity *Activity
 }
 
 var _ ports.Checker = (*Checker)(nil)
 
 // NewChecker returns a Checker. The policy must be valid.
-func NewChecker(tokens ports.TokenFinder, clock ports.Clock, policy session.Policy) *Checker {
-	return &Checker{tokens: tokens, clock: clock, policy: policy}
+func NewChecker(tokens ports.TokenFinder, clock ports.Clock, policy session.Policy, activity *Activity) *Checker {
+	return &Checker{tokens: tokens, clock: clock, policy: policy, activity: activity}
 }
 
 // Check implements ports.Checker.
@@ -34,8 +35,10 @@ func (c *Checker) Check(ctx context.Context, text string) (session.Session, erro
 	if err != nil {
 		return session.Session{}, err
 	}
-	if !c.policy.Accepts(c.clock.Now(), found, token.Hash()) {
+	now := c.clock.Now()
+	if !c.policy.Accepts(now, found, token.Hash()) {
 		return session.Session{}, session.Wrap(session.KindNotFound, errNotAccepted)
 	}
+	c.activity.See(found, now)
 	return found, nil
 }

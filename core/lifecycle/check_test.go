@@ -43,18 +43,26 @@ func TestChecker_Check(t *testing.T) {
 			control := gomock.NewController(t)
 			tokens, clock := portmock.NewMockTokenFinder(control), portmock.NewMockClock(control)
 			clock.EXPECT().Now().Return(now).AnyTimes()
+			touched := portmock.NewMockActivityStore(control)
+			if test.want == nil {
+				touched.EXPECT().Touch(gomock.Any(), map[session.ID]time.Time{stored.ID(): now}).Return(nil)
+			}
+			activity := lifecycle.NewActivity(touched, time.Minute)
 			switch {
 			case test.found != nil:
 				tokens.EXPECT().FindByToken(gomock.Any(), token.Hash()).Return(*test.found, nil)
 			case test.fails != nil:
 				tokens.EXPECT().FindByToken(gomock.Any(), token.Hash()).Return(session.Session{}, test.fails)
 			}
-			got, err := lifecycle.NewChecker(tokens, clock, session.DefaultPolicy()).Check(t.Context(), test.token)
+			got, err := lifecycle.NewChecker(tokens, clock, session.DefaultPolicy(), activity).Check(t.Context(), test.token)
 			if !errors.Is(err, test.want) {
-				t.Fatalf("Check = %v, want %v", err, test.want)
+				t.Errorf("Check = %v, want %v", err, test.want)
 			}
 			if (got.User().String() == "user_1") != (test.want == nil) {
 				t.Errorf("Check = %v", got)
+			}
+			if err := activity.Flush(t.Context()); err != nil {
+				t.Error(err)
 			}
 			if err != nil && test.token != "" && strings.Contains(err.Error(), test.token) {
 				t.Errorf("the error shows the token: %v", err)

@@ -28,14 +28,15 @@ type Opener struct {
 	clock    ports.Clock
 	policy   session.Policy
 	workflow session.WorkflowID
+	activity *Activity
 }
 
 var _ ports.Opener = (*Opener)(nil)
 
 // NewOpener returns an Opener. The policy must be valid. workflow may be zero:
 // then nothing can be opened.
-func NewOpener(store ports.SessionStore, sealer ports.Sealer, ids ports.Identifiers, clock ports.Clock, policy session.Policy, workflow session.WorkflowID) *Opener {
-	return &Opener{store: store, sealer: sealer, ids: ids, clock: clock, policy: policy, workflow: workflow}
+func NewOpener(store ports.SessionStore, sealer ports.Sealer, ids ports.Identifiers, clock ports.Clock, policy session.Policy, workflow session.WorkflowID, activity *Activity) *Opener {
+	return &Opener{store: store, sealer: sealer, ids: ids, clock: clock, policy: policy, workflow: workflow, activity: activity}
 }
 
 // Workflow implements ports.Opener.
@@ -109,7 +110,7 @@ func (op *opening) apply(current *session.Session) ([]session.Session, error) {
 	op.decision = op.policy.Decide(now, found)
 	switch op.decision.Outcome {
 	case session.OutcomeReused:
-		return op.reuse(*current), nil
+		return op.reuse(*current, now), nil
 	case session.OutcomeRefreshed:
 		return op.refresh(*current, now)
 	case session.OutcomeCreated:
@@ -130,7 +131,8 @@ func (op *opening) read(current *session.Session) (*session.Found, error) {
 	return &session.Found{Session: *current, Unreadable: err != nil}, nil
 }
 
-func (op *opening) reuse(current session.Session) []session.Session {
+func (op *opening) reuse(current session.Session, now time.Time) []session.Session {
+	op.activity.See(current, now)
 	changed := current.Continue(op.signIn, op.request.Metadata, op.decision.ExpiresAt)
 	op.opened = current
 	if !changed {

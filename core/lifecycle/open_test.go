@@ -37,6 +37,9 @@ type bench struct {
 	clock  *portmock.MockClock
 	opener *lifecycle.Opener
 
+	activity *lifecycle.Activity
+	touched  *portmock.MockActivityStore
+
 	written []session.Session // by the last Update
 }
 
@@ -49,12 +52,14 @@ func setup(t *testing.T) *bench {
 		ids:    portmock.NewMockIdentifiers(ctrl),
 		clock:  portmock.NewMockClock(ctrl),
 	}
+	b.touched = portmock.NewMockActivityStore(ctrl)
+	b.activity = lifecycle.NewActivity(b.touched, time.Minute)
 	b.clock.EXPECT().Now().Return(noon).AnyTimes()
 	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("old")).Return(oldToken, nil).AnyTimes()
 	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("new")).Return(newToken, nil).AnyTimes()
 	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("lost")).Return(session.Token{}, session.KindUnreadable).AnyTimes()
 	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("broken")).Return(session.Token{}, errBug).AnyTimes()
-	b.opener = lifecycle.NewOpener(b.store, b.sealer, b.ids, b.clock, session.DefaultPolicy(), workflow)
+	b.opener = lifecycle.NewOpener(b.store, b.sealer, b.ids, b.clock, session.DefaultPolicy(), workflow, b.activity)
 	return b
 }
 
@@ -338,7 +343,7 @@ func TestOpener_Open_Fails(t *testing.T) {
 func TestOpener_Open_WithoutWorkflow(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	opener := lifecycle.NewOpener(b.store, b.sealer, b.ids, b.clock, session.DefaultPolicy(), session.WorkflowID{})
+	opener := lifecycle.NewOpener(b.store, b.sealer, b.ids, b.clock, session.DefaultPolicy(), session.WorkflowID{}, b.activity)
 	if _, err := opener.Open(t.Context(), caller, onPhone); session.KindOf(err) != session.KindNotConfigured {
 		t.Errorf("Open = %v", err)
 	}

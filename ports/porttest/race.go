@@ -24,7 +24,7 @@ var (
 
 // opener returns the real use case on store, at noon.
 func (b *bench) opener(store Store) *lifecycle.Opener {
-	return lifecycle.NewOpener(store, sealer{}, b.ids, clock{noon}, session.DefaultPolicy(), chat)
+	return lifecycle.NewOpener(store, sealer{}, b.ids, clock{noon}, session.DefaultPolicy(), chat, lifecycle.NewActivity(store, time.Minute))
 }
 
 // race runs act racers times at once, half on each store, and returns when all

@@ -19,6 +19,7 @@ import (
 type Store interface {
 	ports.SessionStore
 	ports.TokenFinder
+	ports.ActivityStore
 	ports.SessionCleaner
 	ports.StoreProbe
 }
@@ -35,6 +36,7 @@ func Sessions(t *testing.T, open Factory) {
 	groups := map[string]func(*testing.T, Factory){
 		"Find":      testFind,
 		"ByToken":   testFindByToken,
+		"Activity":  testActivity,
 		"RoundTrip": testRoundTrip,
 		"Update":    testUpdate,
 		"Conflict":  testConflict,
