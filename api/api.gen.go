@@ -5,8 +5,11 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 
 	"github.com/labstack/echo/v4"
+	"github.com/oapi-codegen/runtime"
 )
 
 // Defines values for Outcome.
@@ -110,6 +113,12 @@ type OpenResponse struct {
 // Outcome What opening did.
 type Outcome string
 
+// Revoked What signing out did.
+type Revoked struct {
+	// Revoked How many sessions were signed out.
+	Revoked int `json:"revoked"`
+}
+
 // Session A session as its owner sees it.
 type Session struct {
 	// ChatKitSessionId The session's token, a UUID v4. Keep it secret.
@@ -164,6 +173,9 @@ type Failed = Error
 // Forbidden What went wrong, for a person and for a program.
 type Forbidden = Error
 
+// NotFound What went wrong, for a person and for a program.
+type NotFound = Error
+
 // OK How the service is.
 type OK = Status
 
@@ -180,6 +192,12 @@ type Unavailable = Error
 type IntrospectTokenFormdataBody struct {
 	// Token The session's token, `chatKitSessionId`.
 	Token string `form:"token" json:"token"`
+}
+
+// RevokeSessionsParams defines parameters for RevokeSessions.
+type RevokeSessionsParams struct {
+	// Keep The id of the active session to keep.
+	Keep *string `form:"keep,omitempty" json:"keep,omitempty"`
 }
 
 // OpenSessionJSONRequestBody defines body for OpenSession for application/json ContentType.
@@ -199,6 +217,12 @@ type ServerInterface interface {
 	// VerifySession Let a request with a session's token pass (forward-auth)
 	// (GET /api/chatkit/session/verify)
 	VerifySession(ctx echo.Context) error
+	// RevokeSessions Sign out all sessions of the caller, or all but one
+	// (DELETE /api/chatkit/sessions)
+	RevokeSessions(ctx echo.Context, params RevokeSessionsParams) error
+	// RevokeSession Sign out one of the caller's sessions
+	// (DELETE /api/chatkit/sessions/{id})
+	RevokeSession(ctx echo.Context, id string) error
 	// Health Whether the process lives
 	// (GET /healthz)
 	Health(ctx echo.Context) error
@@ -236,6 +260,40 @@ func (w *ServerInterfaceWrapper) VerifySession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.VerifySession(ctx)
+	return err
+}
+
+// RevokeSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeSessions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RevokeSessionsParams
+	// ------------- Optional query parameter "keep" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "keep", ctx.QueryParams(), &params.Keep, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter keep: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeSessions(ctx, params)
+	return err
+}
+
+// RevokeSession converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeSession(ctx, id)
 	return err
 }
 
@@ -305,6 +363,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	}
 
 	router.POST(options.BaseURL+"/api/chatkit/session", wrapper.OpenSession, options.OperationMiddlewares["openSession"]...)
+	router.DELETE(options.BaseURL+"/api/chatkit/sessions", wrapper.RevokeSessions, options.OperationMiddlewares["revokeSessions"]...)
+	router.DELETE(options.BaseURL+"/api/chatkit/sessions/:id", wrapper.RevokeSession, options.OperationMiddlewares["revokeSession"]...)
 	router.POST(options.BaseURL+"/api/chatkit/session/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
 	router.GET(options.BaseURL+"/api/chatkit/session/verify", wrapper.VerifySession, options.OperationMiddlewares["verifySession"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.Health, options.OperationMiddlewares["health"]...)

@@ -12,7 +12,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Checker,Readiness
+//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Checker,Revoker,Readiness
 
 // Gate decides who may come in.
 type Gate interface {
@@ -39,6 +39,7 @@ type Opener interface {
 	// durably. Callers that race get the same session and token.
 	//
 	// Errors: KindNotConfigured; KindUnavailable when the store cannot answer;
+	// KindSignedOut when there is no session and this sign-in was signed out;
 	// KindRefreshFailed when a session was found and could not be refreshed;
 	// KindCreateFailed for every other failure.
 	Open(ctx context.Context, caller access.Caller, request OpenRequest) (Opened, error)
@@ -70,6 +71,25 @@ type Checker interface {
 	// KindUnavailable when that cannot be found out now. No error carries the
 	// token.
 	Check(ctx context.Context, token string) (session.Session, error)
+}
+
+// Revoker signs sessions out. When a call has returned, no token of what it
+// ended is accepted, on any replica. A session that is signed out from another
+// sign-in than the one that last opened it blocks that sign-in.
+type Revoker interface {
+	// Revoke ends the caller's session with this id; once more, it changes
+	// nothing.
+	//
+	// Errors: KindNotFound when the caller has no such session;
+	// KindUnavailable.
+	Revoke(ctx context.Context, caller access.Caller, id session.ID) error
+
+	// RevokeAll ends all active sessions of the caller, or, all or none, all
+	// but keep, and returns how many. keep is zero for none.
+	//
+	// Errors: KindNotFound when keep is no active session of the caller;
+	// KindUnavailable.
+	RevokeAll(ctx context.Context, caller access.Caller, keep session.ID) (int, error)
 }
 
 // Readiness tells whether this replica can do its work.

@@ -36,11 +36,22 @@ type SessionStore interface {
 	// comes back as it is and nothing is stored. When change returns no
 	// sessions, nothing is written.
 	//
-	// Errors: KindConflict when a new session's device already has an active
+	// Errors: KindSignedOut when a session that blocks its sign-in has that of a
+	// new one; KindConflict when a new session's device already has an active
 	// session for that user and workflow, when the user already has an active
 	// session on a generated device for that workflow, or when a token's hash
 	// is taken.
 	Update(ctx context.Context, slot session.Slot, change func(current *session.Session) ([]session.Session, error)) error
+
+	// FindByID returns the user's session with this id, ended or not.
+	//
+	// Errors: KindNotFound when the user has none, whoever else has.
+	FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error)
+
+	// UpdateAll is Update for all active sessions of the user, which change is
+	// shown in the order of their ids; it may return those of them that it
+	// changed, and no others.
+	UpdateAll(ctx context.Context, user session.UserID, change func(active []session.Session) ([]session.Session, error)) error
 }
 
 // TokenFinder finds sessions by their tokens. Errors are SessionStore's.
@@ -73,7 +84,8 @@ type SessionCleaner interface {
 	ExpireDue(ctx context.Context, now time.Time, limit int) (int, error)
 
 	// PurgeEnded deletes at most limit sessions that ended before the given
-	// time, and returns how many it deleted.
+	// time, and returns how many it deleted. It keeps those that block their
+	// sign-in: they are what remembers that.
 	PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error)
 }
 

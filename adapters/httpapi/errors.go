@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -38,7 +39,7 @@ func explain(err error) problem {
 	}
 	var route *echo.HTTPError
 	if errors.As(err, &route) {
-		return explainRoute(route.Code)
+		return explainRoute(route)
 	}
 	if errors.Is(err, context.DeadlineExceeded) && session.KindOf(err) == session.KindInternal {
 		return explainKind(session.KindUnavailable)
@@ -61,6 +62,8 @@ func explainKind(kind session.Kind) problem {
 		return problem{status: http.StatusForbidden, title: "Forbidden", message: "User role not found", code: "role_not_found"}
 	case session.KindForbidden:
 		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Your role does not permit this", code: "permission_denied"}
+	case session.KindSignedOut:
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "This sign-in was signed out: sign in again", code: "session_revoked"}
 	case session.KindNotConfigured:
 		return problem{status: http.StatusInternalServerError, title: "Configuration Error", message: "ChatKit workflow ID not configured", code: "workflow_not_configured"}
 	case session.KindNotFound:
@@ -78,9 +81,17 @@ func explainKind(kind session.Kind) problem {
 	return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Something went wrong here; the log has it under the request id", code: "internal_error"}
 }
 
-// explainRoute explains what Echo itself refuses.
-func explainRoute(status int) problem {
-	switch status {
+// explainRoute explains what Echo itself refuses, and the generated readers of
+// parameters.
+func explainRoute(refused *echo.HTTPError) problem {
+	switch status := refused.Code; status {
+	case http.StatusBadRequest:
+		p := explainKind(session.KindInvalid)
+		text, _ := refused.Message.(string)
+		text, _ = strings.CutPrefix(text, "Invalid format for parameter ")
+		p.field, _, _ = strings.Cut(text, ":")
+		p.message = p.field + ": has the wrong form"
+		return p
 	case http.StatusNotFound:
 		return explainKind(session.KindNotFound)
 	case http.StatusMethodNotAllowed:

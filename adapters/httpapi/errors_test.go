@@ -40,6 +40,7 @@ func TestErrors_EveryKind(t *testing.T) {
 		session.KindUnauthenticated: {401, "Unauthorized", "Authentication required", "unauthorized"},
 		session.KindNoRole:          {403, "Forbidden", "User role not found", "role_not_found"},
 		session.KindForbidden:       {403, "Forbidden", "Your role does not permit this", "permission_denied"},
+		session.KindSignedOut:       {403, "Forbidden", "This sign-in was signed out: sign in again", "session_revoked"},
 		session.KindNotConfigured:   {500, "Configuration Error", "ChatKit workflow ID not configured", "workflow_not_configured"},
 		session.KindNotFound:        {404, "Not Found", "There is no such thing here", "not_found"},
 		session.KindConflict:        {409, "Conflict", "Somebody else was faster: try again", "conflict"},

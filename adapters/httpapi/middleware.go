@@ -192,7 +192,7 @@ const preflightAge = 600
 func (s *server) cors() echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOriginFunc:  func(origin string) (bool, error) { return s.origins.allow(origin), nil },
-		AllowMethods:     []string{http.MethodGet, http.MethodPost},
+		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderXRequestID},
 		ExposeHeaders:    []string{echo.HeaderXRequestID, echo.HeaderRetryAfter},
 		AllowCredentials: true,

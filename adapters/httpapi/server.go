@@ -64,6 +64,7 @@ type Core struct {
 	Gate      ports.Gate
 	Opener    ports.Opener
 	Checker   ports.Checker
+	Revoker   ports.Revoker
 	Readiness ports.Readiness
 }
 

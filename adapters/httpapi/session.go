@@ -14,10 +14,7 @@ import (
 // order: who asks (401), whether they may (403), whether the service is
 // configured (500), what they ask for (400).
 func (s *server) OpenSession(c echo.Context) error {
-	noStore(c)
-	ctx := c.Request().Context()
-	caller, err := s.Gate.Admit(ctx, s.credential(c.Request()), access.ReadOwn)
-	c.Set(userKey, caller.User.String())
+	caller, err := s.admit(c, access.ReadOwn)
 	if err != nil {
 		return err
 	}
@@ -28,12 +25,21 @@ func (s *server) OpenSession(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	opened, err := s.Opener.Open(ctx, caller, request)
+	opened, err := s.Opener.Open(c.Request().Context(), caller, request)
 	if err != nil {
 		return err
 	}
 	c.Set(outcomeKey, string(opened.Outcome))
 	return c.JSON(http.StatusOK, toWire(opened))
+}
+
+// admit lets the caller in, if they may do what they want. What they are
+// answered is for them alone.
+func (s *server) admit(c echo.Context, wants access.Permission) (access.Caller, error) {
+	noStore(c)
+	caller, err := s.Gate.Admit(c.Request().Context(), s.credential(c.Request()), wants)
+	c.Set(userKey, caller.User.String())
+	return caller, err
 }
 
 // noStore keeps an answer that is for its receiver alone out of caches.

@@ -28,6 +28,7 @@ type row struct {
 	CreatedAt          time.Time      `db:"created_at"`
 	EndedAt            sql.NullTime   `db:"ended_at"`
 	EndReason          sql.NullString `db:"end_reason"`
+	BlocksSignIn       bool           `db:"blocks_sign_in"`
 }
 
 func newRow(s session.Session) (row, error) {
@@ -44,7 +45,7 @@ func newRow(s session.Session) (row, error) {
 		Metadata:  string(metadata),
 		ExpiresAt: s.ExpiresAt(), LastActivityAt: s.LastActivityAt(), CreatedAt: s.CreatedAt(),
 		EndedAt:   nullTime(s.EndedAt()),
-		EndReason: sql.NullString{String: string(s.EndReason()), Valid: s.EndReason() != ""},
+		EndReason: sql.NullString{String: string(s.EndReason()), Valid: s.EndReason() != ""}, BlocksSignIn: s.BlocksSignIn(),
 	}, nil
 }
 
@@ -52,7 +53,7 @@ func (r row) insertArgs() []any {
 	return []any{
 		r.ID, r.User, r.Device, r.Generated, r.Workflow, r.SignIn, r.Status,
 		r.TokenHash, r.TokenSealed, r.PreviousTokenHash, r.PreviousTokenUntil, r.Metadata,
-		r.ExpiresAt, r.LastActivityAt, r.CreatedAt, r.EndedAt, r.EndReason,
+		r.ExpiresAt, r.LastActivityAt, r.CreatedAt, r.EndedAt, r.EndReason, r.BlocksSignIn,
 	}
 }
 
@@ -61,7 +62,7 @@ func (r row) updateArgs() []any {
 	return []any{
 		r.ID, r.Device, r.Generated, r.SignIn, r.Status,
 		r.TokenHash, r.TokenSealed, r.PreviousTokenHash, r.PreviousTokenUntil, r.Metadata,
-		r.ExpiresAt, r.LastActivityAt, r.EndedAt, r.EndReason,
+		r.ExpiresAt, r.LastActivityAt, r.EndedAt, r.EndReason, r.BlocksSignIn,
 	}
 }
 
@@ -83,6 +84,7 @@ func (r row) session() (session.Session, error) {
 		LastActivityAt: r.LastActivityAt.UTC(),
 		EndedAt:        timeOrZero(r.EndedAt),
 		EndReason:      session.EndReason(r.EndReason.String),
+		BlocksSignIn:   r.BlocksSignIn,
 	}), nil
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 
 	"github.com/jmoiron/sqlx"
@@ -41,12 +42,18 @@ func (s statement) get(ctx context.Context, db sqlx.QueryerContext, args ...any)
 	return r, kinded(err)
 }
 
-// exec runs the statement in a transaction.
-func (s statement) exec(ctx context.Context, tx *sqlx.Tx, args ...any) (err error) {
+// exec runs the statement in a transaction and returns how many rows it
+// changed.
+func (s statement) exec(ctx context.Context, tx *sqlx.Tx, args ...any) (int64, error) {
+	var result sql.Result
+	var err error
 	if s.prepared == nil {
-		_, err = tx.ExecContext(ctx, s.text, args...)
+		result, err = tx.ExecContext(ctx, s.text, args...)
 	} else {
-		_, err = tx.StmtxContext(ctx, s.prepared).ExecContext(ctx, args...)
+		result, err = tx.StmtxContext(ctx, s.prepared).ExecContext(ctx, args...)
 	}
-	return kinded(err)
+	if err != nil {
+		return 0, kinded(err)
+	}
+	return result.RowsAffected()
 }

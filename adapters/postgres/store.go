@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
@@ -138,7 +139,7 @@ func (s *Store) Update(ctx context.Context, slot session.Slot, change func(*sess
 		return kinded(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
-	if err := s.lockUser.exec(ctx, tx, slot.User.String()); err != nil {
+	if _, err := s.lockUser.exec(ctx, tx, slot.User.String()); err != nil {
 		return err
 	}
 	current, err := s.current(ctx, tx, slot)
@@ -152,6 +153,51 @@ func (s *Store) Update(ctx context.Context, slot session.Slot, change func(*sess
 	for _, changed := range sessions {
 		known := current != nil && current.ID() == changed.ID()
 		if err := s.write(ctx, tx, changed, known); err != nil {
+			return err
+		}
+	}
+	return kinded(tx.Commit())
+}
+
+// FindByID implements ports.SessionStore in one statement.
+func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error) {
+	key, err := uuid.Parse(id.String())
+	if err != nil {
+		return session.Session{}, session.Wrap(session.KindNotFound, err) // no id of ours
+	}
+	var found row
+	if err := s.db.GetContext(ctx, &found, findByIDSQL, key, user.String()); err != nil {
+		return session.Session{}, kinded(err)
+	}
+	return found.session()
+}
+
+// UpdateAll implements ports.SessionStore; its locks are Update's.
+func (s *Store) UpdateAll(ctx context.Context, user session.UserID, change func([]session.Session) ([]session.Session, error)) error {
+	tx, err := s.db.BeginTxx(ctx, readCommitted)
+	if err != nil {
+		return kinded(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // does nothing once committed
+	if _, err := s.lockUser.exec(ctx, tx, user.String()); err != nil {
+		return err
+	}
+	var rows []row
+	if err := tx.SelectContext(ctx, &rows, lockAllSQL, user.String()); err != nil {
+		return kinded(err)
+	}
+	active := make([]session.Session, len(rows))
+	for i, r := range rows {
+		if active[i], err = r.session(); err != nil {
+			return err
+		}
+	}
+	sessions, err := change(active)
+	if err != nil || len(sessions) == 0 {
+		return err
+	}
+	for _, changed := range sessions {
+		if err := s.write(ctx, tx, changed, true); err != nil {
 			return err
 		}
 	}
@@ -175,9 +221,14 @@ func (s *Store) write(ctx context.Context, tx *sqlx.Tx, changed session.Session,
 		return err
 	}
 	if known {
-		return s.update.exec(ctx, tx, r.updateArgs()...)
+		_, err := s.update.exec(ctx, tx, r.updateArgs()...)
+		return err
 	}
-	return s.insert.exec(ctx, tx, r.insertArgs()...)
+	n, err := s.insert.exec(ctx, tx, r.insertArgs()...)
+	if err == nil && n == 0 {
+		return session.KindSignedOut
+	}
+	return err
 }
 
 // Touch implements ports.ActivityStore in one statement.

@@ -27,6 +27,7 @@ type row struct {
 	CreatedAt          int64   `db:"created_at"`
 	EndedAt            *int64  `db:"ended_at"`
 	EndReason          *string `db:"end_reason"`
+	BlocksSignIn       bool    `db:"blocks_sign_in"`
 }
 
 func newRow(s session.Session) (row, error) {
@@ -40,7 +41,7 @@ func newRow(s session.Session) (row, error) {
 		TokenHash: hashBytes(s.Credential().Hash), TokenSealed: s.Credential().Sealed,
 		Metadata:  string(metadata),
 		ExpiresAt: micros(s.ExpiresAt()), LastActivityAt: micros(s.LastActivityAt()), CreatedAt: micros(s.CreatedAt()),
-		EndedAt: optionalMicros(s.EndedAt()),
+		EndedAt: optionalMicros(s.EndedAt()), BlocksSignIn: s.BlocksSignIn(),
 	}
 	previous, until := s.Previous()
 	r.PreviousTokenHash, r.PreviousTokenUntil = hashBytes(previous), optionalMicros(until)
@@ -54,7 +55,7 @@ func (r row) insertArgs() []any {
 	return []any{
 		r.ID, r.User, r.Device, r.Generated, r.Workflow, r.SignIn, r.Status,
 		r.TokenHash, r.TokenSealed, r.PreviousTokenHash, r.PreviousTokenUntil, r.Metadata,
-		r.ExpiresAt, r.LastActivityAt, r.CreatedAt, r.EndedAt, r.EndReason,
+		r.ExpiresAt, r.LastActivityAt, r.CreatedAt, r.EndedAt, r.EndReason, r.BlocksSignIn,
 	}
 }
 
@@ -63,7 +64,7 @@ func (r row) updateArgs() []any {
 	return []any{
 		r.ID, r.Device, r.Generated, r.SignIn, r.Status,
 		r.TokenHash, r.TokenSealed, r.PreviousTokenHash, r.PreviousTokenUntil, r.Metadata,
-		r.ExpiresAt, r.LastActivityAt, r.EndedAt, r.EndReason,
+		r.ExpiresAt, r.LastActivityAt, r.EndedAt, r.EndReason, r.BlocksSignIn,
 	}
 }
 
@@ -84,6 +85,7 @@ func (r row) session() (session.Session, error) {
 		ExpiresAt:      fromMicros(r.ExpiresAt),
 		LastActivityAt: fromMicros(r.LastActivityAt),
 		EndedAt:        optionalTime(r.EndedAt),
+		BlocksSignIn:   r.BlocksSignIn,
 	}
 	if r.EndReason != nil {
 		stored.EndReason = session.EndReason(*r.EndReason)

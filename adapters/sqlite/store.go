@@ -101,8 +101,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return kinded(err)
 	}
-	s.finds = make(map[string]*sqlx.Stmt, 3)
-	for _, text := range []string{findOnDeviceSQL, findGeneratedSQL, findByTokenSQL} {
+	s.finds = make(map[string]*sqlx.Stmt, 4)
+	for _, text := range []string{findOnDeviceSQL, findGeneratedSQL, findByTokenSQL, findByIDSQL} {
 		if s.finds[text], err = s.reads.PreparexContext(ctx, text); err != nil {
 			return kinded(err)
 		}
@@ -165,6 +165,40 @@ func (s *Store) Update(ctx context.Context, slot session.Slot, change func(*sess
 	return kinded(tx.Commit())
 }
 
+// FindByID implements ports.SessionStore.
+func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error) {
+	return s.find(ctx, findByIDSQL, id.String(), user.String())
+}
+
+// UpdateAll implements ports.SessionStore, as Update does.
+func (s *Store) UpdateAll(ctx context.Context, user session.UserID, change func([]session.Session) ([]session.Session, error)) error {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // does nothing once committed
+	var rows []row
+	if err := tx.SelectContext(ctx, &rows, activeSQL, user.String()); err != nil {
+		return kinded(err)
+	}
+	active := make([]session.Session, len(rows))
+	for i, r := range rows {
+		if active[i], err = r.session(); err != nil {
+			return err
+		}
+	}
+	sessions, err := change(active)
+	if err != nil || len(sessions) == 0 {
+		return err
+	}
+	for _, changed := range sessions {
+		if err := write(ctx, tx, changed, true); err != nil {
+			return err
+		}
+	}
+	return kinded(tx.Commit())
+}
+
 // begin starts a write transaction, waiting for another process's to end for
 // as long as ctx allows.
 func (s *Store) begin(ctx context.Context) (*sqlx.Tx, error) {
@@ -208,8 +242,14 @@ func write(ctx context.Context, tx *sqlx.Tx, changed session.Session, known bool
 	if known {
 		text, args = updateSQL, r.updateArgs()
 	}
-	_, err = tx.ExecContext(ctx, text, args...)
-	return kinded(err)
+	result, err := tx.ExecContext(ctx, text, args...)
+	if err != nil {
+		return kinded(err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, session.KindSignedOut)
+	}
+	return nil
 }
 
 // Touch implements ports.ActivityStore.

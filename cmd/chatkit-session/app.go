@@ -77,6 +77,7 @@ func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app,
 		Gate:      gate,
 		Opener:    lifecycle.NewOpener(opened, c.keys, system.Identifiers{}, clock, c.policy, c.workflow, activity),
 		Checker:   lifecycle.NewChecker(opened, clock, c.policy, activity),
+		Revoker:   lifecycle.NewRevoker(opened, clock),
 		Readiness: lifecycle.NewReadiness(opened, clock),
 	})
 	if err != nil {

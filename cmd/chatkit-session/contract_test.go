@@ -126,7 +126,10 @@ func drawRequest(t *rapid.T) *http.Request {
 	if !often(t, "aimed") {
 		method = rapid.SampledFrom([]string{"POST", "GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "BREW"}).Draw(t, "method")
 		path = rapid.OneOf(
-			rapid.SampledFrom([]string{"/api/chatkit/session", "/healthz", "/readyz", "/openapi.yaml", "/docs", "/", "/api", "/api/chatkit/session/", "/healthz/../readyz"}),
+			rapid.SampledFrom([]string{
+				"/api/chatkit/session", "/healthz", "/readyz", "/openapi.yaml", "/docs", "/", "/api", "/api/chatkit/session/verify",
+				"/api/chatkit/session/introspect", "/api/chatkit/sessions", "/api/chatkit/sessions/x", "/api/chatkit/sessions/0194214b-3a00-7cc3-98c4-dc0c0c07398f", "/api/chatkit/session/", "/healthz/../readyz",
+			}),
 			rapid.StringMatching(`/[ -~]{0,30}`),
 		).Draw(t, "path")
 	}

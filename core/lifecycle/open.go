@@ -205,6 +205,8 @@ func (op *opening) result(err error) (ports.Opened, error) {
 		}, nil
 	case errors.Is(err, session.KindUnavailable):
 		return ports.Opened{}, session.Wrap(session.KindUnavailable, err)
+	case errors.Is(err, session.KindSignedOut):
+		return ports.Opened{}, session.Wrap(session.KindSignedOut, err)
 	case op.decision.Outcome == session.OutcomeRefreshed:
 		return ports.Opened{}, session.Wrap(session.KindRefreshFailed, err)
 	}

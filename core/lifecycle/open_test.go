@@ -293,6 +293,7 @@ func TestOpener_Open_Fails(t *testing.T) {
 			b.finds(phoneSlot, phoneSession(time.Hour, "old"))
 			b.updates(phoneSlot, phoneSession(time.Hour, "old"), errBug)
 		}, session.KindRefreshFailed, errBug},
+		"SignedOut": {func(b *bench) { b.mints(); b.finds(phoneSlot, nil); b.updates(phoneSlot, nil, session.KindSignedOut) }, session.KindSignedOut, session.KindSignedOut},
 		"ConflictForGood": {func(b *bench) {
 			b.mints()
 			b.finds(phoneSlot, nil)

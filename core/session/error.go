@@ -36,6 +36,9 @@ const (
 	// KindCreateFailed means that a session could not be created, for a reason
 	// other than KindUnavailable.
 	KindCreateFailed
+	// KindSignedOut means that this sign-in was signed out from elsewhere: it
+	// opens no session any more.
+	KindSignedOut
 	// KindRefreshFailed means that a session could not be refreshed, for a
 	// reason other than KindUnavailable.
 	KindRefreshFailed
@@ -75,6 +78,8 @@ func (k Kind) Error() string {
 		return "token unreadable"
 	case KindCreateFailed:
 		return "session not created"
+	case KindSignedOut:
+		return "signed out"
 	case KindRefreshFailed:
 		return "session not refreshed"
 	}

@@ -50,6 +50,7 @@ type Session struct {
 	lastActivityAt time.Time
 	endedAt        time.Time
 	endReason      EndReason
+	blocksSignIn   bool
 }
 
 // Draft is what a new session is made from.
@@ -97,6 +98,7 @@ type Stored struct {
 	LastActivityAt time.Time
 	EndedAt        time.Time
 	EndReason      EndReason
+	BlocksSignIn   bool
 }
 
 // Restore rebuilds a session from storage WITHOUT checking any rule: what is
@@ -122,6 +124,7 @@ func Restore(stored Stored) Session {
 		lastActivityAt: stored.LastActivityAt,
 		endedAt:        stored.EndedAt,
 		endReason:      stored.EndReason,
+		blocksSignIn:   stored.BlocksSignIn,
 	}
 }
 
@@ -151,6 +154,14 @@ func (s *Session) Expire(now time.Time) { s.end(StatusExpired, EndExpired, now) 
 
 // Revoke ends the session before its time.
 func (s *Session) Revoke(reason EndReason, now time.Time) { s.end(StatusRevoked, reason, now) }
+
+// SignOut ends the session because its user said so in the sign-in by. From
+// another sign-in than its own it means it: the session's own sign-in is
+// blocked, see BlocksSignIn.
+func (s *Session) SignOut(by SignInID, now time.Time) {
+	s.Revoke(EndUser, now)
+	s.blocksSignIn = by != s.signIn
+}
 
 // end drops the sealed token and the grace: nobody needs to read them again.
 func (s *Session) end(status Status, reason EndReason, now time.Time) {
@@ -202,6 +213,11 @@ func (s Session) LastActivityAt() time.Time { return s.lastActivityAt }
 
 // EndedAt returns when the session ended; zero while it is active.
 func (s Session) EndedAt() time.Time { return s.endedAt }
+
+// BlocksSignIn reports whether the session was ended against the sign-in that
+// last opened it: that sign-in creates no session any more, so that its user
+// has to sign in anew.
+func (s Session) BlocksSignIn() bool { return s.blocksSignIn }
 
 // EndReason returns why the session ended; empty while it is active.
 func (s Session) EndReason() EndReason { return s.endReason }

@@ -83,6 +83,45 @@ func (c *MockSessionStoreFindCall) DoAndReturn(f func(context.Context, session.S
 	return c
 }
 
+// FindByID mocks base method.
+func (m *MockSessionStore) FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "FindByID", ctx, user, id)
+	ret0, _ := ret[0].(session.Session)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// FindByID indicates an expected call of FindByID.
+func (mr *MockSessionStoreMockRecorder) FindByID(ctx, user, id any) *MockSessionStoreFindByIDCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "FindByID", reflect.TypeOf((*MockSessionStore)(nil).FindByID), ctx, user, id)
+	return &MockSessionStoreFindByIDCall{Call: call}
+}
+
+// MockSessionStoreFindByIDCall wrap *gomock.Call
+type MockSessionStoreFindByIDCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSessionStoreFindByIDCall) Return(arg0 session.Session, arg1 error) *MockSessionStoreFindByIDCall {
+	c.Call = c.Call.Return(arg0, arg1)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSessionStoreFindByIDCall) Do(f func(context.Context, session.UserID, session.ID) (session.Session, error)) *MockSessionStoreFindByIDCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSessionStoreFindByIDCall) DoAndReturn(f func(context.Context, session.UserID, session.ID) (session.Session, error)) *MockSessionStoreFindByIDCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Update mocks base method.
 func (m *MockSessionStore) Update(ctx context.Context, slot session.Slot, change func(*session.Session) ([]session.Session, error)) error {
 	m.ctrl.T.Helper()
@@ -117,6 +156,44 @@ func (c *MockSessionStoreUpdateCall) Do(f func(context.Context, session.Slot, fu
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
 func (c *MockSessionStoreUpdateCall) DoAndReturn(f func(context.Context, session.Slot, func(*session.Session) ([]session.Session, error)) error) *MockSessionStoreUpdateCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
+// UpdateAll mocks base method.
+func (m *MockSessionStore) UpdateAll(ctx context.Context, user session.UserID, change func([]session.Session) ([]session.Session, error)) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "UpdateAll", ctx, user, change)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// UpdateAll indicates an expected call of UpdateAll.
+func (mr *MockSessionStoreMockRecorder) UpdateAll(ctx, user, change any) *MockSessionStoreUpdateAllCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "UpdateAll", reflect.TypeOf((*MockSessionStore)(nil).UpdateAll), ctx, user, change)
+	return &MockSessionStoreUpdateAllCall{Call: call}
+}
+
+// MockSessionStoreUpdateAllCall wrap *gomock.Call
+type MockSessionStoreUpdateAllCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSessionStoreUpdateAllCall) Return(arg0 error) *MockSessionStoreUpdateAllCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSessionStoreUpdateAllCall) Do(f func(context.Context, session.UserID, func([]session.Session) ([]session.Session, error)) error) *MockSessionStoreUpdateAllCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSessionStoreUpdateAllCall) DoAndReturn(f func(context.Context, session.UserID, func([]session.Session) ([]session.Session, error)) error) *MockSessionStoreUpdateAllCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }

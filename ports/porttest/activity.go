@@ -50,7 +50,9 @@ func testActivity(t *testing.T, open Factory) {
 			t.Fatal(err)
 		}
 		touch(t, b.one, map[session.ID]time.Time{s.ID(): noon.Add(time.Hour)})
-		findsNothing(t, b.two, mine)
+		if got, err := b.two.FindByID(t.Context(), alice, s.ID()); err != nil || !got.LastActivityAt().Equal(noon) {
+			t.Errorf("last active at %s, %v", got.LastActivityAt(), err)
+		}
 	})
 	t.Run("OfNone", func(t *testing.T) {
 		t.Parallel()

@@ -37,6 +37,7 @@ func Sessions(t *testing.T, open Factory) {
 		"Find":      testFind,
 		"ByToken":   testFindByToken,
 		"Activity":  testActivity,
+		"OfAUser":   testOfAUser,
 		"RoundTrip": testRoundTrip,
 		"Update":    testUpdate,
 		"Conflict":  testConflict,
@@ -79,8 +80,9 @@ func setup(t *testing.T, open Factory) *bench {
 }
 
 // draft returns what a session in slot is made from, which lives an hour. With
-// no device in the slot the device is a generated one.
-func (b *bench) draft(slot session.Slot) session.Draft {
+// no device in the slot the device is a generated one. by is the sign-in, if it
+// is not the usual one.
+func (b *bench) draft(slot session.Slot, by ...session.SignInID) session.Draft {
 	id, token := session.Must(b.ids.SessionID()), session.Must(b.ids.Token())
 	d := session.Draft{
 		ID:         id,
@@ -88,6 +90,9 @@ func (b *bench) draft(slot session.Slot) session.Draft {
 		SignIn:     signIn,
 		Credential: session.Credential{Hash: token.Hash(), Sealed: session.Must(sealer{}.Seal(id, token))},
 		ExpiresAt:  noon.Add(time.Hour),
+	}
+	if len(by) > 0 {
+		d.SignIn = by[0]
 	}
 	if slot.Device.IsZero() {
 		d.Slot.Device, d.Generated = session.GenerateDeviceID(slot.User, noon), true

@@ -1,0 +1,55 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"chatkit-session/api"
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+)
+
+// RevokeSession signs one of the caller's sessions out.
+func (s *server) RevokeSession(c echo.Context, id string) error {
+	caller, err := s.admit(c, access.ManageOwn)
+	if err != nil {
+		return err
+	}
+	parsed, err := parseID("id", id)
+	if err != nil {
+		return err
+	}
+	if err := s.Revoker.Revoke(c.Request().Context(), caller, parsed); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// RevokeSessions signs all of the caller's sessions out, or all but one.
+func (s *server) RevokeSessions(c echo.Context, params api.RevokeSessionsParams) error {
+	caller, err := s.admit(c, access.ManageOwn)
+	if err != nil {
+		return err
+	}
+	var keep session.ID
+	if params.Keep != nil {
+		if keep, err = parseID("keep", *params.Keep); err != nil {
+			return err
+		}
+	}
+	n, err := s.Revoker.RevokeAll(c.Request().Context(), caller, keep)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, api.Revoked{Revoked: n})
+}
+
+// parseID names the input in its error.
+func parseID(field, text string) (session.ID, error) {
+	id, err := session.ParseID(text)
+	if err != nil {
+		return session.ID{}, session.Invalid(field, "must be the id of a session")
+	}
+	return id, nil
+}
