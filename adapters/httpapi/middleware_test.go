@@ -254,7 +254,7 @@ func TestCORS(t *testing.T) {
 				return
 			}
 			for name, wants := range map[string][]string{
-				"Access-Control-Allow-Methods":     {"GET", "POST"},
+				"Access-Control-Allow-Methods":     {"GET", "POST", "DELETE"},
 				"Access-Control-Allow-Headers":     {"Authorization", "Content-Type"},
 				"Access-Control-Allow-Credentials": {"true"},
 			} {

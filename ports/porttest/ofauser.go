@@ -82,6 +82,21 @@ func testOfAUser(t *testing.T, open Factory) {
 		findsNothing(t, b.two, onPhone)
 		findsNothing(t, b.two, onLaptop)
 	})
+	t.Run("UpdateAllTakesTurnsWithUpdate", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		err := b.one.Update(t.Context(), onPhone, func(*session.Session) ([]session.Session, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			if err := b.two.UpdateAll(ctx, alice, none); !errors.Is(err, session.KindUnavailable) {
+				t.Errorf("within an Update UpdateAll = %v, want that it waits in vain", err)
+			}
+			return nil, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("Cancelled", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
