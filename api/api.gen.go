@@ -12,6 +12,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ListedSessionStatus.
+const (
+	ListedSessionStatusActive  ListedSessionStatus = "active"
+	ListedSessionStatusExpired ListedSessionStatus = "expired"
+	ListedSessionStatusRevoked ListedSessionStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the ListedSessionStatus enum.
+func (e ListedSessionStatus) Valid() bool {
+	switch e {
+	case ListedSessionStatusActive:
+		return true
+	case ListedSessionStatusExpired:
+		return true
+	case ListedSessionStatusRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Outcome.
 const (
 	Created   Outcome = "created"
@@ -42,6 +63,27 @@ const (
 func (e StatusStatus) Valid() bool {
 	switch e {
 	case Ok:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListSessionsParamsStatus.
+const (
+	ListSessionsParamsStatusActive  ListSessionsParamsStatus = "active"
+	ListSessionsParamsStatusExpired ListSessionsParamsStatus = "expired"
+	ListSessionsParamsStatusRevoked ListSessionsParamsStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the ListSessionsParamsStatus enum.
+func (e ListSessionsParamsStatus) Valid() bool {
+	switch e {
+	case ListSessionsParamsStatusActive:
+		return true
+	case ListSessionsParamsStatusExpired:
+		return true
+	case ListSessionsParamsStatusRevoked:
 		return true
 	default:
 		return false
@@ -89,6 +131,50 @@ type Introspection struct {
 	// WorkflowId The workflow or agent that the session is for.
 	WorkflowId *string `json:"workflow_id,omitempty"`
 }
+
+// ListedSession A session as its user sees it in a list, without its token.
+type ListedSession struct {
+	// CreatedAt A time in UTC, to the millisecond.
+	//
+	// Example: 2025-01-01T00:00:00.000Z
+	CreatedAt Timestamp `json:"createdAt"`
+
+	// Current Whether it is the session that asks, by its token in X-ChatKit-Token.
+	Current  bool   `json:"current"`
+	DeviceId string `json:"deviceId"`
+
+	// EndReason Why the session ended: expired (its time was up) or user (its user signed it out).
+	EndReason *string `json:"endReason,omitempty"`
+
+	// EndedAt A time in UTC, to the millisecond.
+	//
+	// Example: 2025-01-01T00:00:00.000Z
+	EndedAt *Timestamp `json:"endedAt,omitempty"`
+
+	// ExpiresAt A time in UTC, to the millisecond.
+	//
+	// Example: 2025-01-01T00:00:00.000Z
+	ExpiresAt Timestamp `json:"expiresAt"`
+
+	// Id Identifies the session for good.
+	Id string `json:"id"`
+
+	// LastActivityAt A time in UTC, to the millisecond.
+	//
+	// Example: 2025-01-01T00:00:00.000Z
+	LastActivityAt Timestamp `json:"lastActivityAt"`
+
+	// Metadata What the client attached.
+	Metadata map[string]interface{} `json:"metadata"`
+
+	// Status Where the session is in its life.
+	Status     ListedSessionStatus `json:"status"`
+	UserId     string              `json:"userId"`
+	WorkflowId string              `json:"workflowId"`
+}
+
+// ListedSessionStatus Where the session is in its life.
+type ListedSessionStatus string
 
 // OpenRequest What a client may say about the session it wants.
 type OpenRequest struct {
@@ -151,6 +237,19 @@ type Session struct {
 	WorkflowId   string    `json:"workflowId"`
 }
 
+// SessionPage Some of the caller's sessions.
+type SessionPage struct {
+	// NextCursor Where the next page goes on; null when this is the last.
+	NextCursor *string         `json:"nextCursor"`
+	Sessions   []ListedSession `json:"sessions"`
+}
+
+// ShownSession One session.
+type ShownSession struct {
+	// Session A session as its user sees it in a list, without its token.
+	Session ListedSession `json:"session"`
+}
+
 // Status How the service is.
 type Status struct {
 	Status StatusStatus `json:"status"`
@@ -163,6 +262,9 @@ type StatusStatus string
 //
 // Example: 2025-01-01T00:00:00.000Z
 type Timestamp = Time
+
+// CurrentToken defines model for CurrentToken.
+type CurrentToken = string
 
 // BadRequest What went wrong, for a person and for a program.
 type BadRequest = Error
@@ -200,6 +302,30 @@ type RevokeSessionsParams struct {
 	Keep *string `form:"keep,omitempty" json:"keep,omitempty"`
 }
 
+// ListSessionsParams defines parameters for ListSessions.
+type ListSessionsParams struct {
+	// Status Only sessions that have it.
+	Status *ListSessionsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit How many sessions a page may have.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// XChatKitToken The token of the session that asks, to be marked as `current`; not checked otherwise.
+	XChatKitToken *CurrentToken `json:"X-ChatKit-Token,omitempty"`
+}
+
+// ListSessionsParamsStatus defines parameters for ListSessions.
+type ListSessionsParamsStatus string
+
+// ShowSessionParams defines parameters for ShowSession.
+type ShowSessionParams struct {
+	// XChatKitToken The token of the session that asks, to be marked as `current`; not checked otherwise.
+	XChatKitToken *CurrentToken `json:"X-ChatKit-Token,omitempty"`
+}
+
 // OpenSessionJSONRequestBody defines body for OpenSession for application/json ContentType.
 type OpenSessionJSONRequestBody = OpenRequest
 
@@ -220,9 +346,15 @@ type ServerInterface interface {
 	// RevokeSessions Sign out all sessions of the caller, or all but one
 	// (DELETE /api/chatkit/sessions)
 	RevokeSessions(ctx echo.Context, params RevokeSessionsParams) error
+	// ListSessions List the caller's sessions, newest first
+	// (GET /api/chatkit/sessions)
+	ListSessions(ctx echo.Context, params ListSessionsParams) error
 	// RevokeSession Sign out one of the caller's sessions
 	// (DELETE /api/chatkit/sessions/{id})
 	RevokeSession(ctx echo.Context, id string) error
+	// ShowSession Show one of the caller's sessions
+	// (GET /api/chatkit/sessions/{id})
+	ShowSession(ctx echo.Context, id string, params ShowSessionParams) error
 	// Health Whether the process lives
 	// (GET /healthz)
 	Health(ctx echo.Context) error
@@ -281,6 +413,55 @@ func (w *ServerInterfaceWrapper) RevokeSessions(ctx echo.Context) error {
 	return err
 }
 
+// ListSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSessions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSessionsParams
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-ChatKit-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-ChatKit-Token")]; found {
+		var XChatKitToken CurrentToken
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-ChatKit-Token, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-ChatKit-Token", valueList[0], &XChatKitToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-ChatKit-Token: %s", err))
+		}
+
+		params.XChatKitToken = &XChatKitToken
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSessions(ctx, params)
+	return err
+}
+
 // RevokeSession converts echo context to params.
 func (w *ServerInterfaceWrapper) RevokeSession(ctx echo.Context) error {
 	var err error
@@ -294,6 +475,42 @@ func (w *ServerInterfaceWrapper) RevokeSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RevokeSession(ctx, id)
+	return err
+}
+
+// ShowSession converts echo context to params.
+func (w *ServerInterfaceWrapper) ShowSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ShowSessionParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-ChatKit-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-ChatKit-Token")]; found {
+		var XChatKitToken CurrentToken
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-ChatKit-Token, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-ChatKit-Token", valueList[0], &XChatKitToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-ChatKit-Token: %s", err))
+		}
+
+		params.XChatKitToken = &XChatKitToken
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ShowSession(ctx, id, params)
 	return err
 }
 
@@ -364,7 +581,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 	router.POST(options.BaseURL+"/api/chatkit/session", wrapper.OpenSession, options.OperationMiddlewares["openSession"]...)
 	router.DELETE(options.BaseURL+"/api/chatkit/sessions", wrapper.RevokeSessions, options.OperationMiddlewares["revokeSessions"]...)
+	router.GET(options.BaseURL+"/api/chatkit/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/api/chatkit/sessions/:id", wrapper.RevokeSession, options.OperationMiddlewares["revokeSession"]...)
+	router.GET(options.BaseURL+"/api/chatkit/sessions/:id", wrapper.ShowSession, options.OperationMiddlewares["showSession"]...)
 	router.POST(options.BaseURL+"/api/chatkit/session/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
 	router.GET(options.BaseURL+"/api/chatkit/session/verify", wrapper.VerifySession, options.OperationMiddlewares["verifySession"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.Health, options.OperationMiddlewares["health"]...)

@@ -12,7 +12,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Checker,Revoker,Readiness
+//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Lister,Checker,Revoker,Readiness
 
 // Gate decides who may come in.
 type Gate interface {
@@ -60,6 +60,45 @@ type Opened struct {
 	Outcome session.Outcome
 	// RefreshAfter is from when on opening again refreshes the session.
 	RefreshAfter time.Time
+}
+
+// Lister shows users their sessions. token, which may be any text, is that of
+// the session that asks: it is marked as the current one. Errors:
+// KindUnavailable.
+type Lister interface {
+	// List returns a page of the caller's sessions, newest first.
+	List(ctx context.Context, caller access.Caller, request ListRequest) (Page, error)
+
+	// Show returns the caller's session with this id.
+	//
+	// Errors: KindNotFound when the caller has no such session.
+	Show(ctx context.Context, caller access.Caller, id session.ID, token string) (Listed, error)
+}
+
+// ListRequest says which page of the caller's sessions to list.
+type ListRequest struct {
+	// Status leaves sessions that have it; empty leaves all.
+	Status session.Status
+	// After is where the page before ended; zero for the first.
+	After Position
+	// Limit is how many there may be on the page; at least 1.
+	Limit int
+	Token string
+}
+
+// Listed is a session as it is listed.
+type Listed struct {
+	Session session.Session
+	Status  session.Status
+	// Current says that it is the session that asks.
+	Current bool
+}
+
+// Page is some of a list.
+type Page struct {
+	Sessions []Listed
+	// Next is where the next page goes on; zero when this is the last.
+	Next Position
 }
 
 // Checker tells back ends whose token they were sent.

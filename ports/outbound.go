@@ -48,10 +48,33 @@ type SessionStore interface {
 	// Errors: KindNotFound when the user has none, whoever else has.
 	FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error)
 
+	// List returns at most query.Limit of the user's sessions, newest first, and
+	// none twice or left out where it goes on at a Position, whatever comes and
+	// goes meanwhile.
+	List(ctx context.Context, query ListQuery) ([]session.Session, error)
+
 	// UpdateAll is Update for all active sessions of the user, which change is
 	// shown in the order of their ids; it may return those of them that it
 	// changed, and no others.
 	UpdateAll(ctx context.Context, user session.UserID, change func(active []session.Session) ([]session.Session, error)) error
+}
+
+// ListQuery says which sessions to list.
+type ListQuery struct {
+	User session.UserID
+	// Status leaves those that have it at Now, see Session.StatusAt; empty
+	// leaves all.
+	Status session.Status
+	Now    time.Time
+	// After is where the page before ended; zero for the newest.
+	After Position
+	Limit int
+}
+
+// Position is a session's place in a list by age.
+type Position struct {
+	CreatedAt time.Time
+	ID        session.ID
 }
 
 // TokenFinder finds sessions by their tokens. Errors are SessionStore's.

@@ -87,10 +87,9 @@ func explainRoute(refused *echo.HTTPError) problem {
 	switch status := refused.Code; status {
 	case http.StatusBadRequest:
 		p := explainKind(session.KindInvalid)
-		text, _ := refused.Message.(string)
-		text, _ = strings.CutPrefix(text, "Invalid format for parameter ")
-		p.field, _, _ = strings.Cut(text, ":")
-		p.message = p.field + ": has the wrong form"
+		if p.field = parameterOf(refused); p.field != "" {
+			p.message = p.field + ": has the wrong form, or is there twice"
+		}
 		return p
 	case http.StatusNotFound:
 		return explainKind(session.KindNotFound)
@@ -100,6 +99,17 @@ func explainRoute(refused *echo.HTTPError) problem {
 		return problem(*errBodyTooLarge)
 	}
 	return explainKind(session.KindInternal)
+}
+
+// parameterOf finds the parameter that a generated reader complains of.
+func parameterOf(refused *echo.HTTPError) string {
+	text, _ := refused.Message.(string)
+	for _, complaint := range []string{"Invalid format for parameter ", "Expected one value for "} {
+		if rest, is := strings.CutPrefix(text, complaint); is {
+			return rest[:strings.IndexAny(rest+":", ":,")]
+		}
+	}
+	return ""
 }
 
 // retryAfter is after how many seconds a client may try again: a failover or a

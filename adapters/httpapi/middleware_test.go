@@ -255,7 +255,7 @@ func TestCORS(t *testing.T) {
 			}
 			for name, wants := range map[string][]string{
 				"Access-Control-Allow-Methods":     {"GET", "POST", "DELETE"},
-				"Access-Control-Allow-Headers":     {"Authorization", "Content-Type"},
+				"Access-Control-Allow-Headers":     {"Authorization", "Content-Type", "X-ChatKit-Token"},
 				"Access-Control-Allow-Credentials": {"true"},
 			} {
 				for _, want := range wants {

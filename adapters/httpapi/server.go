@@ -63,6 +63,7 @@ var _ api.ServerInterface = (*server)(nil)
 type Core struct {
 	Gate      ports.Gate
 	Opener    ports.Opener
+	Lister    ports.Lister
 	Checker   ports.Checker
 	Revoker   ports.Revoker
 	Readiness ports.Readiness

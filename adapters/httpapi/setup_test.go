@@ -42,6 +42,7 @@ type subject struct {
 	handler http.Handler
 	gate    *portmock.MockGate
 	opener  *portmock.MockOpener
+	lister  *portmock.MockLister
 	checker *portmock.MockChecker
 	revoker *portmock.MockRevoker
 	ready   *portmock.MockReadiness
@@ -53,7 +54,7 @@ func newSubject(t testing.TB, config httpapi.Config) *subject {
 	control := gomock.NewController(t)
 	s := &subject{
 		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control),
-		checker: portmock.NewMockChecker(control), revoker: portmock.NewMockRevoker(control), ready: portmock.NewMockReadiness(control),
+		lister: portmock.NewMockLister(control), checker: portmock.NewMockChecker(control), revoker: portmock.NewMockRevoker(control), ready: portmock.NewMockReadiness(control),
 		log: &bytes.Buffer{},
 	}
 	config.Logger = slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -61,7 +62,7 @@ func newSubject(t testing.TB, config httpapi.Config) *subject {
 		config.AllowedOrigins = []string{page}
 	}
 	var err error
-	if s.handler, err = httpapi.New(config, httpapi.Core{Gate: s.gate, Opener: s.opener, Checker: s.checker, Revoker: s.revoker, Readiness: s.ready}); err != nil {
+	if s.handler, err = httpapi.New(config, httpapi.Core{Gate: s.gate, Opener: s.opener, Lister: s.lister, Checker: s.checker, Revoker: s.revoker, Readiness: s.ready}); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -18,6 +18,12 @@ const (
 
 	findByIDSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE id = $1 AND clerk_user_id = $2`
 
+	listSQL = `SELECT ` + columns + ` FROM chatkit_sessions
+	WHERE clerk_user_id = $1
+		AND ($2::text = '' OR $2 = CASE WHEN status = 'active' AND expires_at <= $3::timestamptz THEN 'expired' ELSE status::text END)
+		AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
+	ORDER BY created_at DESC, id DESC LIMIT $6`
+
 	lockAllSQL = `SELECT ` + columns + ` FROM chatkit_sessions
 	WHERE clerk_user_id = $1 AND status = 'active' ORDER BY id FOR UPDATE`
 

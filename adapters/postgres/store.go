@@ -172,6 +172,28 @@ func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID
 	return found.session()
 }
 
+// List implements ports.SessionStore in one statement.
+func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
+	after := sql.NullString{String: query.After.ID.String(), Valid: !query.After.ID.IsZero()}
+	var rows []row
+	err := s.db.SelectContext(ctx, &rows, listSQL, query.User.String(), string(query.Status), query.Now, nullTime(query.After.CreatedAt), after, query.Limit)
+	if err != nil {
+		return nil, kinded(err)
+	}
+	return sessions(rows)
+}
+
+func sessions(rows []row) ([]session.Session, error) {
+	list := make([]session.Session, len(rows))
+	for i, r := range rows {
+		var err error
+		if list[i], err = r.session(); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
 // UpdateAll implements ports.SessionStore; its locks are Update's.
 func (s *Store) UpdateAll(ctx context.Context, user session.UserID, change func([]session.Session) ([]session.Session, error)) error {
 	tx, err := s.db.BeginTxx(ctx, readCommitted)
@@ -186,17 +208,15 @@ func (s *Store) UpdateAll(ctx context.Context, user session.UserID, change func(
 	if err := tx.SelectContext(ctx, &rows, lockAllSQL, user.String()); err != nil {
 		return kinded(err)
 	}
-	active := make([]session.Session, len(rows))
-	for i, r := range rows {
-		if active[i], err = r.session(); err != nil {
-			return err
-		}
-	}
-	sessions, err := change(active)
-	if err != nil || len(sessions) == 0 {
+	active, err := sessions(rows)
+	if err != nil {
 		return err
 	}
-	for _, changed := range sessions {
+	changes, err := change(active)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	for _, changed := range changes {
 		if err := s.write(ctx, tx, changed, true); err != nil {
 			return err
 		}

@@ -24,6 +24,12 @@ const (
 
 	findByIDSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE id = ?1 AND clerk_user_id = ?2`
 
+	listSQL = `SELECT ` + columns + ` FROM chatkit_sessions
+	WHERE clerk_user_id = ?1
+		AND (?2 = '' OR ?2 = CASE WHEN status = 'active' AND expires_at <= ?3 THEN 'expired' ELSE status END)
+		AND (?4 IS NULL OR (created_at, id) < (?4, ?5))
+	ORDER BY created_at DESC, id DESC LIMIT ?6`
+
 	activeSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE clerk_user_id = ?1 AND status = 'active' ORDER BY id`
 
 	updateSQL = `UPDATE chatkit_sessions SET

@@ -170,6 +170,28 @@ func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID
 	return s.find(ctx, findByIDSQL, id.String(), user.String())
 }
 
+// List implements ports.SessionStore.
+func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
+	var rows []row
+	err := s.reads.SelectContext(ctx, &rows, listSQL, query.User.String(), string(query.Status), micros(query.Now),
+		optionalMicros(query.After.CreatedAt), query.After.ID.String(), query.Limit)
+	if err != nil {
+		return nil, kinded(err)
+	}
+	return sessions(rows)
+}
+
+func sessions(rows []row) ([]session.Session, error) {
+	list := make([]session.Session, len(rows))
+	for i, r := range rows {
+		var err error
+		if list[i], err = r.session(); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
 // UpdateAll implements ports.SessionStore, as Update does.
 func (s *Store) UpdateAll(ctx context.Context, user session.UserID, change func([]session.Session) ([]session.Session, error)) error {
 	tx, err := s.begin(ctx)
@@ -181,17 +203,15 @@ func (s *Store) UpdateAll(ctx context.Context, user session.UserID, change func(
 	if err := tx.SelectContext(ctx, &rows, activeSQL, user.String()); err != nil {
 		return kinded(err)
 	}
-	active := make([]session.Session, len(rows))
-	for i, r := range rows {
-		if active[i], err = r.session(); err != nil {
-			return err
-		}
-	}
-	sessions, err := change(active)
-	if err != nil || len(sessions) == 0 {
+	active, err := sessions(rows)
+	if err != nil {
 		return err
 	}
-	for _, changed := range sessions {
+	changes, err := change(active)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	for _, changed := range changes {
 		if err := write(ctx, tx, changed, true); err != nil {
 			return err
 		}

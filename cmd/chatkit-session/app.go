@@ -76,6 +76,7 @@ func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app,
 	}, httpapi.Core{
 		Gate:      gate,
 		Opener:    lifecycle.NewOpener(opened, c.keys, system.Identifiers{}, clock, c.policy, c.workflow, activity),
+		Lister:    lifecycle.NewLister(opened, clock, c.policy),
 		Checker:   lifecycle.NewChecker(opened, clock, c.policy, activity),
 		Revoker:   lifecycle.NewRevoker(opened, clock),
 		Readiness: lifecycle.NewReadiness(opened, clock),

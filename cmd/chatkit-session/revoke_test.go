@@ -1,11 +1,17 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"chatkit-session/adapters/clerk/fakeclerk"
+	"chatkit-session/api/apitest"
 )
 
 // from returns a JWT of a user's sign-in.
@@ -62,6 +68,64 @@ func TestRevoke(t *testing.T) {
 			t.Errorf("ending one's own session blocks it: %s", got.raw)
 		}
 	}, "INTROSPECTION_KEYS="+backendKey)
+}
+
+// Users see their sessions, all of them and no others, page by page.
+func TestList(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *service) {
+		var tokens []string
+		for _, device := range []string{"phone", "laptop", "tablet"} {
+			tokens = append(tokens, s.open(t, "user_1", `{"deviceId":"`+device+`"}`).Session.ChatKitSessionID)
+			s.clock.advance(time.Minute)
+		}
+		s.open(t, "user_2", "")
+		s.revoke(t, "user_1", "laptop")
+		list := func(query string) (page struct {
+			Sessions []struct {
+				ID, DeviceID, Status string
+				Current              bool
+			}
+			NextCursor string
+		},
+		) {
+			t.Helper()
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/chatkit/sessions"+query, http.NoBody)
+			request.Header.Set("Authorization", "Bearer "+s.credential(t, "user_1", "member"))
+			request.Header.Set("X-ChatKit-Token", tokens[0])
+			recorder := httptest.NewRecorder()
+			s.app.server.Handler.ServeHTTP(recorder, request)
+			apitest.Conforms(t, request, recorder.Result())
+			for _, token := range tokens {
+				if strings.Contains(recorder.Body.String(), token) {
+					t.Error("a list shows a token")
+				}
+			}
+			if err := json.Unmarshal(recorder.Body.Bytes(), &page); err != nil {
+				t.Fatal(err)
+			}
+			return page
+		}
+		if got := fmt.Sprint(list("").Sessions); !regexp.MustCompile(`^\[\{\S+ tablet active false\} \{\S+ laptop revoked false\} \{\S+ phone active true\}\]$`).MatchString(got) {
+			t.Errorf("listed are %s", got)
+		}
+		first := list("?limit=2")
+		rest := list("?limit=2&cursor=" + first.NextCursor)
+		if len(first.Sessions) != 2 || len(rest.Sessions) != 1 || rest.Sessions[0].DeviceID != "phone" || rest.NextCursor != "" {
+			t.Errorf("page by page: %v, %v", first, rest)
+		}
+		s.clock.advance(24 * time.Hour)
+		if got := list("?status=expired").Sessions; len(got) != 2 {
+			t.Errorf("expired are %v", got)
+		}
+		id := first.Sessions[0].ID
+		if status, body := s.ask(t, http.MethodGet, "/api/chatkit/sessions/"+id, s.credential(t, "user_1", "member"), ""); status != http.StatusOK || !strings.Contains(body, `"deviceId":"tablet"`) {
+			t.Errorf("shown is %d %s", status, body)
+		}
+		if status, body := s.ask(t, http.MethodGet, "/api/chatkit/sessions/"+id, s.credential(t, "user_2", "member"), ""); status != http.StatusNotFound {
+			t.Errorf("another user is shown %d %s", status, body)
+		}
+	})
 }
 
 // Who may open but not manage signs nobody out.

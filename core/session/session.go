@@ -12,6 +12,15 @@ const (
 	StatusRevoked Status = "revoked"
 )
 
+// ParseStatus accepts the name of a status.
+func ParseStatus(text string) (Status, error) {
+	switch status := Status(text); status {
+	case StatusActive, StatusExpired, StatusRevoked:
+		return status, nil
+	}
+	return "", Invalid("status", "must be active, expired or revoked")
+}
+
 // EndReason says why a session ended.
 type EndReason string
 
@@ -191,6 +200,15 @@ func (s Session) SignIn() SignInID { return s.signIn }
 // Status returns where the session is in its life. An active session may be
 // past its expiry until somebody notices; Decide does.
 func (s Session) Status() Status { return s.status }
+
+// StatusAt returns where the session is in its life at now: one whose time is
+// up has expired, whether or not somebody wrote that down yet.
+func (s Session) StatusAt(now time.Time) Status {
+	if s.status == StatusActive && !now.Before(s.expiresAt) {
+		return StatusExpired
+	}
+	return s.status
+}
 
 // Credential returns the current token's hash and sealed text.
 func (s Session) Credential() Credential { return s.credential }

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -123,5 +124,40 @@ func TestSession_End(t *testing.T) {
 				t.Errorf("credential = %v, want the hash alone", s.Credential())
 			}
 		})
+	}
+}
+
+func TestSession_StatusAt(t *testing.T) {
+	t.Parallel()
+	active := stored(noon, noon.Add(time.Hour))
+	revoked := active
+	revoked.Revoke(session.EndUser, noon)
+	for _, c := range []struct {
+		session session.Session
+		at      time.Duration
+		want    session.Status
+	}{
+		{active, time.Hour - time.Microsecond, session.StatusActive},
+		{active, time.Hour, session.StatusExpired},
+		{revoked, 0, session.StatusRevoked},
+		{revoked, 2 * time.Hour, session.StatusRevoked},
+	} {
+		if got := c.session.StatusAt(noon.Add(c.at)); got != c.want {
+			t.Errorf("%s after noon it is %s, want %s", c.at, got, c.want)
+		}
+	}
+}
+
+func TestParseStatus(t *testing.T) {
+	t.Parallel()
+	for _, want := range []session.Status{session.StatusActive, session.StatusExpired, session.StatusRevoked} {
+		if got, err := session.ParseStatus(string(want)); err != nil || got != want {
+			t.Errorf("ParseStatus(%s) = %s, %v", want, got, err)
+		}
+	}
+	for _, text := range []string{"", "ACTIVE", "paused"} {
+		if _, err := session.ParseStatus(text); !errors.Is(err, session.KindInvalid) {
+			t.Errorf("ParseStatus(%q) = %v", text, err)
+		}
 	}
 }

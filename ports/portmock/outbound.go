@@ -122,6 +122,45 @@ func (c *MockSessionStoreFindByIDCall) DoAndReturn(f func(context.Context, sessi
 	return c
 }
 
+// List mocks base method.
+func (m *MockSessionStore) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "List", ctx, query)
+	ret0, _ := ret[0].([]session.Session)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// List indicates an expected call of List.
+func (mr *MockSessionStoreMockRecorder) List(ctx, query any) *MockSessionStoreListCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "List", reflect.TypeOf((*MockSessionStore)(nil).List), ctx, query)
+	return &MockSessionStoreListCall{Call: call}
+}
+
+// MockSessionStoreListCall wrap *gomock.Call
+type MockSessionStoreListCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSessionStoreListCall) Return(arg0 []session.Session, arg1 error) *MockSessionStoreListCall {
+	c.Call = c.Call.Return(arg0, arg1)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSessionStoreListCall) Do(f func(context.Context, ports.ListQuery) ([]session.Session, error)) *MockSessionStoreListCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSessionStoreListCall) DoAndReturn(f func(context.Context, ports.ListQuery) ([]session.Session, error)) *MockSessionStoreListCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Update mocks base method.
 func (m *MockSessionStore) Update(ctx context.Context, slot session.Slot, change func(*session.Session) ([]session.Session, error)) error {
 	m.ctrl.T.Helper()

@@ -38,6 +38,7 @@ func Sessions(t *testing.T, open Factory) {
 		"ByToken":   testFindByToken,
 		"Activity":  testActivity,
 		"OfAUser":   testOfAUser,
+		"List":      testList,
 		"RoundTrip": testRoundTrip,
 		"Update":    testUpdate,
 		"Conflict":  testConflict,
