@@ -158,7 +158,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	case err = <-failed:
 	case <-ctx.Done():
 		err = a.shutdown(ctx)
-		<-failed // it accepts no more
+		_ = <-failed // it accepts no more
 	}
 	stop()
 	tasks.Wait()
