@@ -158,7 +158,9 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	case err = <-failed:
 	case <-ctx.Done():
 		err = a.shutdown(ctx)
-		_ = <-failed // it accepts no more
+		if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
+			err = errors.Join(err, ended)
+		}
 	}
 	stop()
 	tasks.Wait()
