@@ -266,10 +266,11 @@ func write(ctx context.Context, tx *sqlx.Tx, changed session.Session, known bool
 	if err != nil {
 		return kinded(err)
 	}
-	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return errors.Join(err, session.KindSignedOut)
+	n, err := result.RowsAffected()
+	if err == nil && n == 0 && !known {
+		return session.KindSignedOut
 	}
-	return nil
+	return kinded(err)
 }
 
 // Touch implements ports.ActivityStore.
