@@ -12,21 +12,93 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
-// Defines values for ListedSessionStatus.
+// Defines values for ActivityType.
 const (
-	ListedSessionStatusActive  ListedSessionStatus = "active"
-	ListedSessionStatusExpired ListedSessionStatus = "expired"
-	ListedSessionStatusRevoked ListedSessionStatus = "revoked"
+	ActivityTypeAnomaly     ActivityType = "anomaly"
+	ActivityTypeCreated     ActivityType = "created"
+	ActivityTypeExpired     ActivityType = "expired"
+	ActivityTypeLimit       ActivityType = "limit"
+	ActivityTypeRefreshed   ActivityType = "refreshed"
+	ActivityTypeRevoked     ActivityType = "revoked"
+	ActivityTypeTransferred ActivityType = "transferred"
 )
 
-// Valid indicates whether the value is a known member of the ListedSessionStatus enum.
-func (e ListedSessionStatus) Valid() bool {
+// Valid indicates whether the value is a known member of the ActivityType enum.
+func (e ActivityType) Valid() bool {
 	switch e {
-	case ListedSessionStatusActive:
+	case ActivityTypeAnomaly:
 		return true
-	case ListedSessionStatusExpired:
+	case ActivityTypeCreated:
 		return true
-	case ListedSessionStatusRevoked:
+	case ActivityTypeExpired:
+		return true
+	case ActivityTypeLimit:
+		return true
+	case ActivityTypeRefreshed:
+		return true
+	case ActivityTypeRevoked:
+		return true
+	case ActivityTypeTransferred:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ClerkErrorReason.
+const (
+	ReverificationError ClerkErrorReason = "reverification-error"
+)
+
+// Valid indicates whether the value is a known member of the ClerkErrorReason enum.
+func (e ClerkErrorReason) Valid() bool {
+	switch e {
+	case ReverificationError:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ClerkErrorType.
+const (
+	ClerkErrorTypeForbidden ClerkErrorType = "forbidden"
+)
+
+// Valid indicates whether the value is a known member of the ClerkErrorType enum.
+func (e ClerkErrorType) Valid() bool {
+	switch e {
+	case ClerkErrorTypeForbidden:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EndReason.
+const (
+	EndReasonAdmin       EndReason = "admin"
+	EndReasonAnomaly     EndReason = "anomaly"
+	EndReasonExpired     EndReason = "expired"
+	EndReasonLimit       EndReason = "limit"
+	EndReasonTransferred EndReason = "transferred"
+	EndReasonUser        EndReason = "user"
+)
+
+// Valid indicates whether the value is a known member of the EndReason enum.
+func (e EndReason) Valid() bool {
+	switch e {
+	case EndReasonAdmin:
+		return true
+	case EndReasonAnomaly:
+		return true
+	case EndReasonExpired:
+		return true
+	case EndReasonLimit:
+		return true
+	case EndReasonTransferred:
+		return true
+	case EndReasonUser:
 		return true
 	default:
 		return false
@@ -35,19 +107,58 @@ func (e ListedSessionStatus) Valid() bool {
 
 // Defines values for Outcome.
 const (
-	Created   Outcome = "created"
-	Refreshed Outcome = "refreshed"
-	Reused    Outcome = "reused"
+	OutcomeCreated     Outcome = "created"
+	OutcomeRefreshed   Outcome = "refreshed"
+	OutcomeReused      Outcome = "reused"
+	OutcomeTransferred Outcome = "transferred"
 )
 
 // Valid indicates whether the value is a known member of the Outcome enum.
 func (e Outcome) Valid() bool {
 	switch e {
-	case Created:
+	case OutcomeCreated:
 		return true
-	case Refreshed:
+	case OutcomeRefreshed:
 		return true
-	case Reused:
+	case OutcomeReused:
+		return true
+	case OutcomeTransferred:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReverificationLevel.
+const (
+	FirstFactor ReverificationLevel = "first_factor"
+)
+
+// Valid indicates whether the value is a known member of the ReverificationLevel enum.
+func (e ReverificationLevel) Valid() bool {
+	switch e {
+	case FirstFactor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SessionStatus.
+const (
+	SessionStatusActive  SessionStatus = "active"
+	SessionStatusExpired SessionStatus = "expired"
+	SessionStatusRevoked SessionStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the SessionStatus enum.
+func (e SessionStatus) Valid() bool {
+	switch e {
+	case SessionStatusActive:
+		return true
+	case SessionStatusExpired:
+		return true
+	case SessionStatusRevoked:
 		return true
 	default:
 		return false
@@ -69,29 +180,136 @@ func (e StatusStatus) Valid() bool {
 	}
 }
 
-// Defines values for ListSessionsParamsStatus.
+// Defines values for Warning.
 const (
-	ListSessionsParamsStatusActive  ListSessionsParamsStatus = "active"
-	ListSessionsParamsStatusExpired ListSessionsParamsStatus = "expired"
-	ListSessionsParamsStatusRevoked ListSessionsParamsStatus = "revoked"
+	ExpiresSoon Warning = "expires_soon"
 )
 
-// Valid indicates whether the value is a known member of the ListSessionsParamsStatus enum.
-func (e ListSessionsParamsStatus) Valid() bool {
+// Valid indicates whether the value is a known member of the Warning enum.
+func (e Warning) Valid() bool {
 	switch e {
-	case ListSessionsParamsStatusActive:
-		return true
-	case ListSessionsParamsStatusExpired:
-		return true
-	case ListSessionsParamsStatusRevoked:
+	case ExpiresSoon:
 		return true
 	default:
 		return false
 	}
 }
 
+// Activity Something that happened to a session. No secret is in it.
+type Activity struct {
+	// At A time in UTC, to the millisecond.
+	//
+	// Example: 2025-01-01T00:00:00.000Z
+	At Timestamp `json:"at"`
+
+	// Client What the user agent said of itself, which is no proof; null when it is
+	// unknown. A field is empty when it is unknown.
+	Client *Client `json:"client"`
+
+	// Detail More about it, such as `by` (user, admin or service) and `reason` of
+	// a revocation, `actor` (who acted in the user's place),
+	// `fromDeviceId` and `deviceId` of a transfer, `successor` (the
+	// session that came in this one's place), `rule` and `action` of an
+	// anomaly.
+	Detail map[string]string `json:"detail"`
+
+	// Id Identifies the record.
+	Id string `json:"id"`
+
+	// Ip The IP address that it was last used or done from; null when it is unknown.
+	//
+	// Example: 203.0.113.9
+	Ip *Address `json:"ip"`
+
+	// SessionId The session that it happened to, which may be gone from the list of sessions.
+	SessionId string `json:"sessionId"`
+
+	// Type What happened. limit: the session ended because its user had too
+	// many; anomaly: somebody did with it what people rarely do.
+	Type ActivityType `json:"type"`
+}
+
+// ActivityType What happened. limit: the session ended because its user had too
+// many; anomaly: somebody did with it what people rarely do.
+type ActivityType string
+
+// ActivityPage Some of what happened to a user's sessions.
+type ActivityPage struct {
+	Activity []Activity `json:"activity"`
+
+	// NextCursor Where the next page goes on; null when this is the last.
+	NextCursor *string `json:"nextCursor"`
+}
+
+// Address The IP address that it was last used or done from; null when it is unknown.
+//
+// Example: 203.0.113.9
+type Address = string
+
+// ClaimRequest Which session to move, by its code, and to where.
+type ClaimRequest struct {
+	// Code The code, in capital or small letters.
+	Code string `json:"code"`
+
+	// DeviceId The client's own device; another one than the session is on.
+	DeviceId string `json:"deviceId"`
+}
+
+// ClerkError Lets Clerk's front end verify a factor of the user and send the request again, by itself.
+type ClerkError struct {
+	Metadata ClerkErrorMetadata `json:"metadata"`
+	Reason   ClerkErrorReason   `json:"reason"`
+	Type     ClerkErrorType     `json:"type"`
+}
+
+// ClerkErrorReason defines model for ClerkError.Reason.
+type ClerkErrorReason string
+
+// ClerkErrorType defines model for ClerkError.Type.
+type ClerkErrorType string
+
+// ClerkErrorMetadata defines model for ClerkErrorMetadata.
+type ClerkErrorMetadata struct {
+	// Reverification Which factor must have been verified, and less than how many minutes ago.
+	Reverification Reverification `json:"reverification"`
+}
+
+// Client What the user agent said of itself, which is no proof; null when it is
+// unknown. A field is empty when it is unknown.
+type Client struct {
+	// Browser Example: Firefox 133
+	Browser string `json:"browser"`
+
+	// Kind desktop, mobile, tablet or bot.
+	Kind string `json:"kind"`
+
+	// Os Example: Android 14
+	Os string `json:"os"`
+}
+
+// Day The use of all sessions in a day of UTC.
+type Day struct {
+	// Checks How often tokens were checked and found good.
+	Checks int `json:"checks"`
+
+	// Day Example: 2025-01-01
+	Day string `json:"day"`
+
+	// Opens How often sessions were opened.
+	Opens int `json:"opens"`
+}
+
+// EndReason Why a session ended: expired (its time was up), user or admin (who
+// signed it out), limit (its user had too many), transferred (another
+// session was moved to its device) or anomaly (somebody did with it what
+// only thieves do).
+type EndReason string
+
 // Error What went wrong, for a person and for a program.
 type Error struct {
+	// ClerkError Lets Clerk's front end verify a factor of the user and send the request again, by itself.
+	ClerkError *ClerkError `json:"clerk_error,omitempty"`
+
 	// Code Stable, for programs.
 	Code string `json:"code"`
 
@@ -128,12 +346,22 @@ type Introspection struct {
 	// Sub The user.
 	Sub *string `json:"sub,omitempty"`
 
+	// Warning Why to warn the session's user; expires_soon: it is about to end.
+	Warning *Warning `json:"warning,omitempty"`
+
 	// WorkflowId The workflow or agent that the session is for.
 	WorkflowId *string `json:"workflow_id,omitempty"`
 }
 
 // ListedSession A session as its user sees it in a list, without its token.
 type ListedSession struct {
+	// Checks How often its token was checked and found good. The last minute's may be missing.
+	Checks int `json:"checks"`
+
+	// Client What the user agent said of itself, which is no proof; null when it is
+	// unknown. A field is empty when it is unknown.
+	Client *Client `json:"client"`
+
 	// CreatedAt A time in UTC, to the millisecond.
 	//
 	// Example: 2025-01-01T00:00:00.000Z
@@ -143,8 +371,11 @@ type ListedSession struct {
 	Current  bool   `json:"current"`
 	DeviceId string `json:"deviceId"`
 
-	// EndReason Why the session ended: expired (its time was up) or user (its user signed it out).
-	EndReason *string `json:"endReason,omitempty"`
+	// EndReason Why a session ended: expired (its time was up), user or admin (who
+	// signed it out), limit (its user had too many), transferred (another
+	// session was moved to its device) or anomaly (somebody did with it what
+	// only thieves do).
+	EndReason *EndReason `json:"endReason,omitempty"`
 
 	// EndedAt A time in UTC, to the millisecond.
 	//
@@ -156,8 +387,16 @@ type ListedSession struct {
 	// Example: 2025-01-01T00:00:00.000Z
 	ExpiresAt Timestamp `json:"expiresAt"`
 
+	// ExpiresIn For how many whole seconds the session still lives, whatever the client's clock says.
+	ExpiresIn *SecondsLeft `json:"expiresIn,omitempty"`
+
 	// Id Identifies the session for good.
 	Id string `json:"id"`
+
+	// Ip The IP address that it was last used or done from; null when it is unknown.
+	//
+	// Example: 203.0.113.9
+	Ip *Address `json:"ip"`
 
 	// LastActivityAt A time in UTC, to the millisecond.
 	//
@@ -167,14 +406,34 @@ type ListedSession struct {
 	// Metadata What the client attached.
 	Metadata map[string]interface{} `json:"metadata"`
 
-	// Status Where the session is in its life.
-	Status     ListedSessionStatus `json:"status"`
-	UserId     string              `json:"userId"`
-	WorkflowId string              `json:"workflowId"`
+	// Opens How often it was opened.
+	Opens int `json:"opens"`
+
+	// RememberMe Whether the session is remembered.
+	RememberMe bool `json:"rememberMe"`
+
+	// Status Where a session is in its life.
+	Status SessionStatus `json:"status"`
+	UserId string        `json:"userId"`
+
+	// Warning Why to warn the session's user; expires_soon: it is about to end.
+	Warning    *Warning `json:"warning,omitempty"`
+	WorkflowId string   `json:"workflowId"`
 }
 
-// ListedSessionStatus Where the session is in its life.
-type ListedSessionStatus string
+// Offer A one-time code that moves a session.
+type Offer struct {
+	// Code The code. Keep it secret.
+	Code string `json:"code"`
+
+	// ExpiresAt A time in UTC, to the millisecond.
+	//
+	// Example: 2025-01-01T00:00:00.000Z
+	ExpiresAt Timestamp `json:"expiresAt"`
+
+	// Url The page that claims the code, which is in its fragment.
+	Url string `json:"url"`
+}
 
 // OpenRequest What a client may say about the session it wants.
 type OpenRequest struct {
@@ -185,25 +444,40 @@ type OpenRequest struct {
 	// characters, lone surrogates, or numbers that a 64-bit float does not
 	// hold as they are written.
 	Metadata json.RawMessage `json:"metadata,omitempty"`
+
+	// RememberMe Whether the session is remembered; absent leaves it as it is.
+	RememberMe *bool `json:"rememberMe,omitempty"`
 }
 
 // OpenResponse A session and what opening it did.
 type OpenResponse struct {
-	// Outcome What opening did.
+	// Outcome What opening did; transferred: the session was moved here.
 	Outcome Outcome `json:"outcome"`
 
 	// Session A session as its owner sees it.
 	Session Session `json:"session"`
 }
 
-// Outcome What opening did.
+// Outcome What opening did; transferred: the session was moved here.
 type Outcome string
+
+// Reverification Which factor must have been verified, and less than how many minutes ago.
+type Reverification struct {
+	AfterMinutes int                 `json:"afterMinutes"`
+	Level        ReverificationLevel `json:"level"`
+}
+
+// ReverificationLevel defines model for Reverification.Level.
+type ReverificationLevel string
 
 // Revoked What signing out did.
 type Revoked struct {
 	// Revoked How many sessions were signed out.
 	Revoked int `json:"revoked"`
 }
+
+// SecondsLeft For how many whole seconds the session still lives, whatever the client's clock says.
+type SecondsLeft = int
 
 // Session A session as its owner sees it.
 type Session struct {
@@ -223,6 +497,9 @@ type Session struct {
 	// Example: 2025-01-01T00:00:00.000Z
 	ExpiresAt Timestamp `json:"expiresAt"`
 
+	// ExpiresIn For how many whole seconds the session still lives, whatever the client's clock says.
+	ExpiresIn SecondsLeft `json:"expiresIn"`
+
 	// Id Identifies the session for good, across refreshes; not a secret.
 	Id string `json:"id"`
 
@@ -233,21 +510,36 @@ type Session struct {
 	//
 	// Example: 2025-01-01T00:00:00.000Z
 	RefreshAfter Timestamp `json:"refreshAfter"`
-	UserId       string    `json:"userId"`
-	WorkflowId   string    `json:"workflowId"`
+
+	// RememberMe Whether the session is remembered.
+	RememberMe bool   `json:"rememberMe"`
+	UserId     string `json:"userId"`
+	WorkflowId string `json:"workflowId"`
 }
 
-// SessionPage Some of the caller's sessions.
+// SessionPage Some of a user's sessions.
 type SessionPage struct {
 	// NextCursor Where the next page goes on; null when this is the last.
 	NextCursor *string         `json:"nextCursor"`
 	Sessions   []ListedSession `json:"sessions"`
 }
 
+// SessionStatus Where a session is in its life.
+type SessionStatus string
+
 // ShownSession One session.
 type ShownSession struct {
 	// Session A session as its user sees it in a list, without its token.
 	Session ListedSession `json:"session"`
+}
+
+// Stats Totals over all users.
+type Stats struct {
+	// Days The days with use, the last one first.
+	Days []Day `json:"days"`
+
+	// Sessions How many sessions there are, by their status.
+	Sessions StatusCounts `json:"sessions"`
 }
 
 // Status How the service is.
@@ -258,13 +550,38 @@ type Status struct {
 // StatusStatus defines model for Status.Status.
 type StatusStatus string
 
+// StatusCounts How many sessions there are, by their status.
+type StatusCounts struct {
+	Active  int `json:"active"`
+	Expired int `json:"expired"`
+	Revoked int `json:"revoked"`
+}
+
 // Timestamp A time in UTC, to the millisecond.
 //
 // Example: 2025-01-01T00:00:00.000Z
 type Timestamp = Time
 
+// Warning Why to warn the session's user; expires_soon: it is about to end.
+type Warning string
+
 // CurrentToken defines model for CurrentToken.
 type CurrentToken = string
+
+// Cursor defines model for Cursor.
+type Cursor = string
+
+// Limit defines model for Limit.
+type Limit = int
+
+// OnlyStatus Where a session is in its life.
+type OnlyStatus = SessionStatus
+
+// SessionID defines model for SessionID.
+type SessionID = string
+
+// UserID defines model for UserID.
+type UserID = string
 
 // BadRequest What went wrong, for a person and for a program.
 type BadRequest = Error
@@ -290,10 +607,40 @@ type Unauthorized = Error
 // Unavailable What went wrong, for a person and for a program.
 type Unavailable = Error
 
+// ListActivityParams defines parameters for ListActivity.
+type ListActivityParams struct {
+	// Limit How many a page may have.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListUserSessionsParams defines parameters for ListUserSessions.
+type ListUserSessionsParams struct {
+	// Status Only sessions that have it.
+	Status *OnlyStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit How many a page may have.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// XChatKitToken The token of the session that asks, to be marked as `current`; not checked otherwise.
+	XChatKitToken *CurrentToken `json:"X-ChatKit-Token,omitempty"`
+}
+
 // IntrospectTokenFormdataBody defines parameters for IntrospectToken.
 type IntrospectTokenFormdataBody struct {
+	// ClientIp The IP address that the token came from; empty counts as absent.
+	ClientIp *string `form:"client_ip,omitempty" json:"client_ip,omitempty"`
+
 	// Token The session's token, `chatKitSessionId`.
 	Token string `form:"token" json:"token"`
+
+	// UserAgent The User-Agent header that the token came with; empty counts as absent.
+	UserAgent *string `form:"user_agent,omitempty" json:"user_agent,omitempty"`
 }
 
 // RevokeSessionsParams defines parameters for RevokeSessions.
@@ -305,25 +652,31 @@ type RevokeSessionsParams struct {
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
 	// Status Only sessions that have it.
-	Status *ListSessionsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+	Status *OnlyStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Limit How many sessions a page may have.
-	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+	// Limit How many a page may have.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `nextCursor` of the page before.
-	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// XChatKitToken The token of the session that asks, to be marked as `current`; not checked otherwise.
 	XChatKitToken *CurrentToken `json:"X-ChatKit-Token,omitempty"`
 }
 
-// ListSessionsParamsStatus defines parameters for ListSessions.
-type ListSessionsParamsStatus string
-
 // ShowSessionParams defines parameters for ShowSession.
 type ShowSessionParams struct {
 	// XChatKitToken The token of the session that asks, to be marked as `current`; not checked otherwise.
 	XChatKitToken *CurrentToken `json:"X-ChatKit-Token,omitempty"`
+}
+
+// ListSessionActivityParams defines parameters for ListSessionActivity.
+type ListSessionActivityParams struct {
+	// Limit How many a page may have.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // OpenSessionJSONRequestBody defines body for OpenSession for application/json ContentType.
@@ -332,14 +685,35 @@ type OpenSessionJSONRequestBody = OpenRequest
 // IntrospectTokenFormdataRequestBody defines body for IntrospectToken for application/x-www-form-urlencoded ContentType.
 type IntrospectTokenFormdataRequestBody IntrospectTokenFormdataBody
 
+// ClaimTransferJSONRequestBody defines body for ClaimTransfer for application/json ContentType.
+type ClaimTransferJSONRequestBody = ClaimRequest
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListActivity List what happened to the caller's sessions, newest first
+	// (GET /api/chatkit/activity)
+	ListActivity(ctx echo.Context, params ListActivityParams) error
+	// RevokeAnySession Sign out a session, whoever has it
+	// (DELETE /api/chatkit/admin/sessions/{id})
+	RevokeAnySession(ctx echo.Context, id SessionID) error
+	// ShowStats Count sessions, and their use in the last 30 days
+	// (GET /api/chatkit/admin/stats)
+	ShowStats(ctx echo.Context) error
+	// RevokeUserSessions Sign out all sessions of a user
+	// (DELETE /api/chatkit/admin/users/{userId}/sessions)
+	RevokeUserSessions(ctx echo.Context, userId UserID) error
+	// ListUserSessions List a user's sessions, newest first
+	// (GET /api/chatkit/admin/users/{userId}/sessions)
+	ListUserSessions(ctx echo.Context, userId UserID, params ListUserSessionsParams) error
 	// OpenSession Open the session of the caller's device
 	// (POST /api/chatkit/session)
 	OpenSession(ctx echo.Context) error
 	// IntrospectToken Ask whose session a token stands for (RFC 7662)
 	// (POST /api/chatkit/session/introspect)
 	IntrospectToken(ctx echo.Context) error
+	// ClaimTransfer Move a session to this device with a code
+	// (POST /api/chatkit/session/transfer)
+	ClaimTransfer(ctx echo.Context) error
 	// VerifySession Let a request with a session's token pass (forward-auth)
 	// (GET /api/chatkit/session/verify)
 	VerifySession(ctx echo.Context) error
@@ -351,10 +725,16 @@ type ServerInterface interface {
 	ListSessions(ctx echo.Context, params ListSessionsParams) error
 	// RevokeSession Sign out one of the caller's sessions
 	// (DELETE /api/chatkit/sessions/{id})
-	RevokeSession(ctx echo.Context, id string) error
+	RevokeSession(ctx echo.Context, id SessionID) error
 	// ShowSession Show one of the caller's sessions
 	// (GET /api/chatkit/sessions/{id})
-	ShowSession(ctx echo.Context, id string, params ShowSessionParams) error
+	ShowSession(ctx echo.Context, id SessionID, params ShowSessionParams) error
+	// ListSessionActivity List what happened to one of the caller's sessions, newest first
+	// (GET /api/chatkit/sessions/{id}/activity)
+	ListSessionActivity(ctx echo.Context, id SessionID, params ListSessionActivityParams) error
+	// OfferTransfer Make a one-time code that moves a session to another device
+	// (POST /api/chatkit/sessions/{id}/transfer)
+	OfferTransfer(ctx echo.Context, id SessionID) error
 	// Health Whether the process lives
 	// (GET /healthz)
 	Health(ctx echo.Context) error
@@ -366,6 +746,128 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListActivity converts echo context to params.
+func (w *ServerInterfaceWrapper) ListActivity(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListActivityParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListActivity(ctx, params)
+	return err
+}
+
+// RevokeAnySession converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeAnySession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeAnySession(ctx, id)
+	return err
+}
+
+// ShowStats converts echo context to params.
+func (w *ServerInterfaceWrapper) ShowStats(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ShowStats(ctx)
+	return err
+}
+
+// RevokeUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "userId" -------------
+	var userId UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userId", ctx.Param("userId"), &userId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter userId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeUserSessions(ctx, userId)
+	return err
+}
+
+// ListUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "userId" -------------
+	var userId UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userId", ctx.Param("userId"), &userId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter userId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUserSessionsParams
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-ChatKit-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-ChatKit-Token")]; found {
+		var XChatKitToken CurrentToken
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-ChatKit-Token, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-ChatKit-Token", valueList[0], &XChatKitToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-ChatKit-Token: %s", err))
+		}
+
+		params.XChatKitToken = &XChatKitToken
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserSessions(ctx, userId, params)
+	return err
 }
 
 // OpenSession converts echo context to params.
@@ -383,6 +885,15 @@ func (w *ServerInterfaceWrapper) IntrospectToken(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.IntrospectToken(ctx)
+	return err
+}
+
+// ClaimTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) ClaimTransfer(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ClaimTransfer(ctx)
 	return err
 }
 
@@ -466,7 +977,7 @@ func (w *ServerInterfaceWrapper) ListSessions(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) RevokeSession(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "id" -------------
-	var id string
+	var id SessionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -482,7 +993,7 @@ func (w *ServerInterfaceWrapper) RevokeSession(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ShowSession(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "id" -------------
-	var id string
+	var id SessionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -511,6 +1022,54 @@ func (w *ServerInterfaceWrapper) ShowSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ShowSession(ctx, id, params)
+	return err
+}
+
+// ListSessionActivity converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSessionActivity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSessionActivityParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSessionActivity(ctx, id, params)
+	return err
+}
+
+// OfferTransfer converts echo context to params.
+func (w *ServerInterfaceWrapper) OfferTransfer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OfferTransfer(ctx, id)
 	return err
 }
 
@@ -580,10 +1139,18 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	}
 
 	router.POST(options.BaseURL+"/api/chatkit/session", wrapper.OpenSession, options.OperationMiddlewares["openSession"]...)
+	router.POST(options.BaseURL+"/api/chatkit/session/transfer", wrapper.ClaimTransfer, options.OperationMiddlewares["claimTransfer"]...)
 	router.DELETE(options.BaseURL+"/api/chatkit/sessions", wrapper.RevokeSessions, options.OperationMiddlewares["revokeSessions"]...)
 	router.GET(options.BaseURL+"/api/chatkit/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/api/chatkit/sessions/:id", wrapper.RevokeSession, options.OperationMiddlewares["revokeSession"]...)
 	router.GET(options.BaseURL+"/api/chatkit/sessions/:id", wrapper.ShowSession, options.OperationMiddlewares["showSession"]...)
+	router.POST(options.BaseURL+"/api/chatkit/sessions/:id/transfer", wrapper.OfferTransfer, options.OperationMiddlewares["offerTransfer"]...)
+	router.GET(options.BaseURL+"/api/chatkit/sessions/:id/activity", wrapper.ListSessionActivity, options.OperationMiddlewares["listSessionActivity"]...)
+	router.GET(options.BaseURL+"/api/chatkit/activity", wrapper.ListActivity, options.OperationMiddlewares["listActivity"]...)
+	router.DELETE(options.BaseURL+"/api/chatkit/admin/users/:userId/sessions", wrapper.RevokeUserSessions, options.OperationMiddlewares["revokeUserSessions"]...)
+	router.GET(options.BaseURL+"/api/chatkit/admin/users/:userId/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
+	router.DELETE(options.BaseURL+"/api/chatkit/admin/sessions/:id", wrapper.RevokeAnySession, options.OperationMiddlewares["revokeAnySession"]...)
+	router.GET(options.BaseURL+"/api/chatkit/admin/stats", wrapper.ShowStats, options.OperationMiddlewares["showStats"]...)
 	router.POST(options.BaseURL+"/api/chatkit/session/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
 	router.GET(options.BaseURL+"/api/chatkit/session/verify", wrapper.VerifySession, options.OperationMiddlewares["verifySession"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.Health, options.OperationMiddlewares["health"]...)

@@ -12,13 +12,14 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Lister,Checker,Revoker,Readiness
+//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Transferrer,Lister,Checker,Revoker,Administrator,Readiness
 
 // Gate decides who may come in.
 type Gate interface {
 	// Admit finds out who presents credential (a Clerk session JWT without its
 	// "Bearer " prefix), which role they have, and whether that role permits
-	// what they want.
+	// what they want. The caller's Source is for whoever received the request
+	// to fill in.
 	//
 	// Errors: KindUnauthenticated when the credential is missing or not good;
 	// KindNoRole; KindForbidden when the role does not permit it;
@@ -36,12 +37,13 @@ type Opener interface {
 
 	// Open gives the caller the session of their device: created, reused or
 	// refreshed. When it returns without an error, the session is stored
-	// durably. Callers that race get the same session and token.
+	// durably. Callers that race get the same session and token. Where a user
+	// would have too many sessions, those that were not used for longest end.
 	//
 	// Errors: KindNotConfigured; KindUnavailable when the store cannot answer;
-	// KindSignedOut when there is no session and this sign-in was signed out;
-	// KindRefreshFailed when a session was found and could not be refreshed;
-	// KindCreateFailed for every other failure.
+	// KindSignedOut when this sign-in was signed out and there is no session
+	// that it opened; KindRefreshFailed when a session was found and could not
+	// be refreshed; KindCreateFailed for every other failure.
 	Open(ctx context.Context, caller access.Caller, request OpenRequest) (Opened, error)
 }
 
@@ -51,6 +53,8 @@ type OpenRequest struct {
 	Device session.DeviceID
 	// Metadata replaces what is stored; nil leaves it.
 	Metadata *session.Metadata
+	// Remember is whether the session is remembered; nil leaves it as it is.
+	Remember *bool
 }
 
 // Opened is a session as its owner sees it.
@@ -60,22 +64,59 @@ type Opened struct {
 	Outcome session.Outcome
 	// RefreshAfter is from when on opening again refreshes the session.
 	RefreshAfter time.Time
+	// ExpiresIn is how long the session still lives.
+	ExpiresIn time.Duration
 }
 
-// Lister shows users their sessions. token, which may be any text, is that of
-// the session that asks: it is marked as the current one. Errors:
-// KindUnavailable.
-type Lister interface {
-	// List returns a page of the caller's sessions, newest first.
-	List(ctx context.Context, caller access.Caller, request ListRequest) (Page, error)
-
-	// Show returns the caller's session with this id.
+// Transferrer moves sessions between devices of a user.
+type Transferrer interface {
+	// Offer makes a one-time code for the caller's session with this id; one
+	// that was made earlier is good no more.
 	//
-	// Errors: KindNotFound when the caller has no such session.
-	Show(ctx context.Context, caller access.Caller, id session.ID, token string) (Listed, error)
+	// Errors: KindNotFound when the caller has no such active session;
+	// KindReverification; KindUnavailable.
+	Offer(ctx context.Context, caller access.Caller, id session.ID) (Offered, error)
+
+	// Claim moves the session that code, which may be any text, was made for to
+	// the device: it gets a new token, and those that its old device has are
+	// refused from now on. A session that was on the device ends. However many
+	// claim at once, one gets it.
+	//
+	// Errors: KindNotFound when the code is not good, for whatever reason, also
+	// when it is another user's, which is recorded; KindInvalid when the
+	// session is on that device already; KindSignedOut when the caller's
+	// sign-in was signed out; KindReverification; KindUnavailable. No error
+	// carries the code.
+	Claim(ctx context.Context, caller access.Caller, code string, device session.DeviceID) (Opened, error)
 }
 
-// ListRequest says which page of the caller's sessions to list.
+// Offered is a transfer code as its owner sees it.
+type Offered struct {
+	Code      session.TransferCode
+	ExpiresAt time.Time
+}
+
+// Lister shows a user's sessions and what happened to them. token, which may
+// be any text, is that of the session that asks: it is marked as the current
+// one. Errors: KindUnavailable.
+type Lister interface {
+	// List returns a page of the user's sessions, newest first.
+	List(ctx context.Context, user session.UserID, request ListRequest) (Page, error)
+
+	// Show returns the user's session with this id.
+	//
+	// Errors: KindNotFound when the user has no such session.
+	Show(ctx context.Context, user session.UserID, id session.ID, token string) (Listed, error)
+
+	// Activity returns a page of what happened to the user's sessions, newest
+	// first.
+	//
+	// Errors: KindNotFound when it is to be of one session that the user does
+	// not have.
+	Activity(ctx context.Context, user session.UserID, request ActivityRequest) (ActivityPage, error)
+}
+
+// ListRequest says which page of a user's sessions to list.
 type ListRequest struct {
 	// Status leaves sessions that have it; empty leaves all.
 	Status session.Status
@@ -92,6 +133,10 @@ type Listed struct {
 	Status  session.Status
 	// Current says that it is the session that asks.
 	Current bool
+	// ExpiresIn is how long it still lives; zero when it does not.
+	ExpiresIn time.Duration
+	// Expiring says that its clients are to be warned of its end.
+	Expiring bool
 }
 
 // Page is some of a list.
@@ -101,34 +146,89 @@ type Page struct {
 	Next Position
 }
 
+// ActivityRequest says which page of a timeline to show.
+type ActivityRequest struct {
+	// Session leaves what happened to it; zero leaves all.
+	Session session.ID
+	// After is where the page before ended; zero for the first.
+	After Position
+	// Limit is how many there may be on the page; at least 1.
+	Limit int
+}
+
+// ActivityPage is some of a timeline.
+type ActivityPage struct {
+	Activity []session.Activity
+	// Next is where the next page goes on; zero when this is the last.
+	Next Position
+}
+
 // Checker tells back ends whose token they were sent.
 type Checker interface {
 	// Check returns the session that the token stands for now. token may be
-	// any text.
+	// any text. source is from where the token was used, as far as it is known.
 	//
 	// Errors: KindNotFound when it stands for none, for whatever reason;
 	// KindUnavailable when that cannot be found out now. No error carries the
 	// token.
-	Check(ctx context.Context, token string) (session.Session, error)
+	Check(ctx context.Context, token string, source session.Source) (Checked, error)
 }
 
-// Revoker signs sessions out. When a call has returned, no token of what it
-// ended is accepted, on any replica. A session that is signed out from another
-// sign-in than the one that last opened it blocks that sign-in.
+// Checked is the session that a good token stands for.
+type Checked struct {
+	Session session.Session
+	// Expiring says that its clients are to be warned of its end.
+	Expiring bool
+}
+
+// Revoker signs a user's own sessions out. When a call has returned, no token
+// of what it ended is accepted, on any replica. A session that is signed out
+// from another sign-in than the one that last opened it blocks that sign-in.
+// Errors: KindReverification, where sessions of another sign-in are to end;
+// KindUnavailable.
 type Revoker interface {
 	// Revoke ends the caller's session with this id; once more, it changes
 	// nothing.
 	//
-	// Errors: KindNotFound when the caller has no such session;
-	// KindUnavailable.
+	// Errors: KindNotFound when the caller has no such session.
 	Revoke(ctx context.Context, caller access.Caller, id session.ID) error
 
 	// RevokeAll ends all active sessions of the caller, or, all or none, all
 	// but keep, and returns how many. keep is zero for none.
 	//
-	// Errors: KindNotFound when keep is no active session of the caller;
-	// KindUnavailable.
+	// Errors: KindNotFound when keep is no active session of the caller.
 	RevokeAll(ctx context.Context, caller access.Caller, keep session.ID) (int, error)
+}
+
+// Administrator is Revoker for anybody's sessions, and sums up. Errors:
+// KindReverification, whatever is to end; KindUnavailable.
+type Administrator interface {
+	// Revoke ends the session with this id, whoever has it; once more, it
+	// changes nothing.
+	//
+	// Errors: KindNotFound when there is none.
+	Revoke(ctx context.Context, admin access.Caller, id session.ID) error
+
+	// RevokeAll ends all active sessions of user and returns how many.
+	RevokeAll(ctx context.Context, admin access.Caller, user session.UserID) (int, error)
+
+	// Stats counts sessions, and their use in the last days.
+	Stats(ctx context.Context) (Stats, error)
+}
+
+// Stats are totals over all users.
+type Stats struct {
+	// Sessions counts them by their status.
+	Sessions map[session.Status]int
+	// Days are the days with use, the last one first.
+	Days []Day
+}
+
+// Day is the use of all sessions in a day of UTC.
+type Day struct {
+	// Start is the day's first moment.
+	Start         time.Time
+	Opens, Checks int
 }
 
 // Readiness tells whether this replica can do its work.

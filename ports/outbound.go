@@ -8,7 +8,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,TokenFinder,ActivityStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Authenticator,RoleDirectory
+//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory
 
 // SessionStore keeps sessions. Every method gives up when ctx ends, and then,
 // as whenever the store cannot be reached or is too busy to answer, returns a
@@ -18,30 +18,26 @@ type SessionStore interface {
 	// Find returns the active session that a request for slot continues: the
 	// one on slot.Device, or, when slot.Device is zero, the user's session on a
 	// generated device; always of slot.User for slot.Workflow. It may be past
-	// its expiry: only status counts. It sees every change acknowledged before
-	// it began, by whichever replica, and changes nothing.
+	// its time: only status counts. It sees every change acknowledged before it
+	// began, by whichever replica, and changes nothing.
 	//
 	// Errors: KindNotFound when there is none.
 	Find(ctx context.Context, slot session.Slot) (session.Session, error)
 
-	// Update shows change what Find would find, nil when that is nothing, and
-	// stores the sessions that change returns: all of them or, on any error,
-	// none. They are written in the order given; one whose ID is the current
-	// session's replaces it, any other is new. From before it calls change
-	// until it returns, no other Update for the same user runs and nobody else
-	// changes the current session, on any replica. When it returns nil, the
-	// change is durable.
+	// Update shows change the sessions in scope, in the order of their ids, and
+	// stores what change returns: all of it or, on any error, nothing. From
+	// before it calls change until it returns, no other Update for the same
+	// user runs and nobody else changes what it shows, on any replica. When it
+	// returns nil, the change is durable.
 	//
 	// change is called at most once; it must not call the store. Its error
-	// comes back as it is and nothing is stored. When change returns no
-	// sessions, nothing is written.
+	// comes back as it is and nothing is stored. When there are no changes,
+	// nothing is written.
 	//
-	// Errors: KindSignedOut when a session that blocks its sign-in has that of a
-	// new one; KindConflict when a new session's device already has an active
-	// session for that user and workflow, when the user already has an active
-	// session on a generated device for that workflow, or when a token's hash
-	// is taken.
-	Update(ctx context.Context, slot session.Slot, change func(current *session.Session) ([]session.Session, error)) error
+	// Errors: KindConflict when a device would have two active sessions of the
+	// user for a workflow, when the user would have two on generated devices
+	// for one, or when a token's or a code's hash is taken.
+	Update(ctx context.Context, scope Scope, change func(seen []session.Session) (Changes, error)) error
 
 	// FindByID returns the user's session with this id, ended or not.
 	//
@@ -52,64 +48,121 @@ type SessionStore interface {
 	// none twice or left out where it goes on at a Position, whatever comes and
 	// goes meanwhile.
 	List(ctx context.Context, query ListQuery) ([]session.Session, error)
+}
 
-	// UpdateAll is Update for all active sessions of the user, which change is
-	// shown in the order of their ids; it may return those of them that it
-	// changed, and no others.
-	UpdateAll(ctx context.Context, user session.UserID, change func(active []session.Session) ([]session.Session, error)) error
+// Scope says which of a user's sessions Update shows: all active ones, past
+// their time or not, and some that ended.
+type Scope struct {
+	User session.UserID
+	// SignIn adds those that block it; zero adds none.
+	SignIn session.SignInID
+	// CreatedAfter adds those created after it; zero adds none.
+	CreatedAfter time.Time
+}
+
+// Changes are what an Update stores.
+type Changes struct {
+	// Sessions are written so that one that ends makes room for the others. One
+	// that Update showed is replaced, any other is new.
+	Sessions []session.Session
+	// Activity is added to the user's timeline.
+	Activity []session.Activity
 }
 
 // ListQuery says which sessions to list.
 type ListQuery struct {
 	User session.UserID
-	// Status leaves those that have it at Now, see Session.StatusAt; empty
+	// Status leaves those that have it when those of Cutoff have expired; empty
 	// leaves all.
 	Status session.Status
-	Now    time.Time
+	Cutoff session.Cutoff
 	// After is where the page before ended; zero for the newest.
 	After Position
 	Limit int
 }
 
-// Position is a session's place in a list by age.
+// Position is a place in a list by age: that of a session, or of an activity.
 type Position struct {
-	CreatedAt time.Time
-	ID        session.ID
+	At time.Time
+	ID session.ID
 }
 
-// TokenFinder finds sessions by their tokens. Errors are SessionStore's.
-type TokenFinder interface {
+// SecretFinder finds sessions by what only their owners know. Errors are
+// SessionStore's. Both methods see every change acknowledged before they began,
+// by whichever replica, and change nothing.
+type SecretFinder interface {
 	// FindByToken returns the active session whose token has this hash, or
-	// whose token before the last refresh had. It may be past its expiry, and
-	// the grace over: only status counts. It sees every change acknowledged
-	// before it began, by whichever replica, and changes nothing.
+	// whose token before the last refresh had. It may be past its time, and the
+	// grace over: only status counts.
 	//
 	// Errors: KindNotFound when there is none.
 	FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error)
+
+	// FindByOffer returns the active session that offers the transfer code with
+	// this hash, whoever's it is. The code's time may be up.
+	//
+	// Errors: KindNotFound when there is none.
+	FindByOffer(ctx context.Context, code session.TokenHash) (session.Session, error)
 }
 
-// ActivityStore keeps when sessions were last in use. Errors are
-// SessionStore's.
+// UsageStore keeps how sessions are used. Errors are SessionStore's.
+type UsageStore interface {
+	// Touch notes, all or nothing, uses of different sessions: it adds their
+	// counts, to their day's totals, too, and keeps the latest time and its
+	// source, of which it leaves what is unknown as it was. It never takes a
+	// session's last activity back, and leaves alone sessions that ended or do
+	// not exist, whose counts are in the totals all the same. Rather than wait,
+	// it leaves alone and returns those that somebody else is changing, whose
+	// counts it adds nowhere.
+	Touch(ctx context.Context, uses []session.Use) (busy []session.ID, err error)
+}
+
+// ActivityStore keeps timelines; Update writes them. Errors are SessionStore's.
 type ActivityStore interface {
-	// Touch notes, all or nothing, that each session was in use at its time. It
-	// never takes a session's last activity back, and leaves alone those that
-	// ended, that do not exist, and, rather than wait, those that somebody else
-	// is changing.
-	Touch(ctx context.Context, seen map[session.ID]time.Time) error
+	// ListActivity returns at most query.Limit records of the user's, newest
+	// first, and none twice or left out where it goes on at a Position.
+	ListActivity(ctx context.Context, query ActivityQuery) ([]session.Activity, error)
 }
 
-// SessionCleaner ends and forgets sessions whose time is up, in batches that
-// never hold up other callers for long. Both methods do nothing and return 0
-// while another replica is at it. Errors are SessionStore's.
+// ActivityQuery says which records to list.
+type ActivityQuery struct {
+	User session.UserID
+	// Session leaves those of one; zero leaves all.
+	Session session.ID
+	// After is where the page before ended; zero for the newest.
+	After Position
+	Limit int
+}
+
+// AdminStore is what only admins may ask. Errors are SessionStore's.
+type AdminStore interface {
+	// OwnerOf returns whose session has this id, ended or not.
+	//
+	// Errors: KindNotFound when there is none.
+	OwnerOf(ctx context.Context, id session.ID) (session.UserID, error)
+
+	// Stats counts all sessions, those of cutoff as expired, and their use on
+	// the days that begin at or after since.
+	Stats(ctx context.Context, cutoff session.Cutoff, since time.Time) (Stats, error)
+}
+
+// SessionCleaner ends and forgets what has had its time, in batches that never
+// hold up other callers for long. Its methods do nothing and return 0 while
+// another replica is at it. Errors are SessionStore's.
 type SessionCleaner interface {
 	// ExpireDue ends, as expired at now, at most limit active sessions whose
-	// expiry is at or before now, and returns how many it ended.
+	// expiry is at or before now, and returns how many it ended. Each is in its
+	// user's timeline.
 	ExpireDue(ctx context.Context, now time.Time, limit int) (int, error)
 
 	// PurgeEnded deletes at most limit sessions that ended before the given
 	// time, and returns how many it deleted. It keeps those that block their
 	// sign-in: they are what remembers that.
 	PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// PurgeActivity deletes at most limit records of timelines that are older
+	// than the given time, and returns how many it deleted.
+	PurgeActivity(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // StoreProbe tells whether the store can do its work.
@@ -147,6 +200,15 @@ type Identifiers interface {
 
 	// Token returns a random token that nobody can guess.
 	Token() (session.Token, error)
+
+	// TransferCode returns a random code that nobody can guess.
+	TransferCode() (session.TransferCode, error)
+}
+
+// Meter counts what operators watch.
+type Meter interface {
+	// Anomaly notes that an anomaly was recorded.
+	Anomaly(rule session.Rule)
 }
 
 // Identity is what a credential proves about its bearer.
@@ -160,6 +222,9 @@ type Identity struct {
 	OrganizationRole access.Role
 	// ActedBy names the administrator who impersonates the user, if one does.
 	ActedBy string
+	// VerifiedAgo is how long ago the bearer last verified a factor; negative
+	// when the credential does not say.
+	VerifiedAgo time.Duration
 }
 
 // Authenticator verifies credentials.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -171,6 +172,7 @@ func (a *Authenticator) identity(verified *sdk.SessionClaims) (ports.Identity, e
 		Role:             a.role(*custom),
 		OrganizationRole: organizationRole(verified.ActiveOrganizationRole),
 		ActedBy:          custom.actor(),
+		VerifiedAgo:      custom.verifiedAgo(),
 	}, nil
 }
 
@@ -222,6 +224,28 @@ func (c claims) at(path []string) string {
 // actor names who impersonates the user (RFC 8693, 4.1), empty when nobody
 // does.
 func (c claims) actor() string { return c.at([]string{"act", "sub"}) }
+
+// never is the age of a factor that was not verified.
+const never time.Duration = -1
+
+// verifiedAgo is how long ago the latest of the user's two factors was
+// verified, in the whole minutes that Clerk counts.
+func (c claims) verifiedAgo() time.Duration {
+	var ages []*int64 // null would be 0 otherwise: just verified
+	if json.Unmarshal(c["fva"], &ages) != nil || len(ages) != 2 || slices.Contains(ages, nil) {
+		return never
+	}
+	latest := never
+	for _, age := range ages {
+		if *age < 0 || *age > int64(math.MaxInt64/time.Minute) {
+			continue
+		}
+		if ago := time.Duration(*age) * time.Minute; latest == never || ago < latest {
+			latest = ago
+		}
+	}
+	return latest
+}
 
 func text(value json.RawMessage) string {
 	var s string

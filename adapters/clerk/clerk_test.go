@@ -8,9 +8,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -243,6 +245,64 @@ func TestAuthenticator_Accepts(t *testing.T) {
 			got, err := b.offline(t).Authenticate(t.Context(), b.mint(t, c.override))
 			if err != nil || got != c.want {
 				t.Errorf("Authenticate = %+v, %v, want %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+// When the user last verified a factor, as a token says it; what it says in no
+// known form counts as never.
+func TestAuthenticator_VerifiedAgo(t *testing.T) {
+	t.Parallel()
+	const (
+		never   = time.Duration(-1)
+		longest = math.MaxInt64 / int64(time.Minute)
+	)
+	for name, c := range map[string]struct {
+		claim any
+		want  time.Duration
+	}{
+		"Now":              {[]int{0, -1}, 0},
+		"FirstFactorOnly":  {[]int{7, -1}, 7 * time.Minute},
+		"SecondFactorOnly": {[]int{-1, 7}, 7 * time.Minute},
+		"FirstIsLatest":    {[]int{3, 90}, 3 * time.Minute},
+		"SecondIsLatest":   {[]int{90, 3}, 3 * time.Minute},
+		"Neither":          {[]int{-1, -1}, never},
+		"OtherNegative":    {[]int{-9, -2}, never},
+		"NoClaim":          {nil, never},
+		"Null":             {json.RawMessage("null"), never},
+		"Nulls":            {json.RawMessage("[null,null]"), never},
+		"NullAndAnAge":     {json.RawMessage("[null,3]"), never},
+		"Empty":            {[]int{}, never},
+		"One":              {[]int{0}, never},
+		"Three":            {[]int{0, 0, 0}, never},
+		"Longest":          {[]int64{longest, -1}, time.Duration(longest * int64(time.Minute))},
+		"PastDuration":     {[]int64{longest + 1, -1}, never},
+		"WrapsAround":      {[]int64{math.MaxInt64, 5}, 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			got, err := b.offline(t).Authenticate(t.Context(), b.mint(t, map[string]any{"fva": c.claim}))
+			if err != nil || got.User != user {
+				t.Fatalf("Authenticate = %+v, %v", got, err)
+			}
+			if got.VerifiedAgo != c.want {
+				t.Errorf("a factor was verified %v ago, want %v", got.VerifiedAgo, c.want)
+			}
+		})
+	}
+	// The SDK refuses a token whose claim is of these types, which Clerk never
+	// sends.
+	for name, claim := range map[string]any{
+		"Number": 0, "Text": "0", "Texts": []string{"0", "0"}, "Object": map[string]int{"0": 0}, "Fractions": []float64{0.5, -1}, "PastInt64": json.RawMessage("[1e30,0]"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			got, err := b.offline(t).Authenticate(t.Context(), b.mint(t, map[string]any{"fva": claim}))
+			if !errors.Is(err, session.KindUnauthenticated) && (err != nil || got.VerifiedAgo != never) {
+				t.Errorf("Authenticate = %+v, %v", got, err)
 			}
 		})
 	}

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 
 	"github.com/labstack/echo/v4"
 
 	"chatkit-session/api"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 // The headers that name a session to whatever stands behind a proxy.
@@ -20,25 +22,30 @@ const (
 	headerSession  = "X-Chatkit-Session-Id"
 	headerDevice   = "X-Chatkit-Device-Id"
 	headerWorkflow = "X-Chatkit-Workflow-Id"
+	headerWarning  = "X-Chatkit-Warning"
 )
 
 // VerifySession lets a proxy's request pass when it carries a good token.
 func (s *server) VerifySession(c echo.Context) error {
 	noStore(c)
 	token, _ := bearer(c.Request())
-	found, err := s.Checker.Check(c.Request().Context(), token)
+	checked, err := s.Checker.Check(c.Request().Context(), token, s.sourceBehind(c))
 	if errors.Is(err, session.KindNotFound) {
 		return session.Wrap(session.KindUnauthenticated, err)
 	}
 	if err != nil {
 		return err
 	}
+	found := checked.Session
 	c.Set(userKey, found.User().String())
 	header := c.Response().Header()
 	header.Set(headerUser, found.User().String())
 	header.Set(headerSession, found.ID().String())
 	header.Set(headerDevice, found.Device().String())
 	header.Set(headerWorkflow, found.Workflow().String())
+	if warn := warning(checked.Expiring); warn != nil {
+		header.Set(headerWarning, string(*warn))
+	}
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -48,54 +55,80 @@ func (s *server) IntrospectToken(c echo.Context) error {
 	if key, _ := bearer(c.Request()); !s.backends.know(key) {
 		return session.Wrap(session.KindUnauthenticated, errNotABackend)
 	}
-	token, err := readToken(c)
+	token, source, err := readIntrospection(c)
 	if err != nil {
 		return err
 	}
-	found, err := s.Checker.Check(c.Request().Context(), token)
+	checked, err := s.Checker.Check(c.Request().Context(), token, source)
 	if errors.Is(err, session.KindNotFound) {
 		return c.JSON(http.StatusOK, api.Introspection{})
 	}
 	if err != nil {
 		return err
 	}
-	c.Set(userKey, found.User().String())
-	return c.JSON(http.StatusOK, introspection(found))
+	c.Set(userKey, checked.Session.User().String())
+	return c.JSON(http.StatusOK, introspection(checked))
 }
 
 var errNotABackend = errors.New("no introspection key")
 
-func introspection(found session.Session) api.Introspection {
+func introspection(checked ports.Checked) api.Introspection {
+	found := checked.Session
 	created, expires := found.CreatedAt().Unix(), found.ExpiresAt().Unix()
 	user, id, device, workflow := found.User().String(), found.ID().String(), found.Device().String(), found.Workflow().String()
 	return api.Introspection{
 		Active: true, Sub: &user, Sid: &id, DeviceId: &device, WorkflowId: &workflow, Iat: &created, Exp: &expires,
+		Warning: warning(checked.Expiring),
 	}
 }
 
 const formType = "application/x-www-form-urlencoded"
 
-// readToken reads the form's one token.
-func readToken(c echo.Context) (string, error) {
-	if err := once(c.Request(), echo.HeaderContentType); err != nil {
-		return "", err
+// readIntrospection reads the form's one token, and from where it was used.
+func readIntrospection(c echo.Context) (token string, source session.Source, err error) {
+	form, err := readForm(c)
+	if err != nil {
+		return "", session.Source{}, err
 	}
+	if len(form["token"]) != 1 {
+		return "", session.Source{}, session.Invalid("token", "must be there, once")
+	}
+	source, err = readSource(form)
+	return form.Get("token"), source, err
+}
+
+func readForm(c echo.Context) (url.Values, error) {
 	kind, _, err := mime.ParseMediaType(c.Request().Header.Get(echo.HeaderContentType))
 	if err != nil || kind != formType {
-		return "", session.Invalid(echo.HeaderContentType, "must be "+formType)
+		return nil, session.Invalid(echo.HeaderContentType, "must be "+formType)
 	}
 	raw, err := readBody(c)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	form, err := url.ParseQuery(string(raw))
 	if err != nil {
-		return "", session.Invalid(body, "must be a form") // without the cause, which may show the token
+		return nil, session.Invalid(body, "must be a form") // without the cause, which may show the token
 	}
-	if len(form["token"]) != 1 {
-		return "", session.Invalid("token", "must be there, once")
+	return form, nil
+}
+
+// readSource reads what the back end says of its own client.
+func readSource(form url.Values) (session.Source, error) {
+	const addressField, agentField = "client_ip", "user_agent"
+	for _, field := range []string{addressField, agentField} {
+		if len(form[field]) > 1 {
+			return session.Source{}, session.Invalid(field, "must be there once at most")
+		}
 	}
-	return form.Get("token"), nil
+	var address netip.Addr
+	if text := form.Get(addressField); text != "" {
+		var err error
+		if address, err = netip.ParseAddr(text); err != nil {
+			return session.Source{}, session.Invalid(addressField, "must be an IP address")
+		}
+	}
+	return session.NewSource(address, clientOf(form.Get(agentField))), nil
 }
 
 // backends are who may introspect, by the SHA-256 of their keys: equal lengths

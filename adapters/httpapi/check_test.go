@@ -3,6 +3,8 @@ package httpapi_test
 import (
 	"errors"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -21,22 +23,27 @@ const (
 )
 
 // checks makes the core answer any check of a token.
-func (s *subject) checks(found session.Session, err error) *subject {
-	s.checker.EXPECT().Check(gomock.Any(), gomock.Any()).Return(found, err).AnyTimes()
+func (s *subject) checks(err error) *subject {
+	s.checker.EXPECT().Check(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Checked{}, err).AnyTimes()
 	return s
+}
+
+// good is what a good token stands for.
+func good(expiring bool) ports.Checked {
+	return ports.Checked{Session: opened(ports.OpenRequest{}).Session, Expiring: expiring}
 }
 
 func TestVerifySession(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{})
-	s.checker.EXPECT().Check(gomock.Any(), token.Reveal()).Return(opened(ports.OpenRequest{}).Session, nil)
+	s.checker.EXPECT().Check(gomock.Any(), token.Reveal(), session.Source{}).Return(good(false), nil)
 	got := s.do(t, request(t, http.MethodGet, verifyPath, "", "Authorization", "Bearer "+token.Reveal()))
 	if got.status != http.StatusNoContent || got.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
 	for name, want := range map[string]string{
 		"X-ChatKit-User-Id": "user_123", "X-ChatKit-Session-Id": "0194214b-3a00-7cc3-98c4-dc0c0c07398f",
-		"X-ChatKit-Device-Id": "device_user_123_1735689600000", "X-ChatKit-Workflow-Id": "workflow_1",
+		"X-ChatKit-Device-Id": "device_user_123_1735689600000", "X-ChatKit-Workflow-Id": "workflow_1", "X-ChatKit-Warning": "",
 	} {
 		if value := got.header.Get(name); value != want {
 			t.Errorf("%s is %q, want %q", name, value, want)
@@ -44,6 +51,17 @@ func TestVerifySession(t *testing.T) {
 	}
 	if strings.Contains(s.log.String(), token.Reveal()) {
 		t.Errorf("the log shows the token:\n%s", s.log)
+	}
+}
+
+// A session that is about to end is said to be.
+func TestVerifySession_Warns(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	s.checker.EXPECT().Check(gomock.Any(), "x", gomock.Any()).Return(good(true), nil)
+	got := s.do(t, request(t, http.MethodGet, verifyPath, "", "Authorization", "Bearer x"))
+	if got.status != http.StatusNoContent || got.header.Get("X-ChatKit-Warning") != "expires_soon" || got.header.Get("X-ChatKit-User-Id") != "user_123" {
+		t.Errorf("got %d %v", got.status, got.header)
 	}
 }
 
@@ -66,9 +84,9 @@ func TestVerifySession_Refuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSubject(t, httpapi.Config{})
-			s.checker.EXPECT().Check(gomock.Any(), test.asked).Return(session.Session{}, test.answer)
+			s.checker.EXPECT().Check(gomock.Any(), test.asked, session.Source{}).Return(good(true), test.answer)
 			got := s.do(t, request(t, http.MethodGet, verifyPath, "", test.headers...))
-			if got.status != test.want || strings.Contains(got.body, secret) || got.header.Get("X-ChatKit-User-Id") != "" {
+			if got.status != test.want || strings.Contains(got.body, secret) || got.header.Get("X-ChatKit-User-Id")+got.header.Get("X-ChatKit-Warning") != "" {
 				t.Errorf("got %d %s", got.status, got.body)
 			}
 			if (got.header.Get("WWW-Authenticate") != "") != (test.want == http.StatusUnauthorized) {
@@ -90,7 +108,7 @@ func TestIntrospectToken(t *testing.T) {
 	t.Run("Active", func(t *testing.T) {
 		t.Parallel()
 		s := newSubject(t, config)
-		s.checker.EXPECT().Check(gomock.Any(), token.Reveal()).Return(opened(ports.OpenRequest{}).Session, nil)
+		s.checker.EXPECT().Check(gomock.Any(), token.Reveal(), session.Source{}).Return(good(false), nil)
 		got := introspect(t, s, "token_type_hint=access_token&token="+token.Reveal(), as...)
 		const want = `{"active":true,"device_id":"device_user_123_1735689600000","exp":1735776000,"iat":1735689600,` +
 			`"sid":"0194214b-3a00-7cc3-98c4-dc0c0c07398f","sub":"user_123","workflow_id":"workflow_1"}`
@@ -101,16 +119,24 @@ func TestIntrospectToken(t *testing.T) {
 			t.Errorf("the log shows a secret:\n%s", s.log)
 		}
 	})
+	t.Run("Expiring", func(t *testing.T) {
+		t.Parallel()
+		s := newSubject(t, config)
+		s.checker.EXPECT().Check(gomock.Any(), "x", session.Source{}).Return(good(true), nil)
+		if got := introspect(t, s, "token=x", as...); !strings.Contains(got.body, `,"sub":"user_123","warning":"expires_soon",`) {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+	})
 	t.Run("Inactive", func(t *testing.T) {
 		t.Parallel()
-		s := newSubject(t, config).checks(session.Session{}, session.Wrap(session.KindNotFound, errors.New(secret)))
+		s := newSubject(t, config).checks(session.Wrap(session.KindNotFound, errors.New(secret)))
 		if got := introspect(t, s, "token=x", as...); got.status != http.StatusOK || strings.TrimSpace(got.body) != `{"active":false}` {
 			t.Errorf("got %d %s", got.status, got.body)
 		}
 	})
 	t.Run("StoreDown", func(t *testing.T) {
 		t.Parallel()
-		s := newSubject(t, config).checks(session.Session{}, session.Wrap(session.KindUnavailable, errors.New(secret)))
+		s := newSubject(t, config).checks(session.Wrap(session.KindUnavailable, errors.New(secret)))
 		if got := introspect(t, s, "token=x", as...); got.status != http.StatusServiceUnavailable || strings.Contains(got.body, secret) {
 			t.Errorf("got %d %s", got.status, got.body)
 		}
@@ -138,18 +164,50 @@ func TestIntrospectToken(t *testing.T) {
 	})
 }
 
+// The back end says from where a token was used, and nothing else does.
+func TestIntrospectToken_Source(t *testing.T) {
+	t.Parallel()
+	agent := url.QueryEscape(firefoxLinux)
+	for form, want := range map[string]session.Source{
+		"":                                         {},
+		"&client_ip=&user_agent=":                  {},
+		"&client_ip=198.51.100.7":                  address("198.51.100.7"),
+		"&user_agent=" + agent:                     {Client: firefox},
+		"&user_agent=??&client_ip=2001:db8::7":     address("2001:db8::7"),
+		"&client_ip=::ffff:198.51.100.7":           address("198.51.100.7"),
+		"&client_ip=fe80::1%25eth0":                address("fe80::1"),
+		"&client_ip=192.0.2.9&user_agent=" + agent: {Address: netip.MustParseAddr("192.0.2.9"), Client: firefox},
+	} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{IntrospectionKeys: []string{backendKey}, TrustedProxies: prefixes("192.0.2.0/24")})
+			s.checker.EXPECT().Check(gomock.Any(), "x", want).Return(good(false), nil)
+			got := introspect(t, s, "token=x"+form, "Authorization", "Bearer "+backendKey, "Content-Type", formType, "User-Agent", "curl/8.5.0", "X-Forwarded-For", "203.0.113.9")
+			if got.status != http.StatusOK {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
 func TestIntrospectToken_BadInput(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		contentType, body, field string
 		want                     int
 	}{
-		"NoToken":   {formType, "", "token", 400},
-		"TwoTokens": {formType, "token=a&token=b", "token", 400},
-		"JSON":      {"application/json", `{"token":"x"}`, "Content-Type", 400},
-		"NoType":    {"", "token=x", "Content-Type", 400},
-		"NotAForm":  {formType, "token=%zz", "body", 400},
-		"TooLarge":  {formType, "token=" + strings.Repeat("x", 16<<10), "body", 413},
+		"NoToken":      {formType, "", "token", 400},
+		"TwoTokens":    {formType, "token=a&token=b", "token", 400},
+		"NoAddress":    {formType, "token=x&client_ip=phone", "client_ip", 400},
+		"Network":      {formType, "token=x&client_ip=10.0.0.0/8", "client_ip", 400},
+		"WithAPort":    {formType, "token=x&client_ip=192.0.2.1:80", "client_ip", 400},
+		"Blank":        {formType, "token=x&client_ip=%20", "client_ip", 400},
+		"TwoAddresses": {formType, "token=x&client_ip=192.0.2.1&client_ip=192.0.2.1", "client_ip", 400},
+		"TwoAgents":    {formType, "token=x&user_agent=a&user_agent=a", "user_agent", 400},
+		"JSON":         {"application/json", `{"token":"x"}`, "Content-Type", 400},
+		"NoType":       {"", "token=x", "Content-Type", 400},
+		"NotAForm":     {formType, "token=%zz", "body", 400},
+		"TooLarge":     {formType, "token=" + strings.Repeat("x", 16<<10), "body", 413},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

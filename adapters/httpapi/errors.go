@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,6 +19,8 @@ type problem struct {
 	status               int
 	title, message, code string
 	field                string
+	// verify says that Clerk's front end can help.
+	verify bool
 }
 
 // refusal is a request that is turned away for reasons of HTTP, which the core
@@ -64,6 +67,8 @@ func explainKind(kind session.Kind) problem {
 		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Your role does not permit this", code: "permission_denied"}
 	case session.KindSignedOut:
 		return problem{status: http.StatusForbidden, title: "Forbidden", message: "This sign-in was signed out: sign in again", code: "session_revoked"}
+	case session.KindReverification:
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Verify that it is you, then try again", code: "reverification_required", verify: true}
 	case session.KindNotConfigured:
 		return problem{status: http.StatusInternalServerError, title: "Configuration Error", message: "ChatKit workflow ID not configured", code: "workflow_not_configured"}
 	case session.KindNotFound:
@@ -135,7 +140,23 @@ func (s *server) answerError(err error, c echo.Context) {
 	if p.field != "" {
 		answer.Field = &p.field
 	}
+	if p.verify {
+		answer.ClerkError = s.reverification
+	}
 	_ = c.JSON(p.status, answer) // it fails when the client is gone
+}
+
+// reverification is what makes Clerk's front end verify a factor of the user
+// and try again (https://clerk.com/docs/guides/secure/reverification). Clerk
+// counts minutes since a factor was verified: less than within is less than as
+// many minutes, rounded up.
+func reverification(within time.Duration) *api.ClerkError {
+	return &api.ClerkError{
+		Type: api.ClerkErrorTypeForbidden, Reason: api.ReverificationError,
+		Metadata: api.ClerkErrorMetadata{Reverification: api.Reverification{
+			Level: api.FirstFactor, AfterMinutes: int((within + time.Minute - 1) / time.Minute),
+		}},
+	}
 }
 
 // challenge says what was wrong with the credential (RFC 6750, 3).

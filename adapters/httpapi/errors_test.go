@@ -41,6 +41,7 @@ func TestErrors_EveryKind(t *testing.T) {
 		session.KindNoRole:          {403, "Forbidden", "User role not found", "role_not_found"},
 		session.KindForbidden:       {403, "Forbidden", "Your role does not permit this", "permission_denied"},
 		session.KindSignedOut:       {403, "Forbidden", "This sign-in was signed out: sign in again", "session_revoked"},
+		session.KindReverification:  {403, "Forbidden", "Verify that it is you, then try again", "reverification_required"},
 		session.KindNotConfigured:   {500, "Configuration Error", "ChatKit workflow ID not configured", "workflow_not_configured"},
 		session.KindNotFound:        {404, "Not Found", "There is no such thing here", "not_found"},
 		session.KindConflict:        {409, "Conflict", "Somebody else was faster: try again", "conflict"},
@@ -77,6 +78,9 @@ func TestErrors_EveryKind(t *testing.T) {
 			if level := logged[0]["level"]; (level == "ERROR") != (want.status >= 500) {
 				t.Errorf("a %d is logged as %v", want.status, level)
 			}
+			if strings.Contains(got.body, "clerk_error") != (kind == session.KindReverification) {
+				t.Errorf("Clerk's front end would verify a factor, or not: %s", got.body)
+			}
 			after := ""
 			if want.status == http.StatusServiceUnavailable {
 				after = "2"
@@ -85,6 +89,22 @@ func TestErrors_EveryKind(t *testing.T) {
 				t.Errorf("a %d has Retry-After %q", want.status, value)
 			}
 		})
+	}
+}
+
+// Clerk's front end understands how to help, and is told how long ago is too
+// long: less than 90 seconds is less than two of Clerk's minutes.
+func TestErrors_Reverification(t *testing.T) {
+	t.Parallel()
+	for within, minutes := range map[time.Duration]string{0: "0", time.Second: "1", time.Minute: "1", 90 * time.Second: "2", 10 * time.Minute: "10"} {
+		s := newSubject(t, httpapi.Config{StepUpWithin: within}).permits(access.ManageOwn)
+		s.revoker.EXPECT().Revoke(gomock.Any(), gomock.Any(), gomock.Any()).Return(session.Wrap(session.KindReverification, errors.New(secret)))
+		got := s.send(t, http.MethodDelete, sessionsPath+"/"+anID.String(), "", "X-Request-Id", "r1")
+		want := `{"clerk_error":{"metadata":{"reverification":{"afterMinutes":` + minutes + `,"level":"first_factor"}},"reason":"reverification-error","type":"forbidden"},` +
+			`"code":"reverification_required","error":"Forbidden","message":"Verify that it is you, then try again","requestId":"r1"}`
+		if got.status != http.StatusForbidden || strings.TrimSpace(got.body) != want {
+			t.Errorf("within %v: got %d %s\nwant %s", within, got.status, got.body, want)
+		}
 	}
 }
 

@@ -8,3 +8,6 @@ func CredentialOf(r *http.Request, allowed ...string) (string, error) {
 	s := &server{origins: parsed}
 	return s.credential(r), err
 }
+
+// ClientOf is what is made of a User-Agent header.
+var ClientOf = clientOf

@@ -1,10 +1,7 @@
 package httpapi
 
 import (
-	"encoding/base64"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -15,48 +12,47 @@ import (
 	"chatkit-session/ports"
 )
 
-// The bounds of a page.
-const (
-	defaultPage = 20
-	largestPage = 100
-)
-
 // ListSessions shows a page of the caller's sessions.
 func (s *server) ListSessions(c echo.Context, params api.ListSessionsParams) error {
 	caller, err := s.admit(c, access.ReadOwn)
 	if err != nil {
 		return err
 	}
+	return s.list(c, caller.User, params)
+}
+
+// ListUserSessions shows a page of anybody's sessions.
+func (s *server) ListUserSessions(c echo.Context, userID api.UserID, params api.ListUserSessionsParams) error {
+	_, user, err := s.admitToUser(c, access.ReadAll, userID)
+	if err != nil {
+		return err
+	}
+	return s.list(c, user, api.ListSessionsParams(params))
+}
+
+func (s *server) list(c echo.Context, user session.UserID, params api.ListSessionsParams) error {
 	request, err := listRequest(params)
 	if err != nil {
 		return err
 	}
-	page, err := s.Lister.List(c.Request().Context(), caller, request)
+	page, err := s.Lister.List(c.Request().Context(), user, request)
 	if err != nil {
 		return err
 	}
-	answer := api.SessionPage{Sessions: make([]api.ListedSession, len(page.Sessions))}
+	answer := api.SessionPage{Sessions: make([]api.ListedSession, len(page.Sessions)), NextCursor: nextCursor(page.Next)}
 	for i, listed := range page.Sessions {
 		answer.Sessions[i] = listedToWire(listed)
-	}
-	if !page.Next.ID.IsZero() {
-		next := cursor(page.Next)
-		answer.NextCursor = &next
 	}
 	return c.JSON(http.StatusOK, answer)
 }
 
 // ShowSession shows one of the caller's sessions.
-func (s *server) ShowSession(c echo.Context, id string, params api.ShowSessionParams) error {
-	caller, err := s.admit(c, access.ReadOwn)
+func (s *server) ShowSession(c echo.Context, id api.SessionID, params api.ShowSessionParams) error {
+	caller, parsed, err := s.admitToSession(c, access.ReadOwn, id)
 	if err != nil {
 		return err
 	}
-	parsed, err := parseID("id", id)
-	if err != nil {
-		return err
-	}
-	listed, err := s.Lister.Show(c.Request().Context(), caller, parsed, valueOf(params.XChatKitToken))
+	listed, err := s.Lister.Show(c.Request().Context(), caller.User, parsed, valueOf(params.XChatKitToken))
 	if err != nil {
 		return err
 	}
@@ -64,42 +60,15 @@ func (s *server) ShowSession(c echo.Context, id string, params api.ShowSessionPa
 }
 
 func listRequest(params api.ListSessionsParams) (ports.ListRequest, error) {
-	request := ports.ListRequest{Limit: defaultPage, Token: valueOf(params.XChatKitToken)}
+	request := ports.ListRequest{Token: valueOf(params.XChatKitToken)}
 	var err error
 	if params.Status != nil {
 		if request.Status, err = session.ParseStatus(string(*params.Status)); err != nil {
 			return request, err
 		}
 	}
-	if params.Limit != nil {
-		if request.Limit = *params.Limit; request.Limit < 1 || request.Limit > largestPage {
-			return request, session.Invalid("limit", "must be 1 to "+strconv.Itoa(largestPage))
-		}
-	}
-	if params.Cursor != nil {
-		request.After, err = parseCursor(*params.Cursor)
-	}
+	request.Limit, request.After, err = pageOf(params.Limit, params.Cursor)
 	return request, err
-}
-
-// cursor writes a position so that clients do not take it for anything.
-func cursor(p ports.Position) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.CreatedAt.UnixMicro(), 10) + " " + p.ID.String()))
-}
-
-func parseCursor(text string) (ports.Position, error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err == nil {
-		micros, id, _ := strings.Cut(string(raw), " ")
-		var at int64
-		if at, err = strconv.ParseInt(micros, 10, 64); err == nil {
-			var parsed session.ID
-			if parsed, err = session.ParseID(id); err == nil && at > 0 {
-				return ports.Position{CreatedAt: time.UnixMicro(at).UTC(), ID: parsed}, nil
-			}
-		}
-	}
-	return ports.Position{}, session.Invalid("cursor", "must be the nextCursor of a page")
 }
 
 func valueOf(text *string) string {
@@ -109,18 +78,37 @@ func valueOf(text *string) string {
 	return *text
 }
 
-// listedToWire is a session as its user sees it in a list: no token is in it.
+// listedToWire is a session as it is shown in a list: no token is in it.
 func listedToWire(listed ports.Listed) api.ListedSession {
 	s := listed.Session
 	wire := api.ListedSession{
 		Id: s.ID().String(), DeviceId: s.Device().String(), UserId: s.User().String(), WorkflowId: s.Workflow().String(),
-		Status: api.ListedSessionStatus(listed.Status), Current: listed.Current,
+		Status: api.SessionStatus(listed.Status), Current: listed.Current,
+		Client: clientToWire(s.Source()), Ip: addressToWire(s.Source()),
 		CreatedAt: api.Time(s.CreatedAt()), LastActivityAt: api.Time(s.LastActivityAt()), ExpiresAt: api.Time(s.ExpiresAt()),
+		RememberMe: s.Remembered(), Opens: s.Opens(), Checks: s.Checks(), Warning: warning(listed.Expiring),
 		Metadata: s.Metadata().Tree(),
 	}
+	if listed.Status == session.StatusActive {
+		left := seconds(listed.ExpiresIn)
+		wire.ExpiresIn = &left
+	}
 	if !s.EndedAt().IsZero() {
-		ended, reason := api.Time(s.EndedAt()), string(s.EndReason())
+		ended, reason := api.Time(s.EndedAt()), api.EndReason(s.EndReason())
 		wire.EndedAt, wire.EndReason = &ended, &reason
 	}
 	return wire
 }
+
+// warning is what a session's clients are told of its end.
+func warning(expiring bool) *api.Warning {
+	if !expiring {
+		return nil
+	}
+	soon := api.ExpiresSoon
+	return &soon
+}
+
+// seconds is how many whole ones there are: a client that counts them down is
+// never late.
+func seconds(left time.Duration) api.SecondsLeft { return int(left / time.Second) }

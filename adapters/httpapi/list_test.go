@@ -15,89 +15,166 @@ import (
 	"chatkit-session/ports"
 )
 
-// reads lets everybody in who wants to read their own sessions.
-func (s *subject) reads() *subject {
-	s.gate.EXPECT().Admit(gomock.Any(), "jwt", access.ReadOwn).Return(member, nil).AnyTimes()
-	return s
-}
+const adminSessionsPath = "/api/chatkit/admin/users/user_456/sessions"
+
+var other = session.Must(session.ParseUserID("user_456"))
 
 func (s *subject) read(t testing.TB, path string, headers ...string) answer {
 	t.Helper()
-	return s.do(t, request(t, http.MethodGet, path, "", append([]string{"Authorization", "Bearer jwt"}, headers...)...))
+	return s.send(t, http.MethodGet, path, "", headers...)
 }
 
+// used is a session of which everything is known.
+func used() session.Session {
+	return session.Restore(session.Stored{
+		ID: anID.String(), User: "user_123", Device: "phone", Workflow: "workflow_1", Status: session.StatusActive,
+		CreatedAt: midnight, ExpiresAt: midnight.Add(24 * time.Hour), LastActivityAt: midnight.Add(time.Minute),
+		Remembered: true, Opens: 3, Checks: 40,
+		Source: session.Source{Address: address("203.0.113.9").Address, Client: session.Client{Browser: "Firefox 133", OS: "Android 14", Kind: "mobile"}},
+	})
+}
+
+// The wire's two sessions: one that is used and expires soon, and one that
+// ended and of which nothing is known.
+const (
+	usedOnWire = `{"checks":40,"client":{"browser":"Firefox 133","kind":"mobile","os":"Android 14"},"createdAt":"2025-01-01T00:00:00.000Z","current":true,` +
+		`"deviceId":"phone","expiresAt":"2025-01-02T00:00:00.000Z","expiresIn":59,"id":"0194214b-3a00-7cc3-98c4-dc0c0c07398f","ip":"203.0.113.9",` +
+		`"lastActivityAt":"2025-01-01T00:01:00.000Z","metadata":{},"opens":3,"rememberMe":true,"status":"active","userId":"user_123",` +
+		`"warning":"expires_soon","workflowId":"workflow_1"}`
+	endedOnWire = `{"checks":0,"client":null,"createdAt":"2025-01-01T00:00:00.000Z","current":false,"deviceId":"device_user_123_1735689600000",` +
+		`"endReason":"user","endedAt":"2025-01-01T01:00:00.000Z","expiresAt":"2025-01-02T00:00:00.000Z","id":"0194214b-3a00-7cc3-98c4-dc0c0c07398f",` +
+		`"ip":null,"lastActivityAt":"2025-01-01T00:00:00.000Z","metadata":{},"opens":1,"rememberMe":false,"status":"revoked","userId":"user_123",` +
+		`"workflowId":"workflow_1"}`
+)
+
+// A user's sessions as they see them, and as those see them who may see all.
 func TestListSessions(t *testing.T) {
 	t.Parallel()
-	s := newSubject(t, httpapi.Config{}).reads()
-	active := opened(ports.OpenRequest{}).Session
-	ended := active
-	ended.Revoke(session.EndUser, midnight.Add(time.Hour))
-	next := ports.Position{CreatedAt: midnight, ID: anID}
-	s.lister.EXPECT().List(gomock.Any(), member, ports.ListRequest{Limit: 20, Token: token.Reveal()}).Return(ports.Page{
-		Sessions: []ports.Listed{{Session: active, Status: session.StatusActive, Current: true}, {Session: ended, Status: session.StatusRevoked}},
-		Next:     next,
-	}, nil)
-	got := s.read(t, sessionsPath, "X-ChatKit-Token", token.Reveal())
-	const rest = `"createdAt":"2025-01-01T00:00:00.000Z","current":%C,"deviceId":"device_user_123_1735689600000",%E"expiresAt":"2025-01-02T00:00:00.000Z",` +
-		`"id":"0194214b-3a00-7cc3-98c4-dc0c0c07398f","lastActivityAt":"2025-01-01T00:00:00.000Z","metadata":{},"status":"%S","userId":"user_123","workflowId":"workflow_1"}`
-	one := strings.NewReplacer("%C", "true", "%E", "", "%S", "active").Replace(rest)
-	two := strings.NewReplacer("%C", "false", "%E", `"endReason":"user","endedAt":"2025-01-01T01:00:00.000Z",`, "%S", "revoked").Replace(rest)
-	var answered struct{ NextCursor string }
-	if err := json.Unmarshal([]byte(got.body), &answered); err != nil || answered.NextCursor == "" {
-		t.Fatalf("got %d %s", got.status, got.body)
-	}
-	want := `{"nextCursor":"` + answered.NextCursor + `","sessions":[{` + one + `,{` + two + `]}`
-	if strings.TrimSpace(got.body) != want || got.header.Get("Cache-Control") != "no-store" {
-		t.Errorf("got %s\nwant %s", got.body, want)
-	}
-	if strings.Contains(got.body+s.log.String(), token.Reveal()) {
-		t.Error("a token is shown, or logged")
-	}
+	for name, test := range map[string]struct {
+		path  string
+		wants access.Permission
+		user  session.UserID
+	}{
+		"Own":      {sessionsPath, access.ReadOwn, member.User},
+		"Anybodys": {adminSessionsPath, access.ReadAll, other},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{}).permits(test.wants)
+			ended := opened(ports.OpenRequest{}).Session
+			ended.Revoke(session.EndUser, midnight.Add(time.Hour))
+			next := ports.Position{At: midnight, ID: anID}
+			s.lister.EXPECT().List(gomock.Any(), test.user, ports.ListRequest{Limit: 20, Token: token.Reveal()}).Return(ports.Page{
+				Sessions: []ports.Listed{
+					{Session: used(), Status: session.StatusActive, Current: true, ExpiresIn: time.Minute - time.Microsecond, Expiring: true},
+					{Session: ended, Status: session.StatusRevoked},
+				},
+				Next: next,
+			}, nil)
+			got := s.read(t, test.path, "X-ChatKit-Token", token.Reveal())
+			var answered struct{ NextCursor string }
+			if err := json.Unmarshal([]byte(got.body), &answered); err != nil || answered.NextCursor == "" {
+				t.Fatalf("got %d %s", got.status, got.body)
+			}
+			want := `{"nextCursor":"` + answered.NextCursor + `","sessions":[` + usedOnWire + `,` + endedOnWire + `]}`
+			if strings.TrimSpace(got.body) != want || got.header.Get("Cache-Control") != "no-store" {
+				t.Errorf("got %s\nwant %s", got.body, want)
+			}
+			if strings.Contains(got.body+s.log.String(), token.Reveal()) {
+				t.Error("a token is shown, or logged")
+			}
+			if line := s.lines(t, "request")[0]; line["user"] != "user_123" {
+				t.Errorf("the log has %v", line)
+			}
 
-	// The cursor that was given leads on from there.
-	s.lister.EXPECT().List(gomock.Any(), member, ports.ListRequest{Status: session.StatusExpired, Limit: 100, After: next}).Return(ports.Page{}, nil)
-	if got := s.read(t, sessionsPath+"?status=expired&limit=100&cursor="+answered.NextCursor); strings.TrimSpace(got.body) != `{"nextCursor":null,"sessions":[]}` {
-		t.Errorf("the last page is %d %s", got.status, got.body)
+			// The cursor that was given leads on from there.
+			s.lister.EXPECT().List(gomock.Any(), test.user, ports.ListRequest{Status: session.StatusExpired, Limit: 100, After: next}).Return(ports.Page{}, nil)
+			if got := s.read(t, test.path+"?status=expired&limit=100&cursor="+answered.NextCursor); strings.TrimSpace(got.body) != `{"nextCursor":null,"sessions":[]}` {
+				t.Errorf("the last page is %d %s", got.status, got.body)
+			}
+		})
 	}
 }
 
 func TestShowSession(t *testing.T) {
 	t.Parallel()
-	s := newSubject(t, httpapi.Config{}).reads()
-	s.lister.EXPECT().Show(gomock.Any(), member, anID, token.Reveal()).Return(ports.Listed{Session: opened(ports.OpenRequest{}).Session, Status: session.StatusExpired}, nil)
-	if got := s.read(t, sessionsPath+"/"+anID.String(), "X-ChatKit-Token", token.Reveal()); got.status != http.StatusOK || !strings.Contains(got.body, `"status":"expired"`) {
+	s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
+	path := sessionsPath + "/" + anID.String()
+	s.lister.EXPECT().Show(gomock.Any(), member.User, anID, token.Reveal()).
+		Return(ports.Listed{Session: used(), Status: session.StatusActive, Current: true, ExpiresIn: time.Minute - 1, Expiring: true}, nil)
+	if got := s.read(t, path, "X-ChatKit-Token", token.Reveal()); got.status != http.StatusOK || strings.TrimSpace(got.body) != `{"session":`+usedOnWire+`}` {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
-	s.lister.EXPECT().Show(gomock.Any(), member, anID, "").Return(ports.Listed{}, session.KindNotFound)
-	if got := s.read(t, sessionsPath+"/"+anID.String()); got.status != http.StatusNotFound {
+	s.lister.EXPECT().Show(gomock.Any(), member.User, anID, "").Return(ports.Listed{}, session.KindNotFound)
+	if got := s.read(t, path); got.status != http.StatusNotFound {
 		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
+// How long a session lives is only said while it does: in its last second, too,
+// and not of one whose end nobody wrote down yet.
+func TestShowSession_ExpiresIn(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		listed ports.Listed
+		want   string
+	}{
+		"InItsLastSecond": {ports.Listed{Session: used(), Status: session.StatusActive, ExpiresIn: time.Second - 1}, `"expiresIn":0,`},
+		"NotSoon":         {ports.Listed{Session: used(), Status: session.StatusActive, ExpiresIn: 2 * time.Hour}, `"expiresIn":7200,`},
+		"PastItsTime":     {ports.Listed{Session: used(), Status: session.StatusExpired}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
+			s.lister.EXPECT().Show(gomock.Any(), gomock.Any(), anID, "").Return(test.listed, nil)
+			got := s.read(t, sessionsPath+"/"+anID.String())
+			if got.status != http.StatusOK || !strings.Contains(got.body, test.want) || (test.want == "") == strings.Contains(got.body, "expiresIn") {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+			if strings.Contains(got.body, "warning") {
+				t.Errorf("it warns: %s", got.body)
+			}
+		})
+	}
+}
+
+// Whatever list it is of, a page that was not asked for well is not looked for.
+func TestPages_Refuse(t *testing.T) {
+	t.Parallel()
+	for path, wants := range map[string]access.Permission{
+		sessionsPath: access.ReadOwn, adminSessionsPath: access.ReadAll, activityPath: access.ReadOwn, sessionsPath + "/" + anID.String() + "/activity": access.ReadOwn,
+	} {
+		for query, field := range map[string]string{
+			"?limit=0": "limit", "?limit=101": "limit", "?limit=-1": "limit", "?limit=ten": "limit", "?limit=99999999999999999999": "limit", "?limit=1&limit=1": "limit", "?limit=": "limit",
+			"?cursor=": "cursor", "?cursor=x": "cursor", "?cursor=!!": "cursor", "?cursor=MSA": "cursor", "?cursor=LTEgYQ": "cursor", "?cursor=YSBi": "cursor", "?cursor=MCBh": "cursor",
+			"?cursor=MSBhYh": "cursor", "?cursor=MSBh&cursor=MSBh": "cursor", "?cursor=" + strings.Repeat("A", 9000): "cursor",
+		} {
+			s := newSubject(t, httpapi.Config{}).permits(wants) // the core is not asked
+			if got := s.read(t, path+query); got.status != http.StatusBadRequest || got.Field != field {
+				t.Errorf("%s%.60s got %d %s", path, query, got.status, got.body)
+			}
+		}
 	}
 }
 
 func TestListSessions_Refuses(t *testing.T) {
 	t.Parallel()
-	for query, field := range map[string]string{
-		"?status=paused": "status", "?status=": "status", "?status=active&status=revoked": "status",
-		"?limit=0": "limit", "?limit=101": "limit", "?limit=-1": "limit", "?limit=ten": "limit", "?limit=99999999999999999999": "limit",
-		"?cursor=": "cursor", "?cursor=x": "cursor", "?cursor=!!": "cursor", "?cursor=MSA": "cursor", "?cursor=LTEgYQ": "cursor", "?cursor=YSBi": "cursor",
-		"?cursor=" + strings.Repeat("A", 9000): "cursor",
-	} {
-		s := newSubject(t, httpapi.Config{}).reads() // the core is not asked
-		if got := s.read(t, sessionsPath+query); got.status != http.StatusBadRequest || got.Field != field {
-			t.Errorf("%.60s got %d %s", query, got.status, got.body)
+	for path, wants := range map[string]access.Permission{sessionsPath: access.ReadOwn, adminSessionsPath: access.ReadAll} {
+		for _, query := range []string{"?status=paused", "?status=", "?status=active&status=revoked"} {
+			s := newSubject(t, httpapi.Config{}).permits(wants) // the core is not asked
+			if got := s.read(t, path+query); got.status != http.StatusBadRequest || got.Field != "status" {
+				t.Errorf("%s%s got %d %s", path, query, got.status, got.body)
+			}
 		}
-	}
-	s := newSubject(t, httpapi.Config{}).reads()
-	if got := s.read(t, sessionsPath, "X-ChatKit-Token", "a", "X-ChatKit-Token", "b"); got.status != http.StatusBadRequest || got.Field != "X-ChatKit-Token" {
-		t.Errorf("two tokens got %d %s", got.status, got.body)
-	}
-	if got := s.read(t, sessionsPath+"/a%20b"); got.status != http.StatusBadRequest || got.Field != "id" {
-		t.Errorf("a bad id got %d %s", got.status, got.body)
-	}
-	for _, kind := range []session.Kind{session.KindUnavailable, session.KindInternal} {
-		s.lister.EXPECT().List(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Page{}, kind)
-		if got := s.read(t, sessionsPath); got.status < http.StatusInternalServerError {
-			t.Errorf("%v got %d %s", kind, got.status, got.body)
+		s := newSubject(t, httpapi.Config{}).permits(wants)
+		if got := s.read(t, path, "X-ChatKit-Token", "a", "X-ChatKit-Token", "b"); got.status != http.StatusBadRequest || got.Field != "X-ChatKit-Token" {
+			t.Errorf("two tokens got %d %s", got.status, got.body)
+		}
+		for _, kind := range []session.Kind{session.KindUnavailable, session.KindInternal} {
+			s.lister.EXPECT().List(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Page{}, kind)
+			if got := s.read(t, path); got.status < http.StatusInternalServerError {
+				t.Errorf("%v got %d %s", kind, got.status, got.body)
+			}
 		}
 	}
 }

@@ -126,8 +126,7 @@ func (s *server) securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
 		header.Set(echo.HeaderReferrerPolicy, "no-referrer")
 		header.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
-		r := c.Request()
-		if r.TLS != nil || (s.proxies.sent(r) && r.Header.Get(echo.HeaderXForwardedProto) == "https") {
+		if s.secure(c.Request()) {
 			header.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
 		}
 		return next(c)

@@ -23,21 +23,14 @@ const maxBody = 16 << 10
 // body is the name of the whole body in errors about it.
 const body = "body"
 
-// readOpenRequest reads the body, which may be empty. Unknown fields are
-// ignored; a field that is null counts as absent.
+// readOpenRequest reads the body, which may be empty.
 func readOpenRequest(c echo.Context) (ports.OpenRequest, error) {
-	if err := once(c.Request(), echo.HeaderContentType); err != nil {
-		return ports.OpenRequest{}, err
-	}
-	raw, err := readBody(c)
-	if err != nil || len(raw) == 0 {
-		return ports.OpenRequest{}, err
-	}
 	var wire api.OpenRequest
-	if err := json.Unmarshal(raw, &wire); err != nil {
-		return ports.OpenRequest{}, malformed(err)
+	if err := readJSON(c, &wire); err != nil {
+		return ports.OpenRequest{}, err
 	}
-	var request ports.OpenRequest
+	request := ports.OpenRequest{Remember: wire.RememberMe}
+	var err error
 	if wire.DeviceId != nil {
 		if request.Device, err = session.ParseDeviceID(*wire.DeviceId); err != nil {
 			return ports.OpenRequest{}, err
@@ -47,8 +40,25 @@ func readOpenRequest(c echo.Context) (ports.OpenRequest, error) {
 	return request, err
 }
 
-// readBody returns the body without the white space around it.
+// readJSON reads the body into wire, which an empty one leaves as it is.
+// Unknown fields are ignored; a field that is null counts as absent.
+func readJSON(c echo.Context, wire any) error {
+	raw, err := readBody(c)
+	if err != nil || len(raw) == 0 {
+		return err
+	}
+	if err := json.Unmarshal(raw, wire); err != nil {
+		return malformed(err)
+	}
+	return nil
+}
+
+// readBody returns the body without the white space around it, unless it says
+// twice what it is.
 func readBody(c echo.Context) ([]byte, error) {
+	if err := once(c.Request(), echo.HeaderContentType); err != nil {
+		return nil, err
+	}
 	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {

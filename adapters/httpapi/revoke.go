@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -11,16 +12,16 @@ import (
 )
 
 // RevokeSession signs one of the caller's sessions out.
-func (s *server) RevokeSession(c echo.Context, id string) error {
-	caller, err := s.admit(c, access.ManageOwn)
+func (s *server) RevokeSession(c echo.Context, id api.SessionID) error {
+	return s.revoke(c, access.ManageOwn, id, s.Revoker.Revoke)
+}
+
+func (s *server) revoke(c echo.Context, wants access.Permission, id string, end func(context.Context, access.Caller, session.ID) error) error {
+	caller, parsed, err := s.admitToSession(c, wants, id)
 	if err != nil {
 		return err
 	}
-	parsed, err := parseID("id", id)
-	if err != nil {
-		return err
-	}
-	if err := s.Revoker.Revoke(c.Request().Context(), caller, parsed); err != nil {
+	if err := end(c.Request().Context(), caller, parsed); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -43,6 +44,16 @@ func (s *server) RevokeSessions(c echo.Context, params api.RevokeSessionsParams)
 		return err
 	}
 	return c.JSON(http.StatusOK, api.Revoked{Revoked: n})
+}
+
+// admitToSession lets the caller in who means a session.
+func (s *server) admitToSession(c echo.Context, wants access.Permission, id string) (access.Caller, session.ID, error) {
+	caller, err := s.admit(c, wants)
+	if err != nil {
+		return caller, session.ID{}, err
+	}
+	parsed, err := parseID("id", id)
+	return caller, parsed, err
 }
 
 // parseID names the input in its error.

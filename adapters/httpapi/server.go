@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -26,6 +27,12 @@ type Config struct {
 	// TrustedProxies are the proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto count; nobody else's do.
 	TrustedProxies []netip.Prefix
+	// TransferURL is the page that claims transfers; empty means the page that
+	// asks for one.
+	TransferURL string
+	// StepUpWithin is how long ago a caller may have verified a factor to do
+	// what is sensitive, as those are told who have not.
+	StepUpWithin time.Duration
 	// IntrospectionKeys are the secrets of the back ends that may introspect
 	// tokens; with none nobody may.
 	IntrospectionKeys []string
@@ -51,29 +58,33 @@ const (
 type server struct {
 	Core
 
-	origins  origins
-	proxies  proxies
-	backends backends
-	logger   *slog.Logger
+	origins        origins
+	proxies        proxies
+	backends       backends
+	transferURL    string
+	reverification *api.ClerkError
+	logger         *slog.Logger
 }
 
 var _ api.ServerInterface = (*server)(nil)
 
 // Core is what the handler asks.
 type Core struct {
-	Gate      ports.Gate
-	Opener    ports.Opener
-	Lister    ports.Lister
-	Checker   ports.Checker
-	Revoker   ports.Revoker
-	Readiness ports.Readiness
+	Gate          ports.Gate
+	Opener        ports.Opener
+	Transferrer   ports.Transferrer
+	Lister        ports.Lister
+	Checker       ports.Checker
+	Revoker       ports.Revoker
+	Administrator ports.Administrator
+	Readiness     ports.Readiness
 }
 
 // New returns the service's handler. Its error has a line for each origin that
-// is none.
+// is none, and one for a TransferURL that is none.
 func New(config Config, core Core) (http.Handler, error) {
 	allowed, err := parseOrigins(config.AllowedOrigins)
-	if err != nil {
+	if err := errors.Join(err, CheckTransferURL(config.TransferURL)); err != nil {
 		return nil, err
 	}
 	if config.RequestTimeout == 0 {
@@ -84,7 +95,8 @@ func New(config Config, core Core) (http.Handler, error) {
 	}
 	s := &server{
 		Core: core, origins: allowed, proxies: config.TrustedProxies,
-		backends: newBackends(config.IntrospectionKeys), logger: config.Logger,
+		backends: newBackends(config.IntrospectionKeys), transferURL: config.TransferURL,
+		reverification: reverification(config.StepUpWithin), logger: config.Logger,
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
@@ -162,16 +174,23 @@ func (p proxies) extractor() echo.IPExtractor {
 
 // sent reports whether the request came straight from one of the proxies.
 func (p proxies) sent(r *http.Request) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(peer(r)) })
+}
+
+// peer is the address of whoever is at the other end of the connection; not
+// valid when that has none.
+func peer(r *http.Request) netip.Addr {
+	address, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return false
+		return netip.Addr{}
 	}
-	for _, prefix := range p {
-		if prefix.Contains(peer.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
+	return address.Addr().Unmap()
+}
+
+// secure reports whether the client came over TLS: ours, or that of a proxy
+// that is trusted to say so.
+func (s *server) secure(r *http.Request) bool {
+	return r.TLS != nil || (s.proxies.sent(r) && r.Header.Get(echo.HeaderXForwardedProto) == "https")
 }
 
 var errNotOrigin = errors.New("must be like https://app.example.com or https://*.example.com")

@@ -29,6 +29,10 @@ func (s *server) OpenSession(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	return answerOpened(c, opened)
+}
+
+func answerOpened(c echo.Context, opened ports.Opened) error {
 	c.Set(outcomeKey, string(opened.Outcome))
 	return c.JSON(http.StatusOK, toWire(opened))
 }
@@ -39,6 +43,9 @@ func (s *server) admit(c echo.Context, wants access.Permission) (access.Caller, 
 	noStore(c)
 	caller, err := s.Gate.Admit(c.Request().Context(), s.credential(c.Request()), wants)
 	c.Set(userKey, caller.User.String())
+	if err == nil {
+		caller.Source = s.source(c)
+	}
 	return caller, err
 }
 
@@ -60,6 +67,8 @@ func toWire(opened ports.Opened) api.OpenResponse {
 			CreatedAt:        api.Time(s.CreatedAt()),
 			ExpiresAt:        api.Time(s.ExpiresAt()),
 			RefreshAfter:     api.Time(opened.RefreshAfter),
+			ExpiresIn:        seconds(opened.ExpiresIn),
+			RememberMe:       s.Remembered(),
 			Metadata:         s.Metadata().Tree(),
 		},
 	}

@@ -26,9 +26,11 @@ func TestOpenSession_Answers(t *testing.T) {
 		`"createdAt":"2025-01-01T00:00:00.000Z",` +
 		`"deviceId":"device_user_123_1735689600000",` +
 		`"expiresAt":"2025-01-02T00:00:00.000Z",` +
+		`"expiresIn":86399,` + // whole seconds only
 		`"id":"0194214b-3a00-7cc3-98c4-dc0c0c07398f",` +
 		`"metadata":{"source":"web","version":"1.0.0"},` +
 		`"refreshAfter":"2025-01-01T23:00:00.000Z",` +
+		`"rememberMe":false,` +
 		`"userId":"user_123","workflowId":"workflow_1"}}`
 	if got.status != http.StatusOK || strings.TrimSpace(got.body) != want {
 		t.Errorf("got %d %s\nwant %s", got.status, got.body, want)
@@ -38,6 +40,29 @@ func TestOpenSession_Answers(t *testing.T) {
 	}
 	if log := s.log.String(); strings.Contains(log, token.Reveal()) || strings.Contains(log, "jwt") {
 		t.Errorf("the log shows a secret:\n%s", log)
+	}
+}
+
+// What the client says of remembering reaches the core as it is, and the answer
+// says what became of it.
+func TestOpenSession_RememberMe(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	for body, want := range map[string]*bool{
+		``: nil, `{}`: nil, `{"rememberMe":null}`: nil, `{"RememberMe":true}`: nil, `{"rememberMe":true}`: &yes, `{"rememberMe":false}`: &no,
+	} {
+		t.Run(body, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{})
+			last := s.asked()
+			got := s.post(t, body)
+			if (last.Remember == nil) != (want == nil) || (want != nil && *last.Remember != *want) {
+				t.Errorf("the core was asked for %v", last.Remember)
+			}
+			if answered := strings.Contains(got.body, `"rememberMe":true`); got.status != http.StatusOK || answered != (want == &yes) {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+		})
 	}
 }
 

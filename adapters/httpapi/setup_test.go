@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -30,39 +31,56 @@ const (
 var (
 	workflow = session.Must(session.ParseWorkflowID("workflow_1"))
 	token    = session.Must(session.ParseToken("550e8400-e29b-41d4-a716-446655440000"))
-	member   = access.Caller{
-		User:   session.Must(session.ParseUserID("user_123")),
-		SignIn: session.Must(session.ParseSignInID("sess_1")),
+	// member is who the gate lets in, and calling what the core hears of them:
+	// where they are is httptest's own.
+	member = access.Caller{
+		User:        session.Must(session.ParseUserID("user_123")),
+		SignIn:      session.Must(session.ParseSignInID("sess_1")),
+		VerifiedAgo: 3 * time.Minute,
 	}
+	calling  = from(member, address("192.0.2.1"))
 	midnight = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
+func from(caller access.Caller, source session.Source) access.Caller {
+	caller.Source = source
+	return caller
+}
+
+// address is a source of which only the address is known.
+func address(text string) session.Source { return session.Source{Address: netip.MustParseAddr(text)} }
+
 // subject is the real router before a core that is mocked.
 type subject struct {
-	handler http.Handler
-	gate    *portmock.MockGate
-	opener  *portmock.MockOpener
-	lister  *portmock.MockLister
-	checker *portmock.MockChecker
-	revoker *portmock.MockRevoker
-	ready   *portmock.MockReadiness
-	log     *bytes.Buffer
+	handler  http.Handler
+	gate     *portmock.MockGate
+	opener   *portmock.MockOpener
+	transfer *portmock.MockTransferrer
+	lister   *portmock.MockLister
+	checker  *portmock.MockChecker
+	revoker  *portmock.MockRevoker
+	admin    *portmock.MockAdministrator
+	ready    *portmock.MockReadiness
+	log      *bytes.Buffer
 }
 
 func newSubject(t testing.TB, config httpapi.Config) *subject {
 	t.Helper()
 	control := gomock.NewController(t)
 	s := &subject{
-		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control),
-		lister: portmock.NewMockLister(control), checker: portmock.NewMockChecker(control), revoker: portmock.NewMockRevoker(control), ready: portmock.NewMockReadiness(control),
-		log: &bytes.Buffer{},
+		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control), transfer: portmock.NewMockTransferrer(control),
+		lister: portmock.NewMockLister(control), checker: portmock.NewMockChecker(control), revoker: portmock.NewMockRevoker(control),
+		admin: portmock.NewMockAdministrator(control), ready: portmock.NewMockReadiness(control), log: &bytes.Buffer{},
 	}
 	config.Logger = slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if config.AllowedOrigins == nil {
 		config.AllowedOrigins = []string{page}
 	}
 	var err error
-	if s.handler, err = httpapi.New(config, httpapi.Core{Gate: s.gate, Opener: s.opener, Lister: s.lister, Checker: s.checker, Revoker: s.revoker, Readiness: s.ready}); err != nil {
+	if s.handler, err = httpapi.New(config, httpapi.Core{
+		Gate: s.gate, Opener: s.opener, Transferrer: s.transfer, Lister: s.lister, Checker: s.checker,
+		Revoker: s.revoker, Administrator: s.admin, Readiness: s.ready,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -79,7 +97,7 @@ func (s *subject) admits() *subject {
 // last request to open can be seen.
 func (s *subject) asked() *ports.OpenRequest {
 	var last ports.OpenRequest
-	s.admits().opener.EXPECT().Open(gomock.Any(), member, gomock.Any()).
+	s.admits().opener.EXPECT().Open(gomock.Any(), calling, gomock.Any()).
 		DoAndReturn(func(_ context.Context, _ access.Caller, request ports.OpenRequest) (ports.Opened, error) {
 			last = request
 			return opened(request), nil
@@ -87,7 +105,7 @@ func (s *subject) asked() *ports.OpenRequest {
 	return &last
 }
 
-// opened is a session as request would create it.
+// opened is a session as request would create it, a moment ago.
 func opened(request ports.OpenRequest) ports.Opened {
 	draft := session.Draft{
 		ID:        session.Must(session.ParseID("0194214b-3a00-7cc3-98c4-dc0c0c07398f")),
@@ -100,9 +118,10 @@ func opened(request ports.OpenRequest) ports.Opened {
 	if request.Metadata != nil {
 		draft.Metadata = *request.Metadata
 	}
+	draft.Remembered = request.Remember != nil && *request.Remember
 	return ports.Opened{
 		Session: session.New(draft, midnight), Token: token,
-		Outcome: session.OutcomeCreated, RefreshAfter: midnight.Add(23 * time.Hour),
+		Outcome: session.OutcomeCreated, RefreshAfter: midnight.Add(23 * time.Hour), ExpiresIn: 24*time.Hour - time.Microsecond,
 	}
 }
 
@@ -145,10 +164,22 @@ func parse(t testing.TB, recorder *httptest.ResponseRecorder) answer {
 	return got
 }
 
-// post opens a session with a body, as somebody who is signed in.
+// send asks as somebody who is signed in.
+func (s *subject) send(t testing.TB, method, path, body string, headers ...string) answer {
+	t.Helper()
+	return s.do(t, request(t, method, path, body, append([]string{"Authorization", "Bearer jwt"}, headers...)...))
+}
+
+// post opens a session with a body.
 func (s *subject) post(t testing.TB, body string, headers ...string) answer {
 	t.Helper()
-	return s.do(t, request(t, http.MethodPost, openPath, body, append([]string{"Authorization", "Bearer jwt"}, headers...)...))
+	return s.send(t, http.MethodPost, openPath, body, headers...)
+}
+
+// permits lets those in who are signed in and want what they may.
+func (s *subject) permits(wants access.Permission) *subject {
+	s.gate.EXPECT().Admit(gomock.Any(), "jwt", wants).Return(member, nil).AnyTimes()
+	return s
 }
 
 // lines returns the log's entries with a message.

@@ -4,6 +4,12 @@ package postgres
 const (
 	FindOnDeviceSQL   = findOnDeviceSQL
 	FindGeneratedSQL  = findGeneratedSQL
+	FindByTokenSQL    = findByTokenSQL
+	FindByOfferSQL    = findByOfferSQL
+	FindByIDSQL       = findByIDSQL
+	LockSQL           = lockSQL
+	ListSQL           = listSQL
+	ActivitySQL       = activitySQL
 	TryCleanerLockSQL = tryCleanerLockSQL
 )
 

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 	"chatkit-session/ports/porttest"
 )
 
@@ -19,6 +21,7 @@ var (
 		Workflow: session.Must(session.ParseWorkflowID("workflow_1")),
 		Device:   session.Must(session.ParseDeviceID("phone")),
 	}
+	mine = ports.Scope{User: slot.User}
 	noon = time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
 )
 
@@ -36,7 +39,7 @@ func TestStore_ExpireDue_OneReplicaAtATime(t *testing.T) {
 	if _, err := tx.ExecContext(t.Context(), postgres.TryCleanerLockSQL); err != nil {
 		t.Fatal(err)
 	}
-	for what, clean := range map[string]func(context.Context, time.Time, int) (int, error){"ExpireDue": store.ExpireDue, "PurgeEnded": store.PurgeEnded} {
+	for what, clean := range map[string]func(context.Context, time.Time, int) (int, error){"ExpireDue": store.ExpireDue, "PurgeEnded": store.PurgeEnded, "PurgeActivity": store.PurgeActivity} {
 		if n, err := clean(t.Context(), time.Now().Add(time.Hour), 10); n != 0 || err != nil {
 			t.Errorf("%s = %d, %v while another replica is at it", what, n, err)
 		}
@@ -59,13 +62,13 @@ func TestStore_Update_ConnectionDies(t *testing.T) {
 		ID: session.Must(session.ParseID("0194f3a0-0000-7000-8000-000000000001")), Slot: slot,
 		Credential: session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")}, ExpiresAt: noon.Add(time.Hour),
 	}, noon)
-	err := store.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) {
+	err := store.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) {
 		killed := scan[int](t, admin, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 			WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle in transaction'`)
 		if killed != 1 {
 			t.Errorf("%d connections were in a transaction", killed)
 		}
-		return []session.Session{s}, nil
+		return ports.Changes{Sessions: []session.Session{s}}, nil
 	})
 	if !errors.Is(err, session.KindUnavailable) {
 		t.Errorf("Update = %v, want unavailable", err)
@@ -73,7 +76,9 @@ func TestStore_Update_ConnectionDies(t *testing.T) {
 	if _, err := store.Find(t.Context(), slot); !errors.Is(err, session.KindNotFound) {
 		t.Errorf("Find = %v, want not found", err)
 	}
-	if err := store.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) { return []session.Session{s}, nil }); err != nil {
+	if err := store.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) {
+		return ports.Changes{Sessions: []session.Session{s}}, nil
+	}); err != nil {
 		t.Errorf("the next Update = %v", err)
 	}
 }
@@ -85,10 +90,10 @@ func TestStore_ServerHangs(t *testing.T) {
 	url := pgtest.New(t)
 	proxy := pgtest.NewProxy(t, url)
 	store := openWith(t, postgres.Config{URL: proxy.URL, Silence: 200 * time.Millisecond})
-	nothing := func(*session.Session) ([]session.Session, error) { return nil, nil }
+	nothing := func([]session.Session) (ports.Changes, error) { return ports.Changes{}, nil }
 	calls := map[string]func(context.Context) error{
 		"Find":      func(ctx context.Context) error { _, err := store.Find(ctx, slot); return err },
-		"Update":    func(ctx context.Context) error { return store.Update(ctx, slot, nothing) },
+		"Update":    func(ctx context.Context) error { return store.Update(ctx, mine, nothing) },
 		"Now":       func(ctx context.Context) error { _, err := store.Now(ctx); return err },
 		"ExpireDue": func(ctx context.Context) error { _, err := store.ExpireDue(ctx, noon, 1); return err },
 	}
@@ -109,7 +114,7 @@ func TestStore_ServerHangs(t *testing.T) {
 		}
 		proxy.Hang(false)
 	}
-	if err := store.Update(t.Context(), slot, nothing); err != nil {
+	if err := store.Update(t.Context(), mine, nothing); err != nil {
 		t.Errorf("afterwards Update = %v", err)
 	}
 }
@@ -122,14 +127,15 @@ func TestStore_Touch_WaitsForNobody(t *testing.T) {
 	store, conn := open(t, url, 4), pgtest.Open(t, url)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	busy, free := addRow(t, conn, "user_alice", "phone", ""), addRow(t, conn, "user_alice", "laptop", "")
+	busy, free := addRow(t, conn, "user_alice", "phone", ""), addRow(t, conn, "user_bob", "laptop", "")
 	later := time.Now().Add(time.Hour).Truncate(time.Microsecond)
-	seen := map[session.ID]time.Time{session.Must(session.ParseID(busy)): later, session.Must(session.ParseID(free)): later}
-	err := store.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) {
-		if err := store.Touch(ctx, seen); err != nil {
-			t.Errorf("Touch = %v", err)
+	held := session.Must(session.ParseID(busy))
+	uses := []session.Use{{Session: held, At: later}, {Session: session.Must(session.ParseID(free)), At: later}}
+	err := store.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) {
+		if left, err := store.Touch(ctx, uses); err != nil || len(left) != 1 || left[0] != held {
+			t.Errorf("Touch = %v, %v, want that it leaves what is held", left, err)
 		}
-		return nil, nil
+		return ports.Changes{}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -144,13 +150,13 @@ func TestStore_Touch_WaitsForNobody(t *testing.T) {
 func TestStore_PoolExhausted(t *testing.T) {
 	t.Parallel()
 	store := open(t, pgtest.New(t), 1)
-	err := store.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) {
+	err := store.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if _, err := store.Find(ctx, slot); !errors.Is(err, session.KindUnavailable) {
 			t.Errorf("Find = %v, want unavailable", err)
 		}
-		return nil, nil
+		return ports.Changes{}, nil
 	})
 	if err != nil {
 		t.Errorf("Update = %v", err)
@@ -167,20 +173,39 @@ func TestStore_Find_ForeignMetadata(t *testing.T) {
 	}
 }
 
-// The look-ups of the hot path read an index, not the table.
-func TestStore_Find_IndexesAreUsed(t *testing.T) {
+// What requests run reads indexes, not tables, whatever a user has.
+func TestStore_IndexesAreUsed(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.Open(t, pgtest.New(t))
 	conn.SetMaxOpenConns(1)
 	exec(t, conn, `INSERT INTO chatkit_sessions (id, clerk_user_id, device_id, device_generated, workflow_id, token_hash, expires_at)
 		SELECT gen_random_uuid(), 'user_' || n, 'phone', n % 2 = 0, 'workflow_1', sha256(n::text::bytea), now() + interval '1 hour' FROM generate_series(1, 20000) n`)
-	exec(t, conn, "ANALYZE chatkit_sessions")
-	for query, want := range map[string]string{
-		strings.NewReplacer("$1", "'user_8'", "$2", "'phone'", "$3", "'workflow_1'").Replace(postgres.FindOnDeviceSQL): "idx_chatkit_sessions_active_device",
-		strings.NewReplacer("$1", "'user_8'", "$2", "'workflow_1'").Replace(postgres.FindGeneratedSQL):                 "idx_chatkit_sessions_active_generated",
+	exec(t, conn, `INSERT INTO chatkit_sessions (id, clerk_user_id, device_id, workflow_id, token_hash, expires_at, status, ended_at, end_reason)
+		SELECT gen_random_uuid(), 'user_' || n % 2000, 'phone', 'workflow_1', sha256(('old' || n)::bytea), now(), 'revoked', now(), 'user' FROM generate_series(1, 20000) n`)
+	exec(t, conn, `INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at)
+		SELECT 'user_' || n % 2000, gen_random_uuid(), 'created', now() - n * interval '1 second' FROM generate_series(1, 40000) n`)
+	exec(t, conn, "ANALYZE chatkit_sessions, chatkit_activity")
+	const id, hash, far = "'0194f3a0-0000-7000-8000-000000000001'", `'\x00'`, "'2030-01-01Z'"
+	const sessions, activity = "chatkit_sessions", "chatkit_activity"
+	for name, query := range map[string]struct {
+		text, table string
+		args        []string
+	}{
+		"FindOnDevice":  {postgres.FindOnDeviceSQL, sessions, []string{"'user_8'", "'phone'", "'workflow_1'"}},
+		"FindGenerated": {postgres.FindGeneratedSQL, sessions, []string{"'user_8'", "'workflow_1'"}},
+		"FindByToken":   {postgres.FindByTokenSQL, sessions, []string{hash}},
+		"FindByOffer":   {postgres.FindByOfferSQL, sessions, []string{hash}},
+		"FindByID":      {postgres.FindByIDSQL, sessions, []string{id, "'user_8'"}},
+		"Lock":          {postgres.LockSQL, sessions, []string{"'user_8'", "'sess_1'", far}},
+		"List":          {postgres.ListSQL, sessions, []string{far, far, far, "NULL", "NULL", "'user_8'", "'active'", far, id, "20"}},
+		"ListActivity":  {postgres.ActivitySQL, activity, []string{"'user_8'", "NULL", far, id, "20"}},
 	} {
-		if plan := scan[string](t, conn, "EXPLAIN (FORMAT JSON) "+query); !strings.Contains(plan, want) {
-			t.Errorf("the plan does not use %s:\n%s", want, plan)
+		replace := make([]string, 0, 2*len(query.args))
+		for i := len(query.args); i > 0; i-- { // $10 before $1
+			replace = append(replace, fmt.Sprint("$", i), query.args[i-1])
+		}
+		if plan := scan[string](t, conn, "EXPLAIN (FORMAT JSON) "+strings.NewReplacer(replace...).Replace(query.text)); strings.Contains(plan, "Seq Scan") || !strings.Contains(plan, query.table) {
+			t.Errorf("%s reads the whole table:\n%s", name, plan)
 		}
 	}
 }

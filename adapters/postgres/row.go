@@ -1,34 +1,70 @@
 package postgres
 
 import (
-	"database/sql"
+	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"chatkit-session/core/session"
 )
 
-// row is a session as the table holds it.
+// row is a session as the table holds it. It is written as JSON: one statement
+// takes any number of rows.
 type row struct {
-	ID                 string         `db:"id"`
-	User               string         `db:"clerk_user_id"`
-	Device             string         `db:"device_id"`
-	Generated          bool           `db:"device_generated"`
-	Workflow           string         `db:"workflow_id"`
-	SignIn             string         `db:"sign_in_id"`
-	Status             string         `db:"status"`
-	TokenHash          []byte         `db:"token_hash"`
-	TokenSealed        []byte         `db:"token_sealed"`
-	PreviousTokenHash  []byte         `db:"previous_token_hash"`
-	PreviousTokenUntil sql.NullTime   `db:"previous_token_until"`
-	Metadata           string         `db:"metadata"`
-	ExpiresAt          time.Time      `db:"expires_at"`
-	LastActivityAt     time.Time      `db:"last_activity_at"`
-	CreatedAt          time.Time      `db:"created_at"`
-	EndedAt            sql.NullTime   `db:"ended_at"`
-	EndReason          sql.NullString `db:"end_reason"`
-	BlocksSignIn       bool           `db:"blocks_sign_in"`
+	ID                 string          `db:"id" json:"id"`
+	User               string          `db:"clerk_user_id" json:"clerk_user_id"`
+	Device             string          `db:"device_id" json:"device_id"`
+	Generated          bool            `db:"device_generated" json:"device_generated"`
+	Workflow           string          `db:"workflow_id" json:"workflow_id"`
+	SignIn             string          `db:"sign_in_id" json:"sign_in_id"`
+	Status             string          `db:"status" json:"status"`
+	TokenHash          bytea           `db:"token_hash" json:"token_hash"`
+	TokenSealed        bytea           `db:"token_sealed" json:"token_sealed"`
+	PreviousTokenHash  bytea           `db:"previous_token_hash" json:"previous_token_hash"`
+	PreviousTokenUntil *time.Time      `db:"previous_token_until" json:"previous_token_until"`
+	SupersededSeen     bool            `db:"superseded_seen" json:"superseded_seen"`
+	OfferHash          bytea           `db:"offer_hash" json:"offer_hash"`
+	OfferUntil         *time.Time      `db:"offer_until" json:"offer_until"`
+	OfferRefused       int             `db:"offer_refused" json:"offer_refused"`
+	Metadata           json.RawMessage `db:"metadata" json:"metadata"`
+	Remembered         bool            `db:"remembered" json:"remembered"`
+	ExpiresAt          time.Time       `db:"expires_at" json:"expires_at"`
+	LastActivityAt     time.Time       `db:"last_activity_at" json:"last_activity_at"`
+	CreatedAt          time.Time       `db:"created_at" json:"created_at"`
+	EndedAt            *time.Time      `db:"ended_at" json:"ended_at"`
+	EndReason          *string         `db:"end_reason" json:"end_reason"`
+	BlocksSignIn       bool            `db:"blocks_sign_in" json:"blocks_sign_in"`
+	Opens              int             `db:"opens" json:"opens"`
+	Checks             int             `db:"checks" json:"checks"`
+	source
+}
+
+// source is where something was done from, in any table.
+type source struct {
+	Address       *string `db:"address" json:"address"`
+	ClientBrowser string  `db:"client_browser" json:"client_browser"`
+	ClientOS      string  `db:"client_os" json:"client_os"`
+	ClientKind    string  `db:"client_kind" json:"client_kind"`
+}
+
+func newSource(s session.Source) source {
+	columns := source{ClientBrowser: s.Client.Browser, ClientOS: s.Client.OS, ClientKind: s.Client.Kind}
+	if s.Address.IsValid() {
+		text := s.Address.String()
+		columns.Address = &text
+	}
+	return columns
+}
+
+func (s source) source() session.Source {
+	from := session.Source{Client: session.Client{Browser: s.ClientBrowser, OS: s.ClientOS, Kind: s.ClientKind}}
+	if s.Address != nil {
+		from.Address, _ = netip.ParseAddr(*s.Address) // another hand's nonsense is an unknown address
+	}
+	return from
 }
 
 func newRow(s session.Session) (row, error) {
@@ -37,33 +73,21 @@ func newRow(s session.Session) (row, error) {
 		return row{}, fmt.Errorf("encode metadata: %w", err)
 	}
 	previous, until := s.Previous()
-	return row{
+	r := row{
 		ID: s.ID().String(), User: s.User().String(), Device: s.Device().String(), Generated: s.Generated(),
 		Workflow: s.Workflow().String(), SignIn: s.SignIn().String(), Status: string(s.Status()),
 		TokenHash: hashBytes(s.Credential().Hash), TokenSealed: s.Credential().Sealed,
-		PreviousTokenHash: hashBytes(previous), PreviousTokenUntil: nullTime(until),
-		Metadata:  string(metadata),
+		PreviousTokenHash: hashBytes(previous), PreviousTokenUntil: optional(until), SupersededSeen: s.SupersededSeen(),
+		OfferHash: hashBytes(s.Offer().Code), OfferUntil: optional(s.Offer().Until), OfferRefused: s.Offer().Refused,
+		Metadata: metadata, Remembered: s.Remembered(),
 		ExpiresAt: s.ExpiresAt(), LastActivityAt: s.LastActivityAt(), CreatedAt: s.CreatedAt(),
-		EndedAt:   nullTime(s.EndedAt()),
-		EndReason: sql.NullString{String: string(s.EndReason()), Valid: s.EndReason() != ""}, BlocksSignIn: s.BlocksSignIn(),
-	}, nil
-}
-
-func (r row) insertArgs() []any {
-	return []any{
-		r.ID, r.User, r.Device, r.Generated, r.Workflow, r.SignIn, r.Status,
-		r.TokenHash, r.TokenSealed, r.PreviousTokenHash, r.PreviousTokenUntil, r.Metadata,
-		r.ExpiresAt, r.LastActivityAt, r.CreatedAt, r.EndedAt, r.EndReason, r.BlocksSignIn,
+		EndedAt: optional(s.EndedAt()), BlocksSignIn: s.BlocksSignIn(),
+		Opens: s.Opens(), Checks: s.Checks(), source: newSource(s.Source()),
 	}
-}
-
-// updateArgs leaves out what never changes.
-func (r row) updateArgs() []any {
-	return []any{
-		r.ID, r.Device, r.Generated, r.SignIn, r.Status,
-		r.TokenHash, r.TokenSealed, r.PreviousTokenHash, r.PreviousTokenUntil, r.Metadata,
-		r.ExpiresAt, r.LastActivityAt, r.EndedAt, r.EndReason, r.BlocksSignIn,
+	if reason := string(s.EndReason()); reason != "" {
+		r.EndReason = &reason
 	}
+	return r, nil
 }
 
 func (r row) session() (session.Session, error) {
@@ -71,52 +95,142 @@ func (r row) session() (session.Session, error) {
 	if err != nil {
 		return session.Session{}, fmt.Errorf("metadata of session %s: %w", r.ID, err)
 	}
-	return session.Restore(session.Stored{
+	stored := session.Stored{
 		ID: r.ID, User: r.User, Device: r.Device, Workflow: r.Workflow, SignIn: r.SignIn,
 		Generated:      r.Generated,
 		Status:         session.Status(r.Status),
 		Credential:     session.Credential{Hash: hash(r.TokenHash), Sealed: r.TokenSealed},
 		Previous:       hash(r.PreviousTokenHash),
 		PreviousUntil:  timeOrZero(r.PreviousTokenUntil),
+		SupersededSeen: r.SupersededSeen,
+		Offer:          session.Offer{Code: hash(r.OfferHash), Until: timeOrZero(r.OfferUntil), Refused: r.OfferRefused},
 		Metadata:       metadata,
+		Remembered:     r.Remembered,
 		CreatedAt:      r.CreatedAt.UTC(),
 		ExpiresAt:      r.ExpiresAt.UTC(),
 		LastActivityAt: r.LastActivityAt.UTC(),
 		EndedAt:        timeOrZero(r.EndedAt),
-		EndReason:      session.EndReason(r.EndReason.String),
 		BlocksSignIn:   r.BlocksSignIn,
-	}), nil
+		Opens:          r.Opens,
+		Checks:         r.Checks,
+		Source:         r.source.source(),
+	}
+	if r.EndReason != nil {
+		stored.EndReason = session.EndReason(*r.EndReason)
+	}
+	return session.Restore(stored), nil
 }
 
-func parseMetadata(text string) (session.Metadata, error) {
-	if text == "{}" { // most of them
+func parseMetadata(text json.RawMessage) (session.Metadata, error) {
+	if string(text) == "{}" { // most of them
 		return session.Metadata{}, nil
 	}
 	var tree map[string]any
-	if err := json.Unmarshal([]byte(text), &tree); err != nil {
+	if err := json.Unmarshal(text, &tree); err != nil {
 		return session.Metadata{}, err
 	}
 	return session.RestoreMetadata(tree), nil
 }
 
+// activityRow is an activity as the table holds it.
+type activityRow struct {
+	ID      string            `db:"id" json:"-"`
+	User    string            `db:"clerk_user_id" json:"clerk_user_id"`
+	Session string            `db:"session_id" json:"session_id"`
+	Type    string            `db:"type" json:"type"`
+	At      time.Time         `db:"at" json:"at"`
+	Detail  map[string]string `db:"-" json:"detail"`
+	Encoded json.RawMessage   `db:"detail" json:"-"`
+	source
+}
+
+func newActivityRow(a session.Activity) (activityRow, error) { //nolint:unparam // encode's form
+	detail := a.Detail
+	if detail == nil {
+		detail = map[string]string{}
+	}
+	return activityRow{
+		User: a.User.String(), Session: a.Session.String(), Type: string(a.Type), At: a.At, Detail: detail, source: newSource(a.Source),
+	}, nil
+}
+
+func (r activityRow) activity() (session.Activity, error) {
+	if err := json.Unmarshal(r.Encoded, &r.Detail); err != nil {
+		return session.Activity{}, fmt.Errorf("detail of activity %s: %w", r.ID, err)
+	}
+	return session.RestoreActivity(r.ID, r.User, r.Session, session.Activity{
+		Type: session.ActivityType(r.Type), At: r.At.UTC(), Source: r.source.source(), Detail: r.Detail,
+	}), nil
+}
+
+// useRow is a use as Touch's statement takes it.
+type useRow struct {
+	ID     string    `json:"id"`
+	At     time.Time `json:"at"`
+	Opens  int       `json:"opens"`
+	Checks int       `json:"checks"`
+	source
+}
+
+// encode makes rows of list for a statement that takes them as JSON. It is
+// text: binary parameters have no form for JSON.
+func encode[T, R any](list []T, row func(T) (R, error)) (string, error) {
+	rows := make([]R, len(list))
+	for i, element := range list {
+		var err error
+		if rows[i], err = row(element); err != nil {
+			return "", err
+		}
+	}
+	text, err := json.Marshal(rows)
+	return string(text), err
+}
+
+// bytea is bytes that JSON has in PostgreSQL's own form; nil is NULL.
+type bytea []byte
+
+// Scan implements sql.Scanner.
+func (b *bytea) Scan(value any) error {
+	bytesOf, ok := value.([]byte)
+	if !ok && value != nil {
+		return fmt.Errorf("a bytea is %T", value)
+	}
+	*b = bytes.Clone(bytesOf)
+	return nil
+}
+
+// MarshalJSON writes "\x…", or null.
+func (b bytea) MarshalJSON() ([]byte, error) {
+	if b == nil {
+		return []byte("null"), nil
+	}
+	return []byte(`"\\x` + hex.EncodeToString(b) + `"`), nil
+}
+
 // hashBytes is NULL for the zero hash.
-func hashBytes(h session.TokenHash) []byte {
+func hashBytes(h session.TokenHash) bytea {
 	if h.IsZero() {
 		return nil
 	}
 	return h[:]
 }
 
-func hash(b []byte) (h session.TokenHash) {
+func hash(b bytea) (h session.TokenHash) {
 	copy(h[:], b)
 	return h
 }
 
-func nullTime(t time.Time) sql.NullTime { return sql.NullTime{Time: t, Valid: !t.IsZero()} }
+// optional is NULL for the zero time.
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
 
-func timeOrZero(t sql.NullTime) time.Time {
-	if !t.Valid {
+func timeOrZero(t *time.Time) time.Time {
+	if t == nil {
 		return time.Time{}
 	}
-	return t.Time.UTC()
+	return t.UTC()
 }

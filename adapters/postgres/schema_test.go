@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/lib/pq"
 
 	"chatkit-session/adapters/postgres/pgtest"
+	"chatkit-session/core/session"
 )
 
 const (
@@ -71,14 +73,17 @@ func TestRowLevelSecurity_Reader(t *testing.T) {
 	owner := pgtest.Open(t, url)
 	addRow(t, owner, "user_alice", "phone", "")
 	addRow(t, owner, "user_bob", "phone", "")
+	exec(t, owner, "INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at) SELECT clerk_user_id, id, 'created', now() FROM chatkit_sessions")
 	reader := pgtest.Open(t, pgtest.Login(t, url, "chatkit_reader"))
 	reader.SetMaxOpenConns(1) // claims stay on the one connection
 
-	const visible = "SELECT coalesce(string_agg(clerk_user_id, ' '), '') FROM chatkit_sessions"
+	const visible = "SELECT coalesce(string_agg(clerk_user_id, ' '), '') FROM "
 	sees := func(want string) {
 		t.Helper()
-		if got := scan[string](t, reader, visible); got != want {
-			t.Errorf("sees %q, want %q", got, want)
+		for _, table := range []string{"chatkit_sessions", "chatkit_activity"} {
+			if got := scan[string](t, reader, visible+table); got != want {
+				t.Errorf("sees %q of %s, want %q", got, table, want)
+			}
 		}
 	}
 	sees("") // no claims were ever set
@@ -95,7 +100,7 @@ func TestRowLevelSecurity_Reader(t *testing.T) {
 		sees(want)
 	}
 	scan[string](t, reader, setClaims, `not JSON`)
-	if _, err := reader.ExecContext(t.Context(), visible); sqlState(err) != invalidText {
+	if _, err := reader.ExecContext(t.Context(), visible+"chatkit_activity"); sqlState(err) != invalidText {
 		t.Errorf("with claims that are not JSON: %v", err)
 	}
 
@@ -105,7 +110,9 @@ func TestRowLevelSecurity_Reader(t *testing.T) {
 		"SELECT previous_token_hash FROM chatkit_sessions", "SELECT sign_in_id FROM chatkit_sessions", "SELECT * FROM chatkit_sessions",
 		"UPDATE chatkit_sessions SET status = 'active'", "UPDATE chatkit_sessions SET metadata = '{}'",
 		"DELETE FROM chatkit_sessions", "TRUNCATE chatkit_sessions", "SELECT id FROM chatkit_sessions FOR UPDATE",
-		"INSERT INTO chatkit_sessions (id) VALUES (gen_random_uuid())",
+		"INSERT INTO chatkit_sessions (id) VALUES (gen_random_uuid())", "SELECT offer_hash FROM chatkit_sessions",
+		"INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at) VALUES ('user_alice', gen_random_uuid(), 'created', now())",
+		"UPDATE chatkit_activity SET type = 'created'", "DELETE FROM chatkit_activity", "SELECT * FROM chatkit_usage",
 		"SELECT cleanup_expired_chatkit_sessions()", "DROP TABLE chatkit_sessions", "ALTER TABLE chatkit_sessions DISABLE ROW LEVEL SECURITY",
 		"SET ROLE chatkit_service",
 	} {
@@ -129,17 +136,25 @@ func TestRowLevelSecurity_CarelessGrants(t *testing.T) {
 		t.Errorf("a login with no role reads: %v", err)
 	}
 	login := scan[string](t, hostile, "SELECT current_user::text")
-	exec(t, owner, "GRANT ALL ON chatkit_sessions TO "+login)
+	exec(t, owner, "INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at) SELECT clerk_user_id, id, 'created', now() FROM chatkit_sessions")
+	exec(t, owner, "INSERT INTO chatkit_usage VALUES (now(), 1, 1)")
+	const all = "chatkit_sessions, chatkit_activity, chatkit_usage"
+	exec(t, owner, "GRANT ALL ON "+all+" TO "+login)
 	t.Cleanup(func() { // a role with grants cannot be dropped
-		if _, err := owner.ExecContext(context.WithoutCancel(t.Context()), "REVOKE ALL ON chatkit_sessions FROM "+login); err != nil {
+		if _, err := owner.ExecContext(context.WithoutCancel(t.Context()), "REVOKE ALL ON "+all+" FROM "+login); err != nil {
 			t.Error(err)
 		}
 	})
 	scan[string](t, hostile, setClaims, `{"sub":"user_bob"}`)
-	if got := scan[int](t, hostile, "SELECT count(*) FROM chatkit_sessions"); got != 1 {
-		t.Errorf("sees %d rows", got)
+	for table, want := range map[string]int{"chatkit_sessions": 1, "chatkit_activity": 1, "chatkit_usage": 0} {
+		if got := scan[int](t, hostile, "SELECT count(*) FROM "+table); got != want {
+			t.Errorf("sees %d rows of %s", got, table)
+		}
 	}
-	for _, statement := range []string{"UPDATE chatkit_sessions SET status = 'active', ended_at = NULL, end_reason = NULL", "DELETE FROM chatkit_sessions"} {
+	for _, statement := range []string{
+		"UPDATE chatkit_sessions SET status = 'active', ended_at = NULL, end_reason = NULL", "DELETE FROM chatkit_sessions",
+		"UPDATE chatkit_activity SET type = 'created'", "DELETE FROM chatkit_activity", "UPDATE chatkit_usage SET opens = 0", "DELETE FROM chatkit_usage",
+	} {
 		result, err := hostile.ExecContext(t.Context(), statement)
 		if err != nil {
 			t.Fatal(err)
@@ -167,6 +182,7 @@ func TestRoles_ServiceHasNoDDL(t *testing.T) {
 		"ALTER TABLE chatkit_sessions DISABLE ROW LEVEL SECURITY", "DROP POLICY chatkit_sessions_own ON chatkit_sessions",
 		"CREATE INDEX ON chatkit_sessions (status)", "DROP FUNCTION cleanup_expired_chatkit_sessions(timestamptz, integer)",
 		"DELETE FROM goose_db_version", "CREATE TABLE mine (x text)",
+		"UPDATE chatkit_activity SET type = 'created'", "TRUNCATE chatkit_activity", "DROP TABLE chatkit_activity", "DELETE FROM chatkit_usage",
 	} {
 		if _, err := service.ExecContext(t.Context(), forbidden); sqlState(err) != insufficientPrivilege {
 			t.Errorf("%s: %v, want insufficient privilege", forbidden, err)
@@ -200,9 +216,23 @@ func TestSchema_RefusesNonsense(t *testing.T) {
 		"token_hash = '\\x01'":          checkViolation,
 		"metadata = '[]'":               checkViolation,
 		"previous_token_hash = '\\x01'": checkViolation,
+		"offer_hash = '\\x01'":          checkViolation,
+		// With its offer.
+		"offer_hash = token_hash, token_sealed = NULL, status = 'expired', ended_at = now(), end_reason = 'expired'": checkViolation,
 	} {
 		if _, err := conn.ExecContext(t.Context(), "UPDATE chatkit_sessions SET "+assignment); sqlState(err) != want {
 			t.Errorf("%s: %v, want %s", assignment, err, want)
+		}
+	}
+}
+
+func TestSchema_RefusesNonsenseActivity(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Open(t, pgtest.New(t))
+	for _, values := range []string{"'paused', '{}'", "'created', '[]'"} {
+		_, err := conn.ExecContext(t.Context(), "INSERT INTO chatkit_activity (clerk_user_id, session_id, at, type, detail) VALUES ('user_alice', gen_random_uuid(), now(), "+values+")")
+		if sqlState(err) != checkViolation {
+			t.Errorf("%s: %v, want %s", values, err, checkViolation)
 		}
 	}
 }
@@ -228,18 +258,23 @@ func TestSchema_CleanupFunction(t *testing.T) {
 	if got := scan[int](t, conn, ended); got != 5 {
 		t.Errorf("%d rows are as an expired one should be", got)
 	}
+	if got := scan[int](t, conn, "SELECT count(*) FROM chatkit_activity a JOIN chatkit_sessions s ON s.id = a.session_id WHERE a.type = 'expired' AND a.at = s.ended_at"); got != 5 {
+		t.Errorf("%d of them are in timelines", got)
+	}
 }
 
 func TestSchema_HasCommentsAndIndexes(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.Open(t, pgtest.New(t))
-	const bare = `SELECT coalesce(string_agg(attname, ' '), '') FROM pg_attribute
-		WHERE attrelid = 'chatkit_sessions'::regclass AND attnum > 0 AND NOT attisdropped AND col_description(attrelid, attnum) IS NULL`
-	if got := scan[string](t, conn, bare); got != "" {
-		t.Errorf("columns without a comment: %s", got)
-	}
-	if got := scan[sql.NullString](t, conn, "SELECT obj_description('chatkit_sessions'::regclass)"); !got.Valid {
-		t.Error("the table has no comment")
+	for _, table := range []string{"chatkit_sessions", "chatkit_activity", "chatkit_usage"} {
+		const bare = `SELECT coalesce(string_agg(attname, ' '), '') FROM pg_attribute
+			WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND col_description(attrelid, attnum) IS NULL`
+		if got := scan[string](t, conn, bare, table); got != "" {
+			t.Errorf("columns of %s without a comment: %s", table, got)
+		}
+		if got := scan[sql.NullString](t, conn, "SELECT obj_description($1::regclass)", table); !got.Valid {
+			t.Errorf("%s has no comment", table)
+		}
 	}
 	indexes := scan[string](t, conn, "SELECT string_agg(indexdef, E'\\n') FROM pg_indexes WHERE tablename = 'chatkit_sessions'")
 	for _, want := range []string{
@@ -252,18 +287,34 @@ func TestSchema_HasCommentsAndIndexes(t *testing.T) {
 	}
 }
 
-// Noting activity touches no index.
+// Noting use touches no index.
 func TestSchema_TouchIsAHotUpdate(t *testing.T) {
 	t.Parallel()
-	conn := pgtest.Open(t, pgtest.New(t))
+	url := pgtest.New(t)
+	conn, store := pgtest.Open(t, url), open(t, url, 1)
 	conn.SetMaxOpenConns(1)
+	var uses []session.Use
 	for n := range 20 {
-		addRow(t, conn, "user_alice", fmt.Sprint("device_", n), "")
+		id := session.Must(session.ParseID(addRow(t, conn, "user_alice", fmt.Sprint("device_", n), "")))
+		uses = append(uses, session.Use{Session: id, At: time.Now(), Opens: 1, Checks: 1, Source: session.NewSource(netip.MustParseAddr("192.0.2.1"), session.NewClient("Firefox 133", "Linux", "desktop"))})
 	}
-	exec(t, conn, "UPDATE chatkit_sessions SET last_activity_at = now() + interval '1 minute' WHERE device_id = 'device_3'")
+	if _, err := store.Touch(t.Context(), uses[3:4]); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil { // which reports what its connection did
+		t.Fatal(err)
+	}
 	exec(t, conn, "SELECT pg_stat_force_next_flush()")
-	exec(t, conn, "SELECT 1")
-	if got := scan[string](t, conn, "SELECT n_tup_upd || ' ' || n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'chatkit_sessions'"); got != "1 1" {
+	const counted = "SELECT n_tup_upd || ' ' || n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'chatkit_sessions'"
+	got := ""
+	for range 100 { // until the server has heard of it
+		exec(t, conn, "SELECT pg_stat_clear_snapshot()")
+		if got = scan[string](t, conn, counted); got != "0 0" {
+			break
+		}
+		exec(t, conn, "SELECT pg_sleep(0.05)")
+	}
+	if got != "1 1" {
 		t.Errorf("updates and HOT updates: %s", got)
 	}
 }

@@ -2,8 +2,10 @@ package postgres
 
 const (
 	columns = `id, clerk_user_id, device_id, device_generated, workflow_id, sign_in_id, status,
-	token_hash, token_sealed, previous_token_hash, previous_token_until, metadata,
-	expires_at, last_activity_at, created_at, ended_at, end_reason, blocks_sign_in`
+	token_hash, token_sealed, previous_token_hash, previous_token_until, superseded_seen,
+	offer_hash, offer_until, offer_refused, metadata, remembered,
+	expires_at, last_activity_at, created_at, ended_at, end_reason, blocks_sign_in,
+	opens, checks, address, client_browser, client_os, client_kind`
 
 	findOnDeviceSQL = `SELECT ` + columns + ` FROM chatkit_sessions
 	WHERE clerk_user_id = $1 AND device_id = $2 AND workflow_id = $3 AND status = 'active'`
@@ -16,38 +18,93 @@ const (
 	SELECT ` + columns + ` FROM chatkit_sessions WHERE previous_token_hash = $1 AND status = 'active'
 	LIMIT 1`
 
+	findByOfferSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE offer_hash = $1 AND status = 'active'`
+
 	findByIDSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE id = $1 AND clerk_user_id = $2`
 
+	ownerOfSQL = `SELECT clerk_user_id FROM chatkit_sessions WHERE id = $1`
+
+	// The status of a row for which a cutoff, given as $1 to $5, counts.
+	statusAtSQL = `CASE WHEN status = 'active' AND (expires_at <= $1::timestamptz
+			OR created_at <= CASE WHEN remembered THEN $3::timestamptz ELSE $2::timestamptz END
+			OR last_activity_at <= CASE WHEN remembered THEN $5::timestamptz ELSE $4::timestamptz END)
+		THEN 'expired' ELSE status::text END`
+
 	listSQL = `SELECT ` + columns + ` FROM chatkit_sessions
+	WHERE clerk_user_id = $6
+		AND ($7::text = '' OR $7 = ` + statusAtSQL + `)
+		AND ($8::timestamptz IS NULL OR (created_at, id) < ($8, $9::uuid))
+	ORDER BY created_at DESC, id DESC LIMIT $10`
+
+	lockSQL = `SELECT ` + columns + ` FROM chatkit_sessions
+	WHERE clerk_user_id = $1 AND (status = 'active' OR (blocks_sign_in AND sign_in_id = $2) OR created_at > $3)
+	ORDER BY id FOR UPDATE`
+
+	changeSQL = `device_id = g.device_id, device_generated = g.device_generated, sign_in_id = g.sign_in_id, status = g.status,
+		token_hash = g.token_hash, token_sealed = g.token_sealed, previous_token_hash = g.previous_token_hash,
+		previous_token_until = g.previous_token_until, superseded_seen = g.superseded_seen,
+		offer_hash = g.offer_hash, offer_until = g.offer_until, offer_refused = g.offer_refused,
+		metadata = g.metadata, remembered = g.remembered, expires_at = g.expires_at, last_activity_at = g.last_activity_at,
+		ended_at = g.ended_at, end_reason = g.end_reason, blocks_sign_in = g.blocks_sign_in,
+		opens = g.opens, checks = g.checks, address = g.address,
+		client_browser = g.client_browser, client_os = g.client_os, client_kind = g.client_kind`
+
+	// All of an Update's changes in one round trip. What is counted is done
+	// before what counts it, so that sessions that end have made room before
+	// one is moved, and that before one is new.
+	writeSQL = `WITH given AS (SELECT * FROM json_populate_recordset(NULL::chatkit_sessions, $1::json)),
+	ended AS (
+		UPDATE chatkit_sessions s SET ` + changeSQL + `
+		FROM given g WHERE s.id = g.id AND g.status <> 'active'
+		RETURNING 1),
+	changed AS (
+		UPDATE chatkit_sessions s SET ` + changeSQL + `
+		FROM given g WHERE s.id = g.id AND g.status = 'active' AND (SELECT count(*) FROM ended) >= 0
+		RETURNING 1),
+	created AS (
+		INSERT INTO chatkit_sessions (` + columns + `)
+		SELECT ` + columns + ` FROM json_populate_recordset(NULL::chatkit_sessions, $2::json)
+		WHERE (SELECT count(*) FROM ended) >= 0 AND (SELECT count(*) FROM changed) >= 0)
+	INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail)
+	SELECT clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail
+	FROM json_populate_recordset(NULL::chatkit_activity, $3::json)`
+
+	// Rows are locked in the order of their ids, and none is waited for: an
+	// Update holds others.
+	touchSQL = `WITH seen AS (
+		SELECT *, client_browser || client_os || client_kind <> '' AS known
+		FROM json_to_recordset($1::json) AS seen(id uuid, at timestamptz, opens bigint, checks bigint,
+			address text, client_browser text, client_os text, client_kind text)),
+	free AS (
+		SELECT s.id, seen.at >= s.last_activity_at AS newer FROM chatkit_sessions s JOIN seen ON seen.id = s.id
+		WHERE s.status = 'active' ORDER BY s.id FOR UPDATE OF s SKIP LOCKED),
+	busy AS (
+		SELECT s.id FROM chatkit_sessions s JOIN seen ON seen.id = s.id
+		WHERE s.status = 'active' AND s.id NOT IN (SELECT id FROM free)),
+	touched AS (
+		UPDATE chatkit_sessions s SET
+			last_activity_at = greatest(s.last_activity_at, seen.at), opens = s.opens + seen.opens, checks = s.checks + seen.checks,
+			address = CASE WHEN newer AND seen.address IS NOT NULL THEN seen.address ELSE s.address END,
+			client_browser = CASE WHEN newer AND known THEN seen.client_browser ELSE s.client_browser END,
+			client_os = CASE WHEN newer AND known THEN seen.client_os ELSE s.client_os END,
+			client_kind = CASE WHEN newer AND known THEN seen.client_kind ELSE s.client_kind END
+		FROM free JOIN seen ON seen.id = free.id WHERE s.id = free.id),
+	totals AS (
+		INSERT INTO chatkit_usage AS total (day, opens, checks)
+		SELECT (at AT TIME ZONE 'UTC')::date AS day, sum(opens), sum(checks) FROM seen
+		WHERE id NOT IN (SELECT id FROM busy) GROUP BY 1 ORDER BY 1
+		ON CONFLICT (day) DO UPDATE SET opens = total.opens + excluded.opens, checks = total.checks + excluded.checks)
+	SELECT id FROM busy`
+
+	activitySQL = `SELECT id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail FROM chatkit_activity
 	WHERE clerk_user_id = $1
-		AND ($2::text = '' OR $2 = CASE WHEN status = 'active' AND expires_at <= $3::timestamptz THEN 'expired' ELSE status::text END)
-		AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-	ORDER BY created_at DESC, id DESC LIMIT $6`
+		AND ($2::uuid IS NULL OR session_id = $2)
+		AND ($3::timestamptz IS NULL OR (at, id) < ($3, $4::uuid))
+	ORDER BY at DESC, id DESC LIMIT $5`
 
-	lockAllSQL = `SELECT ` + columns + ` FROM chatkit_sessions
-	WHERE clerk_user_id = $1 AND status = 'active' ORDER BY id FOR UPDATE`
+	countSQL = `SELECT ` + statusAtSQL + ` AS status, count(*) AS count FROM chatkit_sessions GROUP BY 1`
 
-	// No row, where the sign-in is blocked.
-	insertSQL = `INSERT INTO chatkit_sessions (` + columns + `)
-	SELECT $1::uuid, $2::text, $3::text, $4::boolean, $5::text, $6::text, $7::session_status,
-		$8::bytea, $9::bytea, $10::bytea, $11::timestamptz, $12::jsonb,
-		$13::timestamptz, $14::timestamptz, $15::timestamptz, $16::timestamptz, $17::text, $18::boolean
-	WHERE NOT EXISTS (SELECT FROM chatkit_sessions WHERE clerk_user_id = $2 AND sign_in_id = $6 AND blocks_sign_in)`
-
-	updateSQL = `UPDATE chatkit_sessions SET
-		device_id = $2, device_generated = $3, sign_in_id = $4, status = $5,
-		token_hash = $6, token_sealed = $7, previous_token_hash = $8, previous_token_until = $9, metadata = $10,
-		expires_at = $11, last_activity_at = $12, ended_at = $13, end_reason = $14, blocks_sign_in = $15
-	WHERE id = $1`
-
-	// In the order of their ids, so that replicas that touch the same sessions
-	// do not wait for each other in a circle.
-	touchSQL = `WITH seen AS (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS seen(id, at)),
-	mine AS (
-		SELECT s.id, seen.at FROM chatkit_sessions s JOIN seen ON seen.id = s.id
-		WHERE s.status = 'active' AND s.last_activity_at < seen.at
-		ORDER BY s.id FOR UPDATE OF s SKIP LOCKED)
-	UPDATE chatkit_sessions s SET last_activity_at = mine.at FROM mine WHERE s.id = mine.id`
+	daysSQL = `SELECT day, opens, checks FROM chatkit_usage WHERE day >= $1 ORDER BY day DESC`
 
 	// Advisory locks are shared by all that use the database: the seed and the
 	// number, random ones, keep these apart from others'.
@@ -59,6 +116,11 @@ const (
 	purgeSQL = `WITH purged AS (
 		DELETE FROM chatkit_sessions WHERE id IN (
 			SELECT id FROM chatkit_sessions WHERE ended_at < $1 AND NOT blocks_sign_in ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+		RETURNING 1)
+	SELECT count(*) FROM purged`
+
+	purgeActivitySQL = `WITH purged AS (
+		DELETE FROM chatkit_activity WHERE id IN (SELECT id FROM chatkit_activity WHERE at < $1 ORDER BY at LIMIT $2)
 		RETURNING 1)
 	SELECT count(*) FROM purged`
 )

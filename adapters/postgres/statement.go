@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/jmoiron/sqlx"
@@ -28,32 +27,33 @@ func prepare(ctx context.Context, db *sqlx.DB, text string, unprepared bool) (st
 	return statement{text, stmt}, nil
 }
 
-// get reads one row, in db or in a transaction.
-func (s statement) get(ctx context.Context, db sqlx.QueryerContext, args ...any) (r row, err error) {
-	tx, inTx := db.(*sqlx.Tx)
-	switch {
-	case s.prepared == nil:
-		err = sqlx.GetContext(ctx, db, &r, s.text, args...)
-	case inTx:
-		err = tx.StmtxContext(ctx, s.prepared).GetContext(ctx, &r, args...) //nolint:sqlclosecheck // it ends with the transaction
-	default:
+// get reads one row.
+func (s statement) get(ctx context.Context, db *sqlx.DB, args ...any) (r row, err error) {
+	if s.prepared == nil {
+		err = db.GetContext(ctx, &r, s.text, args...)
+	} else {
 		err = s.prepared.GetContext(ctx, &r, args...)
 	}
 	return r, kinded(err)
 }
 
-// exec runs the statement in a transaction and returns how many rows it
-// changed.
-func (s statement) exec(ctx context.Context, tx *sqlx.Tx, args ...any) (int64, error) {
-	var result sql.Result
+// exec runs the statement in a transaction.
+func (s statement) exec(ctx context.Context, tx *sqlx.Tx, args ...any) error {
 	var err error
 	if s.prepared == nil {
-		result, err = tx.ExecContext(ctx, s.text, args...)
+		_, err = tx.ExecContext(ctx, s.text, args...)
 	} else {
-		result, err = tx.StmtxContext(ctx, s.prepared).ExecContext(ctx, args...)
+		_, err = tx.StmtxContext(ctx, s.prepared).ExecContext(ctx, args...)
 	}
-	if err != nil {
-		return 0, kinded(err)
+	return kinded(err)
+}
+
+// all reads rows in a transaction.
+func (s statement) all(ctx context.Context, tx *sqlx.Tx, args ...any) (rows []row, err error) {
+	if s.prepared == nil {
+		err = tx.SelectContext(ctx, &rows, s.text, args...)
+	} else {
+		err = tx.StmtxContext(ctx, s.prepared).SelectContext(ctx, &rows, args...) //nolint:sqlclosecheck // it ends with the transaction
 	}
-	return result.RowsAffected()
+	return rows, kinded(err)
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
@@ -39,15 +38,16 @@ type Store struct {
 	db *sqlx.DB
 
 	findOnDevice, findGenerated statement
-	findByToken                 statement
-	lockOnDevice, lockGenerated statement
-	lockUser, insert, update    statement
+	findByToken, findByOffer    statement
+	lockUser, lock, write       statement
 }
 
 var (
 	_ ports.SessionStore   = (*Store)(nil)
-	_ ports.TokenFinder    = (*Store)(nil)
+	_ ports.SecretFinder   = (*Store)(nil)
+	_ ports.UsageStore     = (*Store)(nil)
 	_ ports.ActivityStore  = (*Store)(nil)
+	_ ports.AdminStore     = (*Store)(nil)
 	_ ports.SessionCleaner = (*Store)(nil)
 	_ ports.StoreProbe     = (*Store)(nil)
 )
@@ -80,11 +80,10 @@ func (s *Store) prepare(ctx context.Context, unprepared bool) (err error) {
 		{&s.findOnDevice, findOnDeviceSQL},
 		{&s.findGenerated, findGeneratedSQL},
 		{&s.findByToken, findByTokenSQL},
-		{&s.lockOnDevice, findOnDeviceSQL + " FOR UPDATE"},
-		{&s.lockGenerated, findGeneratedSQL + " FOR UPDATE"},
+		{&s.findByOffer, findByOfferSQL},
 		{&s.lockUser, lockUserSQL},
-		{&s.insert, insertSQL},
-		{&s.update, updateSQL},
+		{&s.lock, lockSQL},
+		{&s.write, writeSQL},
 	} {
 		if *p.statement, err = prepare(ctx, s.db, p.sql, unprepared); err != nil {
 			return err
@@ -98,27 +97,24 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // Find implements ports.SessionStore in one statement.
 func (s *Store) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
-	return find(ctx, s.db, slot, s.findOnDevice, s.findGenerated)
-}
-
-// FindByToken implements ports.TokenFinder in one statement.
-func (s *Store) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
-	found, err := s.findByToken.get(ctx, s.db, hash[:])
-	if err != nil {
-		return session.Session{}, err
-	}
-	return found.session()
-}
-
-// find reads slot's session with the statement for its kind of device.
-func find(ctx context.Context, db sqlx.QueryerContext, slot session.Slot, onDevice, generated statement) (session.Session, error) {
-	var found row
-	var err error
 	if slot.Device.IsZero() {
-		found, err = generated.get(ctx, db, slot.User.String(), slot.Workflow.String())
-	} else {
-		found, err = onDevice.get(ctx, db, slot.User.String(), slot.Device.String(), slot.Workflow.String())
+		return s.find(ctx, s.findGenerated, slot.User.String(), slot.Workflow.String())
 	}
+	return s.find(ctx, s.findOnDevice, slot.User.String(), slot.Device.String(), slot.Workflow.String())
+}
+
+// FindByToken implements ports.SecretFinder in one statement.
+func (s *Store) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+	return s.find(ctx, s.findByToken, hash[:])
+}
+
+// FindByOffer implements ports.SecretFinder in one statement.
+func (s *Store) FindByOffer(ctx context.Context, code session.TokenHash) (session.Session, error) {
+	return s.find(ctx, s.findByOffer, code[:])
+}
+
+func (s *Store) find(ctx context.Context, statement statement, args ...any) (session.Session, error) {
+	found, err := statement.get(ctx, s.db, args...)
 	if err != nil {
 		return session.Session{}, err
 	}
@@ -129,34 +125,66 @@ func find(ctx context.Context, db sqlx.QueryerContext, slot session.Slot, onDevi
 // each statement sees what was committed before it began.
 var readCommitted = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 
-// Update implements ports.SessionStore. It takes the user's lock in a
-// statement of its own, so that the next one's snapshot has what the last
-// holder committed, and locks the current row against the clean-up and against
-// hand-written SQL.
-func (s *Store) Update(ctx context.Context, slot session.Slot, change func(*session.Session) ([]session.Session, error)) error {
+// Update implements ports.SessionStore in five round trips. It takes the
+// user's lock in a statement of its own, so that the next one's snapshot has
+// what the last holder committed, and locks the rows against the clean-up and
+// against hand-written SQL.
+func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
 	tx, err := s.db.BeginTxx(ctx, readCommitted)
 	if err != nil {
 		return kinded(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
-	if _, err := s.lockUser.exec(ctx, tx, slot.User.String()); err != nil {
+	if err := s.lockUser.exec(ctx, tx, scope.User.String()); err != nil {
 		return err
 	}
-	current, err := s.current(ctx, tx, slot)
+	rows, err := s.lock.all(ctx, tx, scope.User.String(), scope.SignIn.String(), orInfinity(scope.CreatedAfter))
 	if err != nil {
 		return err
 	}
-	sessions, err := change(current)
-	if err != nil || len(sessions) == 0 {
+	seen, err := sessions(rows)
+	if err != nil {
 		return err
 	}
-	for _, changed := range sessions {
-		known := current != nil && current.ID() == changed.ID()
-		if err := s.write(ctx, tx, changed, known); err != nil {
-			return err
-		}
+	changes, err := change(seen)
+	if err != nil || (len(changes.Sessions) == 0 && len(changes.Activity) == 0) {
+		return err
+	}
+	if err := s.store(ctx, tx, seen, changes); err != nil {
+		return err
 	}
 	return kinded(tx.Commit())
+}
+
+// orInfinity is a time that nothing comes after, for the zero time.
+func orInfinity(t time.Time) any {
+	if t.IsZero() {
+		return "infinity"
+	}
+	return t
+}
+
+// store writes changes in one statement.
+func (s *Store) store(ctx context.Context, tx *sqlx.Tx, seen []session.Session, changes ports.Changes) error {
+	known := make(map[session.ID]bool, len(seen))
+	for _, s := range seen {
+		known[s.ID()] = true
+	}
+	var given, fresh []session.Session
+	for _, s := range changes.Sessions {
+		if known[s.ID()] {
+			given = append(given, s)
+		} else {
+			fresh = append(fresh, s)
+		}
+	}
+	givenRows, err1 := encode(given, newRow)
+	freshRows, err2 := encode(fresh, newRow)
+	activity, err3 := encode(changes.Activity, newActivityRow)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	return s.write.exec(ctx, tx, givenRows, freshRows, activity)
 }
 
 // FindByID implements ports.SessionStore in one statement.
@@ -174,13 +202,30 @@ func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID
 
 // List implements ports.SessionStore in one statement.
 func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
-	after := sql.NullString{String: query.After.ID.String(), Valid: !query.After.ID.IsZero()}
+	args := append(cutoffArgs(query.Cutoff), query.User.String(), string(query.Status), optional(query.After.At), optionalID(query.After.ID), query.Limit)
 	var rows []row
-	err := s.db.SelectContext(ctx, &rows, listSQL, query.User.String(), string(query.Status), query.Now, nullTime(query.After.CreatedAt), after, query.Limit)
-	if err != nil {
+	if err := s.db.SelectContext(ctx, &rows, listSQL, args...); err != nil {
 		return nil, kinded(err)
 	}
 	return sessions(rows)
+}
+
+// cutoffArgs are the arguments of statusAtSQL.
+func cutoffArgs(c session.Cutoff) []any {
+	return []any{c.ExpiresAt, c.Usual.CreatedAt, c.Remembered.CreatedAt, optional(c.Usual.LastActivityAt), optional(c.Remembered.LastActivityAt)}
+}
+
+// optionalID is NULL for no id, and for one that is none of ours the last of
+// all, which nothing has.
+func optionalID(id session.ID) *uuid.UUID {
+	if id.IsZero() {
+		return nil
+	}
+	key, err := uuid.Parse(id.String())
+	if err != nil {
+		key = uuid.Max
+	}
+	return &key
 }
 
 func sessions(rows []row) ([]session.Session, error) {
@@ -194,71 +239,81 @@ func sessions(rows []row) ([]session.Session, error) {
 	return list, nil
 }
 
-// UpdateAll implements ports.SessionStore; its locks are Update's.
-func (s *Store) UpdateAll(ctx context.Context, user session.UserID, change func([]session.Session) ([]session.Session, error)) error {
-	tx, err := s.db.BeginTxx(ctx, readCommitted)
-	if err != nil {
-		return kinded(err)
-	}
-	defer tx.Rollback() //nolint:errcheck // does nothing once committed
-	if _, err := s.lockUser.exec(ctx, tx, user.String()); err != nil {
-		return err
-	}
-	var rows []row
-	if err := tx.SelectContext(ctx, &rows, lockAllSQL, user.String()); err != nil {
-		return kinded(err)
-	}
-	active, err := sessions(rows)
-	if err != nil {
-		return err
-	}
-	changes, err := change(active)
-	if err != nil || len(changes) == 0 {
-		return err
-	}
-	for _, changed := range changes {
-		if err := s.write(ctx, tx, changed, true); err != nil {
-			return err
-		}
-	}
-	return kinded(tx.Commit())
-}
-
-func (s *Store) current(ctx context.Context, tx *sqlx.Tx, slot session.Slot) (*session.Session, error) {
-	found, err := find(ctx, tx, slot, s.lockOnDevice, s.lockGenerated)
-	if errors.Is(err, session.KindNotFound) {
-		return nil, nil //nolint:nilnil // Update's word for "none".
-	}
+// Touch implements ports.UsageStore in one statement.
+func (s *Store) Touch(ctx context.Context, uses []session.Use) ([]session.ID, error) {
+	rows, err := encode(uses, func(u session.Use) (useRow, error) {
+		return useRow{ID: u.Session.String(), At: u.At.UTC(), Opens: u.Opens, Checks: u.Checks, source: newSource(u.Source)}, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &found, nil
+	var texts []string
+	if err := s.db.SelectContext(ctx, &texts, touchSQL, rows); err != nil {
+		return nil, kinded(err)
+	}
+	busy := make([]session.ID, len(texts))
+	for i, text := range texts {
+		if busy[i], err = session.ParseID(text); err != nil {
+			return nil, err
+		}
+	}
+	return busy, nil
 }
 
-func (s *Store) write(ctx context.Context, tx *sqlx.Tx, changed session.Session, known bool) error {
-	r, err := newRow(changed)
+// ListActivity implements ports.ActivityStore in one statement.
+func (s *Store) ListActivity(ctx context.Context, query ports.ActivityQuery) ([]session.Activity, error) {
+	var rows []activityRow
+	err := s.db.SelectContext(ctx, &rows, activitySQL, query.User.String(), optionalID(query.Session), optional(query.After.At), optionalID(query.After.ID), query.Limit)
 	if err != nil {
-		return err
+		return nil, kinded(err)
 	}
-	if known {
-		_, err := s.update.exec(ctx, tx, r.updateArgs()...)
-		return err
+	list := make([]session.Activity, len(rows))
+	for i, r := range rows {
+		if list[i], err = r.activity(); err != nil {
+			return nil, err
+		}
 	}
-	n, err := s.insert.exec(ctx, tx, r.insertArgs()...)
-	if err == nil && n == 0 {
-		return session.KindSignedOut
-	}
-	return err
+	return list, nil
 }
 
-// Touch implements ports.ActivityStore in one statement.
-func (s *Store) Touch(ctx context.Context, seen map[session.ID]time.Time) error {
-	ids, times := make(pq.StringArray, 0, len(seen)), make(pq.StringArray, 0, len(seen))
-	for id, at := range seen {
-		ids, times = append(ids, id.String()), append(times, at.UTC().Format(time.RFC3339Nano))
+// OwnerOf implements ports.AdminStore.
+func (s *Store) OwnerOf(ctx context.Context, id session.ID) (session.UserID, error) {
+	key, err := uuid.Parse(id.String())
+	if err != nil {
+		return session.UserID{}, session.Wrap(session.KindNotFound, err) // no id of ours
 	}
-	_, err := s.db.ExecContext(ctx, touchSQL, ids, times)
-	return kinded(err)
+	var owner string
+	if err := s.db.GetContext(ctx, &owner, ownerOfSQL, key); err != nil {
+		return session.UserID{}, kinded(err)
+	}
+	return session.ParseUserID(owner)
+}
+
+// Stats implements ports.AdminStore. It reads the whole table.
+func (s *Store) Stats(ctx context.Context, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
+	var counts []struct {
+		Status string `db:"status"`
+		Count  int    `db:"count"`
+	}
+	if err := s.db.SelectContext(ctx, &counts, countSQL, cutoffArgs(cutoff)...); err != nil {
+		return ports.Stats{}, kinded(err)
+	}
+	stats := ports.Stats{Sessions: make(map[session.Status]int, len(counts))}
+	for _, c := range counts {
+		stats.Sessions[session.Status(c.Status)] = c.Count
+	}
+	var days []struct {
+		Day    time.Time `db:"day"`
+		Opens  int       `db:"opens"`
+		Checks int       `db:"checks"`
+	}
+	if err := s.db.SelectContext(ctx, &days, daysSQL, since); err != nil {
+		return ports.Stats{}, kinded(err)
+	}
+	for _, d := range days {
+		stats.Days = append(stats.Days, ports.Day{Start: d.Day.UTC(), Opens: d.Opens, Checks: d.Checks})
+	}
+	return stats, nil
 }
 
 // ExpireDue implements ports.SessionCleaner.
@@ -269,6 +324,11 @@ func (s *Store) ExpireDue(ctx context.Context, now time.Time, limit int) (int, e
 // PurgeEnded implements ports.SessionCleaner.
 func (s *Store) PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error) {
 	return s.batch(ctx, purgeSQL, before, limit)
+}
+
+// PurgeActivity implements ports.SessionCleaner.
+func (s *Store) PurgeActivity(ctx context.Context, before time.Time, limit int) (int, error) {
+	return s.batch(ctx, purgeActivitySQL, before, limit)
 }
 
 // batch runs one statement that counts its rows, in a transaction of its own,

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"chatkit-session/core/session"
@@ -21,13 +22,46 @@ type row struct {
 	TokenSealed        []byte  `db:"token_sealed"`
 	PreviousTokenHash  []byte  `db:"previous_token_hash"`
 	PreviousTokenUntil *int64  `db:"previous_token_until"`
+	SupersededSeen     bool    `db:"superseded_seen"`
+	OfferHash          []byte  `db:"offer_hash"`
+	OfferUntil         *int64  `db:"offer_until"`
+	OfferRefused       int     `db:"offer_refused"`
 	Metadata           string  `db:"metadata"`
+	Remembered         bool    `db:"remembered"`
 	ExpiresAt          int64   `db:"expires_at"`
 	LastActivityAt     int64   `db:"last_activity_at"`
 	CreatedAt          int64   `db:"created_at"`
 	EndedAt            *int64  `db:"ended_at"`
 	EndReason          *string `db:"end_reason"`
 	BlocksSignIn       bool    `db:"blocks_sign_in"`
+	Opens              int     `db:"opens"`
+	Checks             int     `db:"checks"`
+	source
+}
+
+// source is where something was done from, in any table.
+type source struct {
+	Address       *string `db:"address"`
+	ClientBrowser string  `db:"client_browser"`
+	ClientOS      string  `db:"client_os"`
+	ClientKind    string  `db:"client_kind"`
+}
+
+func newSource(s session.Source) source {
+	columns := source{ClientBrowser: s.Client.Browser, ClientOS: s.Client.OS, ClientKind: s.Client.Kind}
+	if s.Address.IsValid() {
+		text := s.Address.String()
+		columns.Address = &text
+	}
+	return columns
+}
+
+func (s source) source() session.Source {
+	from := session.Source{Client: session.Client{Browser: s.ClientBrowser, OS: s.ClientOS, Kind: s.ClientKind}}
+	if s.Address != nil {
+		from.Address, _ = netip.ParseAddr(*s.Address) // another hand's nonsense is an unknown address
+	}
+	return from
 }
 
 func newRow(s session.Session) (row, error) {
@@ -35,37 +69,22 @@ func newRow(s session.Session) (row, error) {
 	if err != nil {
 		return row{}, fmt.Errorf("encode metadata: %w", err)
 	}
+	previous, until := s.Previous()
 	r := row{
 		ID: s.ID().String(), User: s.User().String(), Device: s.Device().String(), Generated: s.Generated(),
 		Workflow: s.Workflow().String(), SignIn: s.SignIn().String(), Status: string(s.Status()),
 		TokenHash: hashBytes(s.Credential().Hash), TokenSealed: s.Credential().Sealed,
-		Metadata:  string(metadata),
+		PreviousTokenHash: hashBytes(previous), PreviousTokenUntil: optionalMicros(until), SupersededSeen: s.SupersededSeen(),
+		OfferHash: hashBytes(s.Offer().Code), OfferUntil: optionalMicros(s.Offer().Until), OfferRefused: s.Offer().Refused,
+		Metadata: string(metadata), Remembered: s.Remembered(),
 		ExpiresAt: micros(s.ExpiresAt()), LastActivityAt: micros(s.LastActivityAt()), CreatedAt: micros(s.CreatedAt()),
 		EndedAt: optionalMicros(s.EndedAt()), BlocksSignIn: s.BlocksSignIn(),
+		Opens: s.Opens(), Checks: s.Checks(), source: newSource(s.Source()),
 	}
-	previous, until := s.Previous()
-	r.PreviousTokenHash, r.PreviousTokenUntil = hashBytes(previous), optionalMicros(until)
 	if reason := string(s.EndReason()); reason != "" {
 		r.EndReason = &reason
 	}
 	return r, nil
-}
-
-func (r row) insertArgs() []any {
-	return []any{
-		r.ID, r.User, r.Device, r.Generated, r.Workflow, r.SignIn, r.Status,
-		r.TokenHash, r.TokenSealed, r.PreviousTokenHash, r.PreviousTokenUntil, r.Metadata,
-		r.ExpiresAt, r.LastActivityAt, r.CreatedAt, r.EndedAt, r.EndReason, r.BlocksSignIn,
-	}
-}
-
-// updateArgs leaves out what never changes.
-func (r row) updateArgs() []any {
-	return []any{
-		r.ID, r.Device, r.Generated, r.SignIn, r.Status,
-		r.TokenHash, r.TokenSealed, r.PreviousTokenHash, r.PreviousTokenUntil, r.Metadata,
-		r.ExpiresAt, r.LastActivityAt, r.EndedAt, r.EndReason, r.BlocksSignIn,
-	}
 }
 
 func (r row) session() (session.Session, error) {
@@ -80,17 +99,72 @@ func (r row) session() (session.Session, error) {
 		Credential:     session.Credential{Hash: hash(r.TokenHash), Sealed: r.TokenSealed},
 		Previous:       hash(r.PreviousTokenHash),
 		PreviousUntil:  optionalTime(r.PreviousTokenUntil),
+		SupersededSeen: r.SupersededSeen,
+		Offer:          session.Offer{Code: hash(r.OfferHash), Until: optionalTime(r.OfferUntil), Refused: r.OfferRefused},
 		Metadata:       session.RestoreMetadata(tree),
+		Remembered:     r.Remembered,
 		CreatedAt:      fromMicros(r.CreatedAt),
 		ExpiresAt:      fromMicros(r.ExpiresAt),
 		LastActivityAt: fromMicros(r.LastActivityAt),
 		EndedAt:        optionalTime(r.EndedAt),
 		BlocksSignIn:   r.BlocksSignIn,
+		Opens:          r.Opens,
+		Checks:         r.Checks,
+		Source:         r.source.source(),
 	}
 	if r.EndReason != nil {
 		stored.EndReason = session.EndReason(*r.EndReason)
 	}
 	return session.Restore(stored), nil
+}
+
+// activityRow is an activity as the table holds it.
+type activityRow struct {
+	ID      string `db:"id"`
+	User    string `db:"clerk_user_id"`
+	Session string `db:"session_id"`
+	Type    string `db:"type"`
+	At      int64  `db:"at"`
+	Detail  string `db:"detail"`
+	source
+}
+
+func newActivityRow(a session.Activity) (activityRow, error) {
+	detail := a.Detail
+	if detail == nil {
+		detail = map[string]string{}
+	}
+	encoded, err := json.Marshal(detail)
+	return activityRow{
+		User: a.User.String(), Session: a.Session.String(), Type: string(a.Type), At: micros(a.At), Detail: string(encoded), source: newSource(a.Source),
+	}, err
+}
+
+func (r activityRow) activity() (session.Activity, error) {
+	var detail map[string]string
+	if err := json.Unmarshal([]byte(r.Detail), &detail); err != nil {
+		return session.Activity{}, fmt.Errorf("detail of activity %s: %w", r.ID, err)
+	}
+	return session.RestoreActivity(r.ID, r.User, r.Session, session.Activity{
+		Type: session.ActivityType(r.Type), At: fromMicros(r.At), Source: r.source.source(), Detail: detail,
+	}), nil
+}
+
+// useRow is a use as Touch's statement takes it.
+type useRow struct {
+	ID     string `db:"id"`
+	At     int64  `db:"at"`
+	Opens  int    `db:"opens"`
+	Checks int    `db:"checks"`
+	Known  bool   `db:"known"` // whether the client is
+	source
+}
+
+func newUseRow(u session.Use) useRow {
+	return useRow{
+		ID: u.Session.String(), At: micros(u.At), Opens: u.Opens, Checks: u.Checks,
+		Known: u.Source.Client != session.Client{}, source: newSource(u.Source),
+	}
 }
 
 // hashBytes is NULL for the zero hash.

@@ -2,8 +2,18 @@ package sqlite
 
 const (
 	columns = `id, clerk_user_id, device_id, device_generated, workflow_id, sign_in_id, status,
-	token_hash, token_sealed, previous_token_hash, previous_token_until, metadata,
-	expires_at, last_activity_at, created_at, ended_at, end_reason, blocks_sign_in`
+	token_hash, token_sealed, previous_token_hash, previous_token_until, superseded_seen,
+	offer_hash, offer_until, offer_refused, metadata, remembered,
+	expires_at, last_activity_at, created_at, ended_at, end_reason, blocks_sign_in,
+	opens, checks, address, client_browser, client_os, client_kind`
+
+	values = `:id, :clerk_user_id, :device_id, :device_generated, :workflow_id, :sign_in_id, :status,
+	:token_hash, :token_sealed, :previous_token_hash, :previous_token_until, :superseded_seen,
+	:offer_hash, :offer_until, :offer_refused, :metadata, :remembered,
+	:expires_at, :last_activity_at, :created_at, :ended_at, :end_reason, :blocks_sign_in,
+	:opens, :checks, :address, :client_browser, :client_os, :client_kind`
+
+	nowSQL = `CAST(unixepoch('subsec') * 1000000 AS INTEGER)`
 
 	findOnDeviceSQL = `SELECT ` + columns + ` FROM chatkit_sessions
 	WHERE clerk_user_id = ?1 AND device_id = ?2 AND workflow_id = ?3 AND status = 'active'`
@@ -16,40 +26,80 @@ const (
 	SELECT ` + columns + ` FROM chatkit_sessions WHERE previous_token_hash = ?1 AND status = 'active'
 	LIMIT 1`
 
-	// No row, where the sign-in is blocked.
-	insertSQL = `INSERT INTO chatkit_sessions (` + columns + `, updated_at)
-	SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-		CAST(unixepoch('subsec') * 1000000 AS INTEGER)
-	WHERE NOT EXISTS (SELECT 1 FROM chatkit_sessions WHERE clerk_user_id = ?2 AND sign_in_id = ?6 AND blocks_sign_in = 1)`
+	findByOfferSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE offer_hash = ?1 AND status = 'active'`
 
 	findByIDSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE id = ?1 AND clerk_user_id = ?2`
 
-	listSQL = `SELECT ` + columns + ` FROM chatkit_sessions
-	WHERE clerk_user_id = ?1
-		AND (?2 = '' OR ?2 = CASE WHEN status = 'active' AND expires_at <= ?3 THEN 'expired' ELSE status END)
-		AND (?4 IS NULL OR (created_at, id) < (?4, ?5))
-	ORDER BY created_at DESC, id DESC LIMIT ?6`
+	ownerOfSQL = `SELECT clerk_user_id FROM chatkit_sessions WHERE id = ?1`
 
-	activeSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE clerk_user_id = ?1 AND status = 'active' ORDER BY id`
+	// The status of a row for which a cutoff, given as ?1 to ?5, counts.
+	statusAtSQL = `CASE WHEN status = 'active' AND (expires_at <= ?1
+			OR created_at <= iif(remembered, ?3, ?2)
+			OR last_activity_at <= iif(remembered, ?5, ?4))
+		THEN 'expired' ELSE status END`
+
+	listSQL = `SELECT ` + columns + ` FROM chatkit_sessions
+	WHERE clerk_user_id = ?6
+		AND (?7 = '' OR ?7 = ` + statusAtSQL + `)
+		AND (?8 IS NULL OR (created_at, id) < (?8, ?9))
+	ORDER BY created_at DESC, id DESC LIMIT ?10`
+
+	scopeSQL = `SELECT ` + columns + ` FROM chatkit_sessions
+	WHERE clerk_user_id = ?1 AND (status = 'active' OR (blocks_sign_in = 1 AND sign_in_id = ?2) OR created_at > ?3) ORDER BY id`
+
+	insertSQL = `INSERT INTO chatkit_sessions (` + columns + `, updated_at) VALUES (` + values + `, ` + nowSQL + `)`
 
 	updateSQL = `UPDATE chatkit_sessions SET
-		device_id = ?2, device_generated = ?3, sign_in_id = ?4, status = ?5,
-		token_hash = ?6, token_sealed = ?7, previous_token_hash = ?8, previous_token_until = ?9, metadata = ?10,
-		expires_at = ?11, last_activity_at = ?12, ended_at = ?13, end_reason = ?14, blocks_sign_in = ?15,
-		updated_at = CAST(unixepoch('subsec') * 1000000 AS INTEGER)
-	WHERE id = ?1`
+		device_id = :device_id, device_generated = :device_generated, sign_in_id = :sign_in_id, status = :status,
+		token_hash = :token_hash, token_sealed = :token_sealed, previous_token_hash = :previous_token_hash,
+		previous_token_until = :previous_token_until, superseded_seen = :superseded_seen,
+		offer_hash = :offer_hash, offer_until = :offer_until, offer_refused = :offer_refused,
+		metadata = :metadata, remembered = :remembered, expires_at = :expires_at, last_activity_at = :last_activity_at,
+		ended_at = :ended_at, end_reason = :end_reason, blocks_sign_in = :blocks_sign_in,
+		opens = :opens, checks = :checks, address = :address,
+		client_browser = :client_browser, client_os = :client_os, client_kind = :client_kind,
+		updated_at = ` + nowSQL + `
+	WHERE id = :id`
 
-	touchSQL = `UPDATE chatkit_sessions SET last_activity_at = ?2, updated_at = CAST(unixepoch('subsec') * 1000000 AS INTEGER)
-	WHERE id = ?1 AND status = 'active' AND last_activity_at < ?2`
+	noteSQL = `INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail)
+	VALUES (:clerk_user_id, :session_id, :type, :at, :address, :client_browser, :client_os, :client_kind, :detail)`
+
+	touchSQL = `UPDATE chatkit_sessions SET
+		last_activity_at = max(last_activity_at, :at), opens = opens + :opens, checks = checks + :checks,
+		address = CASE WHEN :at >= last_activity_at AND :address IS NOT NULL THEN :address ELSE address END,
+		client_browser = CASE WHEN :at >= last_activity_at AND :known THEN :client_browser ELSE client_browser END,
+		client_os = CASE WHEN :at >= last_activity_at AND :known THEN :client_os ELSE client_os END,
+		client_kind = CASE WHEN :at >= last_activity_at AND :known THEN :client_kind ELSE client_kind END,
+		updated_at = ` + nowSQL + `
+	WHERE id = :id AND status = 'active'`
+
+	totalSQL = `INSERT INTO chatkit_usage (day, opens, checks) VALUES (?1, ?2, ?3)
+	ON CONFLICT (day) DO UPDATE SET opens = opens + excluded.opens, checks = checks + excluded.checks`
+
+	activitySQL = `SELECT id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail FROM chatkit_activity
+	WHERE clerk_user_id = ?1
+		AND (?2 = '' OR session_id = ?2)
+		AND (?3 IS NULL OR (at, id) < (?3, ?4))
+	ORDER BY at DESC, id DESC LIMIT ?5`
+
+	countSQL = `SELECT ` + statusAtSQL + ` AS status, count(*) AS count FROM chatkit_sessions GROUP BY 1`
+
+	daysSQL = `SELECT day, opens, checks FROM chatkit_usage WHERE day >= ?1 ORDER BY day DESC`
+
+	dueSQL = `SELECT id FROM chatkit_sessions WHERE status = 'active' AND expires_at <= ?1 ORDER BY expires_at, id LIMIT ?2`
+
+	noteDueSQL = `INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at)
+	SELECT clerk_user_id, id, 'expired', ?1 FROM chatkit_sessions WHERE id IN (` + dueSQL + `)`
 
 	expireSQL = `UPDATE chatkit_sessions SET
 		status = 'expired', ended_at = ?1, end_reason = 'expired',
 		token_sealed = NULL, previous_token_hash = NULL, previous_token_until = NULL,
-		updated_at = CAST(unixepoch('subsec') * 1000000 AS INTEGER)
-	WHERE id IN (
-		SELECT id FROM chatkit_sessions WHERE status = 'active' AND expires_at <= ?1
-		ORDER BY expires_at LIMIT ?2)`
+		offer_hash = NULL, offer_until = NULL, offer_refused = 0,
+		updated_at = ` + nowSQL + `
+	WHERE id IN (` + dueSQL + `)`
 
 	purgeSQL = `DELETE FROM chatkit_sessions WHERE id IN (
 		SELECT id FROM chatkit_sessions WHERE ended_at < ?1 AND blocks_sign_in = 0 ORDER BY ended_at LIMIT ?2)`
+
+	purgeActivitySQL = `DELETE FROM chatkit_activity WHERE id IN (SELECT id FROM chatkit_activity WHERE at < ?1 ORDER BY at LIMIT ?2)`
 )

@@ -5,8 +5,10 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"math"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -31,8 +33,10 @@ type Store struct {
 
 var (
 	_ ports.SessionStore   = (*Store)(nil)
-	_ ports.TokenFinder    = (*Store)(nil)
+	_ ports.SecretFinder   = (*Store)(nil)
+	_ ports.UsageStore     = (*Store)(nil)
 	_ ports.ActivityStore  = (*Store)(nil)
+	_ ports.AdminStore     = (*Store)(nil)
 	_ ports.SessionCleaner = (*Store)(nil)
 	_ ports.StoreProbe     = (*Store)(nil)
 )
@@ -101,8 +105,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return kinded(err)
 	}
-	s.finds = make(map[string]*sqlx.Stmt, 4)
-	for _, text := range []string{findOnDeviceSQL, findGeneratedSQL, findByTokenSQL, findByIDSQL} {
+	s.finds = make(map[string]*sqlx.Stmt)
+	for _, text := range []string{findOnDeviceSQL, findGeneratedSQL, findByTokenSQL, findByOfferSQL, findByIDSQL} {
 		if s.finds[text], err = s.reads.PreparexContext(ctx, text); err != nil {
 			return kinded(err)
 		}
@@ -115,13 +119,20 @@ func (s *Store) Close() error { return errors.Join(s.reads.Close(), s.writes.Clo
 
 // Find implements ports.SessionStore.
 func (s *Store) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
-	text, args := finder(slot)
-	return s.find(ctx, text, args...)
+	if slot.Device.IsZero() {
+		return s.find(ctx, findGeneratedSQL, slot.User.String(), slot.Workflow.String())
+	}
+	return s.find(ctx, findOnDeviceSQL, slot.User.String(), slot.Device.String(), slot.Workflow.String())
 }
 
-// FindByToken implements ports.TokenFinder.
+// FindByToken implements ports.SecretFinder.
 func (s *Store) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
 	return s.find(ctx, findByTokenSQL, hash[:])
+}
+
+// FindByOffer implements ports.SecretFinder.
+func (s *Store) FindByOffer(ctx context.Context, code session.TokenHash) (session.Session, error) {
+	return s.find(ctx, findByOfferSQL, code[:])
 }
 
 func (s *Store) find(ctx context.Context, text string, args ...any) (session.Session, error) {
@@ -132,37 +143,77 @@ func (s *Store) find(ctx context.Context, text string, args ...any) (session.Ses
 	return r.session()
 }
 
-// finder returns the SQL that finds slot's session, and its arguments.
-func finder(slot session.Slot) (text string, args []any) {
-	if slot.Device.IsZero() {
-		return findGeneratedSQL, []any{slot.User.String(), slot.Workflow.String()}
-	}
-	return findOnDeviceSQL, []any{slot.User.String(), slot.Device.String(), slot.Workflow.String()}
-}
-
 // Update implements ports.SessionStore. The transaction holds SQLite's one
 // write lock from its first statement.
-func (s *Store) Update(ctx context.Context, slot session.Slot, change func(*session.Session) ([]session.Session, error)) error {
+func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
-	current, err := currentIn(ctx, tx, slot)
+	var rows []row
+	if err := tx.SelectContext(ctx, &rows, scopeSQL, scope.User.String(), scope.SignIn.String(), orForever(scope.CreatedAfter)); err != nil {
+		return kinded(err)
+	}
+	seen, err := sessions(rows)
 	if err != nil {
 		return err
 	}
-	sessions, err := change(current)
-	if err != nil || len(sessions) == 0 {
+	changes, err := change(seen)
+	if err != nil || (len(changes.Sessions) == 0 && len(changes.Activity) == 0) {
 		return err
 	}
-	for _, changed := range sessions {
-		known := current != nil && current.ID() == changed.ID()
-		if err := write(ctx, tx, changed, known); err != nil {
+	if err := store(ctx, tx, seen, changes); err != nil {
+		return err
+	}
+	return kinded(tx.Commit())
+}
+
+// orForever is a time that nothing comes after, for the zero time.
+func orForever(t time.Time) int64 {
+	if t.IsZero() {
+		return math.MaxInt64
+	}
+	return micros(t)
+}
+
+// store writes changes: sessions that end first, new ones last, so that there
+// is room for those that come.
+func store(ctx context.Context, tx *sqlx.Tx, seen []session.Session, changes ports.Changes) error {
+	const endedOnes, changedOnes, newOnes = 0, 1, 2
+	turn := func(s session.Session) int {
+		switch {
+		case !slices.ContainsFunc(seen, func(known session.Session) bool { return known.ID() == s.ID() }):
+			return newOnes
+		case s.Status() == session.StatusActive:
+			return changedOnes
+		}
+		return endedOnes
+	}
+	for _, s := range slices.SortedStableFunc(slices.Values(changes.Sessions), func(a, b session.Session) int { return turn(a) - turn(b) }) {
+		text := updateSQL
+		if turn(s) == newOnes {
+			text = insertSQL
+		}
+		if err := write(ctx, tx, text, s, newRow); err != nil {
 			return err
 		}
 	}
-	return kinded(tx.Commit())
+	for _, a := range changes.Activity {
+		if err := write(ctx, tx, noteSQL, a, newActivityRow); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func write[T, R any](ctx context.Context, tx *sqlx.Tx, text string, value T, row func(T) (R, error)) error {
+	r, err := row(value)
+	if err != nil {
+		return err
+	}
+	_, err = tx.NamedExecContext(ctx, text, r)
+	return kinded(err)
 }
 
 // FindByID implements ports.SessionStore.
@@ -172,13 +223,17 @@ func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID
 
 // List implements ports.SessionStore.
 func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
+	args := append(cutoffArgs(query.Cutoff), query.User.String(), string(query.Status), optionalMicros(query.After.At), query.After.ID.String(), query.Limit)
 	var rows []row
-	err := s.reads.SelectContext(ctx, &rows, listSQL, query.User.String(), string(query.Status), micros(query.Now),
-		optionalMicros(query.After.CreatedAt), query.After.ID.String(), query.Limit)
-	if err != nil {
+	if err := s.reads.SelectContext(ctx, &rows, listSQL, args...); err != nil {
 		return nil, kinded(err)
 	}
 	return sessions(rows)
+}
+
+// cutoffArgs are the arguments of statusAtSQL.
+func cutoffArgs(c session.Cutoff) []any {
+	return []any{micros(c.ExpiresAt), micros(c.Usual.CreatedAt), micros(c.Remembered.CreatedAt), optionalMicros(c.Usual.LastActivityAt), optionalMicros(c.Remembered.LastActivityAt)}
 }
 
 func sessions(rows []row) ([]session.Session, error) {
@@ -190,33 +245,6 @@ func sessions(rows []row) ([]session.Session, error) {
 		}
 	}
 	return list, nil
-}
-
-// UpdateAll implements ports.SessionStore, as Update does.
-func (s *Store) UpdateAll(ctx context.Context, user session.UserID, change func([]session.Session) ([]session.Session, error)) error {
-	tx, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // does nothing once committed
-	var rows []row
-	if err := tx.SelectContext(ctx, &rows, activeSQL, user.String()); err != nil {
-		return kinded(err)
-	}
-	active, err := sessions(rows)
-	if err != nil {
-		return err
-	}
-	changes, err := change(active)
-	if err != nil || len(changes) == 0 {
-		return err
-	}
-	for _, changed := range changes {
-		if err := write(ctx, tx, changed, true); err != nil {
-			return err
-		}
-	}
-	return kinded(tx.Commit())
 }
 
 // begin starts a write transaction, waiting for another process's to end for
@@ -239,80 +267,108 @@ func patiently(ctx context.Context, try func() error) error {
 	}
 }
 
-func currentIn(ctx context.Context, tx *sqlx.Tx, slot session.Slot) (*session.Session, error) {
-	text, args := finder(slot)
-	var r row
-	err := kinded(tx.GetContext(ctx, &r, text, args...))
-	if errors.Is(err, session.KindNotFound) {
-		return nil, nil //nolint:nilnil // Update's word for "none".
-	}
+// Touch implements ports.UsageStore. Nobody is ever busy: there is one writer.
+func (s *Store) Touch(ctx context.Context, uses []session.Use) ([]session.ID, error) {
+	tx, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found, err := r.session()
-	return &found, err
-}
-
-func write(ctx context.Context, tx *sqlx.Tx, changed session.Session, known bool) error {
-	r, err := newRow(changed)
-	if err != nil {
-		return err
-	}
-	text, args := insertSQL, r.insertArgs()
-	if known {
-		text, args = updateSQL, r.updateArgs()
-	}
-	result, err := tx.ExecContext(ctx, text, args...)
-	if err != nil {
-		return kinded(err)
-	}
-	n, err := result.RowsAffected()
-	if err == nil && n == 0 && !known {
-		return session.KindSignedOut
-	}
-	return kinded(err)
-}
-
-// Touch implements ports.ActivityStore.
-func (s *Store) Touch(ctx context.Context, seen map[session.ID]time.Time) error {
-	tx, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
-	for id, at := range seen {
-		if _, err := tx.ExecContext(ctx, touchSQL, id.String(), micros(at)); err != nil {
-			return kinded(err)
+	for _, use := range uses {
+		if _, err := tx.NamedExecContext(ctx, touchSQL, newUseRow(use)); err != nil {
+			return nil, kinded(err)
+		}
+		if _, err := tx.ExecContext(ctx, totalSQL, micros(use.At.Truncate(24*time.Hour)), use.Opens, use.Checks); err != nil {
+			return nil, kinded(err)
 		}
 	}
-	return kinded(tx.Commit())
+	return nil, kinded(tx.Commit())
+}
+
+// ListActivity implements ports.ActivityStore.
+func (s *Store) ListActivity(ctx context.Context, query ports.ActivityQuery) ([]session.Activity, error) {
+	var rows []activityRow
+	err := s.reads.SelectContext(ctx, &rows, activitySQL, query.User.String(), query.Session.String(), optionalMicros(query.After.At), query.After.ID.String(), query.Limit)
+	if err != nil {
+		return nil, kinded(err)
+	}
+	list := make([]session.Activity, len(rows))
+	for i, r := range rows {
+		if list[i], err = r.activity(); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// OwnerOf implements ports.AdminStore.
+func (s *Store) OwnerOf(ctx context.Context, id session.ID) (session.UserID, error) {
+	var owner string
+	if err := s.reads.GetContext(ctx, &owner, ownerOfSQL, id.String()); err != nil {
+		return session.UserID{}, kinded(err)
+	}
+	return session.ParseUserID(owner)
+}
+
+// Stats implements ports.AdminStore. It reads the whole table.
+func (s *Store) Stats(ctx context.Context, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
+	var counts []struct {
+		Status string `db:"status"`
+		Count  int    `db:"count"`
+	}
+	if err := s.reads.SelectContext(ctx, &counts, countSQL, cutoffArgs(cutoff)...); err != nil {
+		return ports.Stats{}, kinded(err)
+	}
+	stats := ports.Stats{Sessions: make(map[session.Status]int, len(counts))}
+	for _, c := range counts {
+		stats.Sessions[session.Status(c.Status)] = c.Count
+	}
+	var days []struct {
+		Day    int64 `db:"day"`
+		Opens  int   `db:"opens"`
+		Checks int   `db:"checks"`
+	}
+	if err := s.reads.SelectContext(ctx, &days, daysSQL, micros(since)); err != nil {
+		return ports.Stats{}, kinded(err)
+	}
+	for _, d := range days {
+		stats.Days = append(stats.Days, ports.Day{Start: fromMicros(d.Day), Opens: d.Opens, Checks: d.Checks})
+	}
+	return stats, nil
 }
 
 // ExpireDue implements ports.SessionCleaner.
 func (s *Store) ExpireDue(ctx context.Context, now time.Time, limit int) (int, error) {
-	return s.batch(ctx, expireSQL, micros(now), limit)
+	return s.batch(ctx, micros(now), limit, noteDueSQL, expireSQL)
 }
 
 // PurgeEnded implements ports.SessionCleaner.
 func (s *Store) PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error) {
-	return s.batch(ctx, purgeSQL, micros(before), limit)
+	return s.batch(ctx, micros(before), limit, purgeSQL)
 }
 
-// batch runs one statement in a transaction of its own and returns how many
-// rows it changed.
-func (s *Store) batch(ctx context.Context, sql string, args ...any) (int, error) {
+// PurgeActivity implements ports.SessionCleaner.
+func (s *Store) PurgeActivity(ctx context.Context, before time.Time, limit int) (int, error) {
+	return s.batch(ctx, micros(before), limit, purgeActivitySQL)
+}
+
+// batch runs statements about the same rows in a transaction of its own and
+// returns how many rows the last one changed.
+func (s *Store) batch(ctx context.Context, at int64, limit int, statements ...string) (int, error) {
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
-	result, err := tx.ExecContext(ctx, sql, args...)
-	if err != nil {
-		return 0, kinded(err)
-	}
-	n, err := result.RowsAffected()
-	if err != nil {
-		return 0, kinded(err)
+	var n int64
+	for _, text := range statements {
+		result, err := tx.ExecContext(ctx, text, at, limit)
+		if err != nil {
+			return 0, kinded(err)
+		}
+		if n, err = result.RowsAffected(); err != nil {
+			return 0, kinded(err)
+		}
 	}
 	return int(n), kinded(tx.Commit())
 }

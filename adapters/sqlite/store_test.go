@@ -9,6 +9,7 @@ import (
 
 	"chatkit-session/adapters/sqlite"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 	"chatkit-session/ports/porttest"
 )
 
@@ -50,7 +51,9 @@ func insert(t testing.TB, store *sqlite.Store) {
 		ID: session.Must(session.ParseID("0194f3a0-0000-7000-8000-000000000001")), Slot: slot,
 		Credential: session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")}, ExpiresAt: noon.Add(time.Hour),
 	}, noon)
-	err := store.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) { return []session.Session{s}, nil })
+	err := store.Update(t.Context(), ports.Scope{User: slot.User}, func([]session.Session) (ports.Changes, error) {
+		return ports.Changes{Sessions: []session.Session{s}}, nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

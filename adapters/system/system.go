@@ -2,6 +2,7 @@
 package system
 
 import (
+	"crypto/rand"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,4 +42,9 @@ func (Identifiers) Token() (session.Token, error) {
 		return session.Token{}, err
 	}
 	return session.ParseToken(id.String())
+}
+
+// TransferCode implements ports.Identifiers with 130 random bits.
+func (Identifiers) TransferCode() (session.TransferCode, error) {
+	return session.ParseTransferCode(rand.Text())
 }

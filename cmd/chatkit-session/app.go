@@ -16,6 +16,8 @@ import (
 	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/sqlite"
 	"chatkit-session/adapters/system"
+	"chatkit-session/adapters/telemetry"
+	"chatkit-session/core/access"
 	"chatkit-session/core/lifecycle"
 	"chatkit-session/ports"
 )
@@ -24,14 +26,16 @@ import (
 // few enough not to hold up anybody, enough for millions in minutes.
 const cleanupBatch = 1000
 
-// flushInterval is how often the last activity of sessions is written.
+// flushInterval is how often the use of sessions is written.
 const flushInterval = 5 * time.Second
 
 // store is what the service needs of its database.
 type store interface {
 	ports.SessionStore
-	ports.TokenFinder
+	ports.SecretFinder
+	ports.UsageStore
 	ports.ActivityStore
+	ports.AdminStore
 	ports.SessionCleaner
 	ports.StoreProbe
 	io.Closer
@@ -39,12 +43,13 @@ type store interface {
 
 // app is the service, wired.
 type app struct {
-	config   config
-	logger   *slog.Logger
-	store    store
-	activity *lifecycle.Activity
-	cleaner  *lifecycle.Cleaner
-	server   *http.Server
+	config  config
+	logger  *slog.Logger
+	store   store
+	usage   *lifecycle.Usage
+	cleaner *lifecycle.Cleaner
+	server  *http.Server
+	metrics *http.Server
 }
 
 // assemble opens the store and wires the service. Serving closes the store.
@@ -66,32 +71,52 @@ func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app,
 	if err != nil {
 		return nil, err
 	}
-	activity := lifecycle.NewActivity(opened, c.ActivityResolution)
+	metrics := telemetry.New()
+	parts := lifecycle.Parts{
+		Store: opened, Secrets: opened, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
+		Usage:  lifecycle.NewUsage(opened, clock, c.ActivityResolution),
+		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
+	}
 	handler, err := httpapi.New(httpapi.Config{
 		AllowedOrigins:    c.AllowedOrigins,
 		TrustedProxies:    c.trustedProxies,
 		IntrospectionKeys: c.introspectionKeys,
+		TransferURL:       c.TransferURL,
+		StepUpWithin:      c.StepUpWithin,
 		RequestTimeout:    c.RequestTimeout,
 		Logger:            logger,
 	}, httpapi.Core{
-		Gate:      gate,
-		Opener:    lifecycle.NewOpener(opened, c.keys, system.Identifiers{}, clock, c.policy, c.workflow, activity),
-		Lister:    lifecycle.NewLister(opened, clock, c.policy),
-		Checker:   lifecycle.NewChecker(opened, clock, c.policy, activity),
-		Revoker:   lifecycle.NewRevoker(opened, clock),
-		Readiness: lifecycle.NewReadiness(opened, clock),
+		Gate:          gate,
+		Opener:        lifecycle.NewOpener(parts, c.workflow),
+		Transferrer:   lifecycle.NewTransferrer(parts),
+		Lister:        lifecycle.NewLister(opened, opened, clock, c.policy),
+		Checker:       lifecycle.NewChecker(parts),
+		Revoker:       lifecycle.NewRevoker(parts),
+		Administrator: lifecycle.NewAdministrator(parts, opened),
+		Readiness:     lifecycle.NewReadiness(opened, clock),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &app{
-		config:   c,
-		logger:   logger,
-		store:    opened,
-		activity: activity,
-		cleaner:  newCleaner(c, opened, clock),
-		server:   httpapi.NewServer(handler, c.RequestTimeout, logger),
+		config:  c,
+		logger:  logger,
+		store:   opened,
+		usage:   parts.Usage,
+		cleaner: newCleaner(c, opened, clock),
+		server:  httpapi.NewServer(handler, c.RequestTimeout, logger),
+		metrics: newMetricsServer(metrics, c, logger),
 	}, nil
+}
+
+const metricsPath = "/metrics"
+
+// newMetricsServer is for the operator's network alone: it asks nobody who
+// they are.
+func newMetricsServer(metrics *telemetry.Metrics, c config, logger *slog.Logger) *http.Server {
+	routes := http.NewServeMux()
+	routes.Handle("GET "+metricsPath, metrics.Handler())
+	return httpapi.NewServer(routes, c.RequestTimeout, logger)
 }
 
 func newGate(c config, logger *slog.Logger, clock ports.Clock) (*lifecycle.Gate, error) {
@@ -140,24 +165,35 @@ func openStore(ctx context.Context, c config) (store, error) {
 }
 
 func newCleaner(c config, s store, clock ports.Clock) *lifecycle.Cleaner {
-	return lifecycle.NewCleaner(s, clock, c.Retention, cleanupBatch)
+	return lifecycle.NewCleaner(s, clock, lifecycle.Retention{Ended: c.Retention, Activity: c.ActivityRetention}, cleanupBatch)
 }
 
-// serve answers on listener until ctx ends, then stops accepting, finishes
-// what is in flight, writes what waits to be written and closes the store.
-func (a *app) serve(ctx context.Context, listener net.Listener) error {
+// listeners are where the service answers; metrics may be nil.
+type listeners struct{ service, metrics net.Listener }
+
+// serve answers until ctx ends, then stops accepting, finishes what is in
+// flight, writes what waits to be written and closes the store.
+func (a *app) serve(ctx context.Context, on listeners) error {
 	background, stop := context.WithCancel(ctx)
 	var tasks sync.WaitGroup
 	tasks.Go(func() { a.every(background, a.config.CleanupInterval, a.clean) })
 	tasks.Go(func() { a.every(background, flushInterval, a.flush) })
-	failed := make(chan error, 1)
-	go func() { failed <- a.server.Serve(listener) }()
+	failed := make(chan error, 2)
+	served := 1
+	go func() { failed <- a.server.Serve(on.service) }()
+	if on.metrics != nil {
+		served++
+		go func() { failed <- a.metrics.Serve(on.metrics) }()
+	}
 
 	var err error
 	select {
 	case err = <-failed:
+		served--
 	case <-ctx.Done():
-		err = a.shutdown(ctx)
+	}
+	err = errors.Join(err, a.shutdown(ctx), a.metrics.Close())
+	for range served {
 		if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
 			err = errors.Join(err, ended)
 		}
@@ -198,10 +234,10 @@ func (a *app) every(ctx context.Context, interval time.Duration, task func(conte
 	}
 }
 
-// flush writes what sessions were seen doing.
+// flush writes how sessions were used.
 func (a *app) flush(ctx context.Context) {
-	if err := a.activity.Flush(ctx); err != nil && ctx.Err() == nil {
-		a.logger.Error("the sessions' last activity could not be written; it is kept for the next time", "error", err)
+	if err := a.usage.Flush(ctx); err != nil && ctx.Err() == nil {
+		a.logger.Error("the use of sessions could not be written; it is kept for the next time", "error", err)
 	}
 }
 
@@ -209,7 +245,7 @@ func (a *app) flush(ctx context.Context) {
 func (a *app) lastFlush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.ShutdownTimeout)
 	defer cancel()
-	return a.activity.Flush(ctx)
+	return a.usage.FlushAll(ctx)
 }
 
 func (a *app) clean(ctx context.Context) {
@@ -218,7 +254,7 @@ func (a *app) clean(ctx context.Context) {
 		return
 	}
 	if done != (lifecycle.Cleaned{}) {
-		a.logger.Info("cleaned up", "expired", done.Expired, "purged", done.Purged)
+		a.logger.Info("cleaned up", "expired", done.Expired, "purged", done.Purged, "activity", done.Activity)
 	}
 	if err != nil {
 		a.logger.Error("the clean-up failed", "error", err)

@@ -23,7 +23,11 @@ const ourPage = "https://app.example.com"
 // sent as a credential.
 func TestContract_AnyRequests(t *testing.T) {
 	t.Parallel()
-	s := onSQLite(t, "ALLOWED_ORIGINS="+ourPage+",https://*.preview.example.com", "TRUSTED_PROXIES=10.0.0.0/8")
+	onBoth(t, anyRequests, "ALLOWED_ORIGINS="+ourPage+",https://*.preview.example.com", "TRUSTED_PROXIES=10.0.0.0/8")
+}
+
+func anyRequests(t *testing.T, s *service) {
+	t.Helper()
 	strangers, err := fakeclerk.New(testIssuer)
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +90,7 @@ func TestContract_GoodRequests(t *testing.T) {
 // drawCredential is good, or bad in one of many ways.
 func drawCredential(t *rapid.T, s *service, strangers *fakeclerk.Instance) string {
 	now := s.clock.Now()
-	claims := fakeclerk.Claims{Subject: "user_1", SignIn: "sess_1", Role: "member", IssuedAt: now}
+	claims := fakeclerk.Claims{Subject: "user_1", SignIn: "sess_1", Role: rapid.SampledFrom([]string{"member", "admin"}).Draw(t, "role"), IssuedAt: now}
 	issuer := s.identity
 	if often(t, "may") {
 		return mint(t, issuer, claims)
@@ -101,7 +105,7 @@ func drawCredential(t *rapid.T, s *service, strangers *fakeclerk.Instance) strin
 	case "foreign":
 		issuer = strangers
 	case "odd":
-		name := rapid.SampledFrom([]string{"sub", "sid", "exp", "iss", "azp", "sts", "metadata", "o", "v"}).Draw(t, "claim")
+		name := rapid.SampledFrom([]string{"sub", "sid", "exp", "iss", "azp", "sts", "metadata", "o", "v", "fva", "act"}).Draw(t, "claim")
 		value := rapid.SampledFrom([]any{nil, "", "x", 1, -1, 1e300, true, []any{}, map[string]any{}, map[string]any{"role": 1}, "\u0000", strings.Repeat("x", 5000)}).Draw(t, "value")
 		claims.Override = map[string]any{name: value}
 	case "garbage":
@@ -129,13 +133,20 @@ func drawRequest(t *rapid.T) *http.Request {
 			rapid.SampledFrom([]string{
 				"/api/chatkit/session", "/healthz", "/readyz", "/openapi.yaml", "/docs", "/", "/api", "/api/chatkit/session/verify",
 				"/api/chatkit/session/introspect", "/api/chatkit/sessions", "/api/chatkit/sessions/x", "/api/chatkit/sessions/0194214b-3a00-7cc3-98c4-dc0c0c07398f", "/api/chatkit/session/", "/healthz/../readyz",
+				"/api/chatkit/activity", "/api/chatkit/sessions/x/activity", "/api/chatkit/sessions/x/transfer", "/api/chatkit/session/transfer",
+				"/api/chatkit/admin/stats", "/api/chatkit/admin/users/user_1/sessions", "/api/chatkit/admin/sessions/x",
 			}),
 			rapid.StringMatching(`/[ -~]{0,30}`),
 		).Draw(t, "path")
 	}
 	r := httptest.NewRequestWithContext(t.Context(), method, "/", strings.NewReader(drawBody(t)))
-	r.URL = &url.URL{Path: path, RawQuery: rapid.StringMatching(`[!-~]{0,10}`).Draw(t, "query")}
-	for _, name := range []string{"Origin", "Content-Type", "X-Request-Id", "X-Forwarded-For", "Access-Control-Request-Method", "Sec-Fetch-Site"} {
+	r.URL = &url.URL{Path: path, RawQuery: rapid.OneOf(
+		rapid.StringMatching(`[!-~]{0,10}`),
+		rapid.StringMatching(`(status|limit|cursor|keep)=[!-~]{0,10}`),
+		// Positions that no page ever ended at: of 1 µs after 1970 at "x", and at an id.
+		rapid.SampledFrom([]string{"cursor=MSB4", "cursor=MSAwMTk0MjE0Yi0zYTAwLTdjYzMtOThjNC1kYzBjMGMwNzM5OGY", "limit=1", "status=expired"}),
+	).Draw(t, "query")}
+	for _, name := range []string{"Origin", "Content-Type", "X-Request-Id", "X-Forwarded-For", "User-Agent", "X-ChatKit-Token", "Access-Control-Request-Method", "Sec-Fetch-Site"} {
 		if rapid.Bool().Draw(t, "has "+name) {
 			r.Header.Set(name, rapid.OneOf(
 				rapid.SampledFrom([]string{ourPage, "https://x.preview.example.com", "null", "application/json", "POST", "same-origin", "10.1.2.3"}),
@@ -157,7 +168,9 @@ func drawBody(t *rapid.T) string {
 			return string(body)
 		}),
 		rapid.Custom(func(t *rapid.T) string { // an object whose fields may have any type
-			body, err := json.Marshal(map[string]any{"deviceId": drawValue(t, 3), "metadata": drawValue(t, 3), "user": drawValue(t, 1)})
+			body, err := json.Marshal(map[string]any{
+				"deviceId": drawValue(t, 3), "metadata": drawValue(t, 3), "rememberMe": drawValue(t, 1), "code": drawValue(t, 1), "user": drawValue(t, 1),
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,6 +186,9 @@ func drawGoodBody(t *rapid.T) map[string]any {
 	body := map[string]any{}
 	if rapid.Bool().Draw(t, "named") {
 		body["deviceId"] = rapid.StringMatching(`[A-Za-z0-9._:-]{1,128}`).Draw(t, "device")
+	}
+	if rapid.Bool().Draw(t, "says") {
+		body["rememberMe"] = rapid.SampledFrom([]any{true, false, nil}).Draw(t, "remember")
 	}
 	if rapid.Bool().Draw(t, "attached") {
 		body["metadata"] = map[string]any{

@@ -1,40 +1,110 @@
 package main
 
 import (
-	"fmt"
-	"net/http"
+	"cmp"
 	"slices"
-	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
+
+// The settings of the model's service: little room, so that it matters.
+const (
+	modelThreshold = time.Hour
+	modelGrace     = 30 * time.Second
+	modelRetention = 30 * 24 * time.Hour
+	modelTimeline  = 90 * 24 * time.Hour
+	modelOffer     = 2 * time.Minute
+	modelMost      = 3
+)
+
+var modelSettings = []string{
+	"INTROSPECTION_KEYS=" + backendKey, "CHATKIT_MAX_SESSIONS=3", "CHATKIT_ANOMALY_NEW_DEVICES=off", "CHATKIT_ANOMALY_OPENS=off", "CHATKIT_IDLE_TIMEOUT=20h",
+}
+
+// modelTerms are session.Terms, in the specification's figures.
+type modelTerms struct{ duration, longest, idle time.Duration }
+
+func termsOf(remembered bool) modelTerms {
+	if remembered {
+		return modelTerms{30 * 24 * time.Hour, 90 * 24 * time.Hour, 7 * 24 * time.Hour}
+	}
+	return modelTerms{24 * time.Hour, 30 * 24 * time.Hour, 20 * time.Hour}
+}
 
 // modelSession is what a test believes of a session.
 type modelSession struct {
 	id, user, device, signIn string
-	generated                bool
+	generated, remembered    bool
 	token, previous          string
 	previousUntil            time.Time
+	supersededSeen           bool
 	createdAt, expiresAt     time.Time
+	lastActivity             time.Time // as it is written
+	opens, checks            int       // as they are written
+	used                     modelUse
+	code                     string
+	codeUntil                time.Time
+	codeTried                bool // by somebody else
 	ended, blocks            bool
+	status                   string
 	endedAt                  time.Time
 }
 
-func (s *modelSession) end(now time.Time) { s.ended, s.endedAt = true, now }
+// modelUse is use that is not written yet.
+type modelUse struct {
+	at            time.Time
+	opens, checks int
+}
+
+func (s *modelSession) use(now time.Time, opens, checks int) {
+	s.used = modelUse{now, s.used.opens + opens, s.used.checks + checks}
+}
+
+func (s *modelSession) end(status string, now time.Time) {
+	s.ended, s.status, s.endedAt, s.code = true, status, now, ""
+}
+
+// live says whether the session's time is not up.
+func (s *modelSession) live(now time.Time) bool {
+	terms := termsOf(s.remembered)
+	return !s.ended && now.Before(s.expiresAt) && now.Before(s.createdAt.Add(terms.longest)) && now.Before(s.lastActivity.Add(terms.idle))
+}
+
+func (s *modelSession) statusAt(now time.Time) string {
+	switch {
+	case s.ended:
+		return s.status
+	case !s.live(now):
+		return "expired"
+	}
+	return "active"
+}
 
 // model is the service as the specification has it: no database, no races.
 type model struct {
 	sessions []*modelSession
+	happened []modelActivity
 }
 
-const (
-	modelDuration  = 24 * time.Hour
-	modelThreshold = time.Hour
-	modelLongest   = 30 * 24 * time.Hour
-	modelGrace     = 30 * time.Second
-	modelRetention = 30 * 24 * time.Hour
-)
+// modelActivity is a record of a timeline.
+type modelActivity struct {
+	user, what string
+	at         time.Time
+}
+
+func (m *model) note(now time.Time, user, what string) {
+	m.happened = append(m.happened, modelActivity{user, what, now})
+}
+
+// timeline counts the records of a user by their type.
+func (m *model) timeline(user string) map[string]int {
+	counts := map[string]int{}
+	for _, a := range m.happened {
+		if a.user == user {
+			counts[a.what]++
+		}
+	}
+	return counts
+}
 
 // active returns the session that a request of user for device continues.
 func (m *model) active(user, device string) *modelSession {
@@ -50,201 +120,181 @@ func (m *model) blocked(user, signIn string) bool {
 	return slices.ContainsFunc(m.sessions, func(s *modelSession) bool { return s.user == user && s.signIn == signIn && s.blocks })
 }
 
-// open says what opening must do: an outcome, or "blocked". It ends what is
-// stale.
-func (m *model) open(now time.Time, user, signIn, device string) (string, *modelSession) {
+// open says what opening must do: an outcome, or "blocked".
+func (m *model) open(now time.Time, user, signIn, device string, remember *bool) (string, *modelSession) {
 	s := m.active(user, device)
-	if s != nil && now.Before(s.expiresAt) {
-		if s.expiresAt.Sub(now) > modelThreshold {
-			return "reused", s
-		}
-		extended := now.Add(modelDuration)
-		if end := s.createdAt.Add(modelLongest); end.Before(extended) {
-			extended = end
-		}
-		if extended.Sub(now) > modelThreshold {
-			s.previous, s.previousUntil, s.expiresAt = s.token, now.Add(modelGrace), extended
-			return "refreshed", s
-		}
+	outcome, remembered := "created", remember != nil && *remember
+	var expiresAt time.Time
+	if s != nil && s.live(now) {
+		outcome, remembered, expiresAt = m.carryOn(now, s, remember)
 	}
-	if m.blocked(user, signIn) {
+	if (outcome == "created" || s.signIn != signIn) && m.blocked(user, signIn) {
 		return "blocked", nil
 	}
-	if s != nil {
-		s.end(now)
-	}
-	return "created", nil
-}
-
-// accepts says whether a token is good.
-func (m *model) accepts(now time.Time, token string) bool {
-	return slices.ContainsFunc(m.sessions, func(s *modelSession) bool {
-		return !s.ended && now.Before(s.expiresAt) && (s.token == token || (s.previous == token && now.Before(s.previousUntil)))
-	})
-}
-
-// machine drives the service and the model side by side.
-type machine struct {
-	t      *testing.T
-	s      *service
-	model  model
-	prefix string // of the users of this run
-	tokens []string
-}
-
-func (m *machine) user(t *rapid.T) string {
-	return m.prefix + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "user")
-}
-
-func (m *machine) signIn(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"sess_1", "sess_2", "sess_3"}).Draw(t, "signIn")
-}
-
-// Open opens, and compares everything that the answer says.
-func (m *machine) Open(t *rapid.T) {
-	user, signIn, now := m.user(t), m.signIn(t), m.s.clock.Now()
-	device := rapid.SampledFrom([]string{"", "phone", "laptop", "generated"}).Draw(t, "device")
-	if device == "generated" { // the shared session's device sent back
-		s := m.model.active(user, "")
-		if s == nil {
-			t.Skip("there is none")
-		}
-		device = s.device
-	}
-	want, s := m.model.open(now, user, signIn, device)
-	body := "{}"
-	if device != "" {
-		body = fmt.Sprintf(`{"deviceId":%q}`, device)
-	}
-	got := m.s.post(m.t, m.s.from(m.t, user, signIn), body)
-	if want == "blocked" {
-		if got.Status != http.StatusForbidden || got.Code != "session_revoked" {
-			t.Fatalf("a blocked sign-in got %d %s", got.Status, got.raw)
-		}
-		return
-	}
-	if got.Outcome != want || got.Session.UserID != user || (device != "" && got.Session.DeviceID != device) {
-		t.Fatalf("got %s, want %s for %s on %q", got.raw, want, user, device)
-	}
-	switch want {
+	switch outcome {
 	case "created":
-		s = &modelSession{id: got.Session.ID, user: user, device: got.Session.DeviceID, generated: device == "", createdAt: now, expiresAt: now.Add(modelDuration)}
-		m.model.sessions = append(m.model.sessions, s)
-	case "reused":
-		if got.Session.ChatKitSessionID != s.token {
-			t.Fatal("reusing changed the token")
-		}
+		m.makeRoom(now, user, s)
+		m.note(now, user, "created")
+		s = &modelSession{user: user, device: device, generated: device == "", createdAt: now, lastActivity: now, opens: 1, remembered: remembered, expiresAt: now.Add(termsOf(remembered).duration)}
+		m.sessions = append(m.sessions, s)
 	case "refreshed":
-		if got.Session.ChatKitSessionID == s.token {
-			t.Fatal("refreshing kept the token")
+		m.note(now, user, "refreshed")
+		s.previous, s.previousUntil, s.supersededSeen = s.token, now.Add(modelGrace), false
+		s.lastActivity = now
+	}
+	if outcome != "created" {
+		if s.signIn != signIn || s.remembered != remembered { // it is written anyway
+			s.lastActivity = now
+		}
+		s.expiresAt, s.remembered = expiresAt, remembered
+		s.use(now, 1, 0)
+	}
+	s.signIn = signIn
+	return outcome, s
+}
+
+// carryOn says what becomes of a session that lives.
+func (m *model) carryOn(now time.Time, s *modelSession, remember *bool) (outcome string, remembered bool, expiresAt time.Time) {
+	remembered = s.remembered
+	if remember != nil {
+		remembered = *remember
+	}
+	changed, outcome := remembered != s.remembered, "reused"
+	expiresAt = s.expiresAt
+	if changed || expiresAt.Sub(now) <= modelThreshold {
+		terms := termsOf(remembered)
+		expiresAt = now.Add(terms.duration)
+		if end := s.createdAt.Add(terms.longest); end.Before(expiresAt) {
+			expiresAt = end
+		}
+		if !changed {
+			outcome = "refreshed"
 		}
 	}
-	if got.Session.ID != s.id || got.Session.ExpiresAt != s.expiresAt.Format("2006-01-02T15:04:05.000Z") {
-		t.Fatalf("got %s, want session %s until %s", got.raw, s.id, s.expiresAt)
+	if expiresAt.Sub(now) <= modelThreshold {
+		outcome = "created"
 	}
-	s.token, s.signIn = got.Session.ChatKitSessionID, signIn
-	m.tokens = append(m.tokens, s.token)
+	return outcome, remembered, expiresAt
 }
 
-// Revoke signs out one session, of whomever.
-func (m *machine) Revoke(t *rapid.T) {
-	if len(m.model.sessions) == 0 {
-		t.Skip("there is none")
+// makeRoom ends what is stale, the one that is replaced, and what is too many.
+func (m *model) makeRoom(now time.Time, user string, replaced *modelSession) {
+	var live []*modelSession
+	for _, s := range m.sessions {
+		switch {
+		case s.user != user || s.ended:
+		case s == replaced || !s.live(now):
+			s.end("expired", now)
+			m.note(now, user, "expired")
+		default:
+			live = append(live, s)
+		}
 	}
-	user, signIn := m.user(t), m.signIn(t)
-	s := rapid.SampledFrom(m.model.sessions).Draw(t, "session")
-	status, body := m.s.ask(m.t, http.MethodDelete, "/api/chatkit/sessions/"+s.id, m.s.from(m.t, user, signIn), "")
-	want := http.StatusNoContent
-	if s.user != user {
-		want = http.StatusNotFound
-	} else {
-		s.signOut(signIn, m.s.clock.Now())
-	}
-	if status != want {
-		t.Fatalf("DELETE = %d %s, want %d", status, body, want)
+	slices.SortFunc(live, func(a, b *modelSession) int {
+		return cmp.Or(a.lastActivity.Compare(b.lastActivity), a.createdAt.Compare(b.createdAt), cmp.Compare(a.id, b.id))
+	})
+	for len(live) >= modelMost {
+		live[0].end("revoked", now)
+		m.note(now, user, "limit")
+		live = live[1:]
 	}
 }
 
-func (s *modelSession) signOut(by string, now time.Time) {
+// accepts says whether a token is good, and notes the use of one that was
+// superseded.
+func (m *model) accepts(now time.Time, token string, checks int) bool {
+	for _, s := range m.sessions {
+		switch {
+		case !s.live(now):
+		case s.token == token || (s.previous == token && now.Before(s.previousUntil)):
+			s.use(now, 0, checks)
+			return true
+		case s.previous == token && !s.supersededSeen:
+			s.supersededSeen = true
+			m.note(now, s.user, "anomaly")
+		}
+	}
+	return false
+}
+
+// signOut ends a session in the name of a sign-in.
+func (m *model) signOut(s *modelSession, by string, now time.Time) {
 	if !s.ended {
-		s.end(now)
+		s.end("revoked", now)
 		s.blocks = by != s.signIn
+		m.note(now, s.user, "revoked")
 	}
 }
 
-// RevokeAll signs out all sessions of a user, or all but one.
-func (m *machine) RevokeAll(t *rapid.T) {
-	user, signIn, keep := m.user(t), m.signIn(t), ""
-	ends := 0
-	if rapid.Bool().Draw(t, "keep") {
-		s := m.model.active(user, rapid.SampledFrom([]string{"", "phone"}).Draw(t, "kept"))
-		if s == nil {
-			t.Skip("there is none to keep")
+// claim says what claiming a code must answer, and moves the session.
+func (m *model) claim(now time.Time, user, signIn, code, device string) (int, *modelSession) {
+	for _, s := range m.sessions {
+		if s.code != code || s.ended {
+			continue
 		}
-		keep = s.id
+		switch {
+		case s.user != user:
+			if now.Before(s.codeUntil) && !s.codeTried {
+				s.codeTried = true
+				m.note(now, s.user, "anomaly")
+			}
+			return 404, nil
+		case !now.Before(s.codeUntil) || !s.live(now):
+			return 404, nil
+		case m.blocked(user, signIn):
+			return 403, nil
+		case s.device == device:
+			return 400, nil
+		}
+		m.vacate(now, user, device)
+		s.device, s.generated, s.signIn, s.code, s.previous = device, false, signIn, "", ""
+		s.lastActivity = now
+		s.opens++
+		m.note(now, user, "transferred")
+		return 200, s
 	}
-	for _, s := range m.model.sessions {
-		if s.user == user && !s.ended && s.id != keep {
-			s.signOut(signIn, m.s.clock.Now())
-			ends++
+	return 404, nil
+}
+
+// vacate ends what is on a device.
+func (m *model) vacate(now time.Time, user, device string) {
+	for _, s := range m.sessions {
+		if s.user != user || s.ended || s.device != device {
+			continue
+		}
+		if s.live(now) {
+			s.end("revoked", now)
+			m.note(now, user, "transferred")
+		} else {
+			s.end("expired", now)
+			m.note(now, user, "expired")
 		}
 	}
-	path := "/api/chatkit/sessions"
-	if keep != "" {
-		path += "?keep=" + keep
-	}
-	status, body := m.s.ask(m.t, http.MethodDelete, path, m.s.from(m.t, user, signIn), "")
-	if want := fmt.Sprintf("{\"revoked\":%d}\n", ends); status != http.StatusOK || body != want {
-		t.Fatalf("DELETE = %d %s, want %s", status, body, want)
-	}
 }
 
-// Wait lets time pass.
-func (m *machine) Wait(t *rapid.T) {
-	m.s.clock.advance(rapid.SampledFrom([]time.Duration{
-		time.Microsecond, modelGrace - time.Microsecond, modelGrace, time.Hour, modelDuration - modelThreshold, modelDuration, 3 * 24 * time.Hour, modelRetention,
-	}).Draw(t, "pause"))
-}
-
-// CleanUp ends what is due and forgets what ended long ago, but for what
-// blocks a sign-in.
-func (m *machine) CleanUp(t *rapid.T) {
-	if _, err := m.s.app.cleaner.Clean(m.t.Context()); err != nil {
-		t.Fatalf("Clean = %v", err)
-	}
-	now := m.s.clock.Now()
-	for _, s := range m.model.sessions {
+// cleanUp ends what is past its expiry and forgets what ended long ago.
+func (m *model) cleanUp(now time.Time) {
+	for _, s := range m.sessions {
 		if !s.ended && !now.Before(s.expiresAt) {
-			s.end(now)
+			s.end("expired", now)
+			m.note(now, s.user, "expired")
 		}
 	}
-	m.model.sessions = slices.DeleteFunc(m.model.sessions, func(s *modelSession) bool {
+	m.sessions = slices.DeleteFunc(m.sessions, func(s *modelSession) bool {
 		return s.ended && !s.blocks && s.endedAt.Before(now.Add(-modelRetention))
 	})
+	m.happened = slices.DeleteFunc(m.happened, func(a modelActivity) bool { return a.at.Before(now.Add(-modelTimeline)) })
 }
 
-// Check is what holds after every step: exactly the right tokens are good.
-func (m *machine) Check(t *rapid.T) {
-	now := m.s.clock.Now()
-	for _, token := range m.tokens[max(0, len(m.tokens)-6):] {
-		if got, want := m.s.good(m.t, token), m.model.accepts(now, token); got != want {
-			t.Fatalf("a token is good: %v, want %v", got, want)
+// flush writes use.
+func (m *model) flush() {
+	for _, s := range m.sessions {
+		if !s.ended && !s.used.at.IsZero() {
+			s.opens, s.checks = s.opens+s.used.opens, s.checks+s.used.checks
+			if s.used.at.After(s.lastActivity) {
+				s.lastActivity = s.used.at
+			}
 		}
+		s.used = modelUse{}
 	}
-}
-
-// Whatever users do, in whatever order and at whatever time, the service does
-// what the model does.
-func TestModel(t *testing.T) {
-	t.Parallel()
-	onBoth(t, func(t *testing.T, s *service) {
-		run := 0
-		rapid.Check(t, func(rt *rapid.T) {
-			run++
-			m := &machine{t: t, s: s, prefix: fmt.Sprintf("user_%d_", run)}
-			rt.Repeat(map[string]func(*rapid.T){
-				"Open": m.Open, "OpenAgain": m.Open, "Revoke": m.Revoke, "RevokeAll": m.RevokeAll, "Wait": m.Wait, "CleanUp": m.CleanUp, "": m.Check,
-			})
-		})
-	}, "INTROSPECTION_KEYS="+backendKey)
 }

@@ -194,11 +194,11 @@ func TestApp_Serve_CleansUp(t *testing.T) {
 		}
 		ctx, stop := contextWithStop(t)
 		stopped := make(chan error, 1)
-		go func() { stopped <- s.app.serve(ctx, listener) }()
+		go func() { stopped <- s.app.serve(ctx, listeners{service: listener}) }()
 		s.clock.advance(24 * time.Hour)
-		s.logs.await(t, regexp.MustCompile(`"msg":"cleaned up","expired":1,"purged":0`))
+		s.logs.await(t, regexp.MustCompile(`"msg":"cleaned up","expired":1,"purged":0,"activity":0`))
 		s.clock.advance(30*24*time.Hour + time.Microsecond)
-		s.logs.await(t, regexp.MustCompile(`"msg":"cleaned up","expired":0,"purged":1`))
+		s.logs.await(t, regexp.MustCompile(`"msg":"cleaned up","expired":0,"purged":1,"activity":0`))
 		stop()
 		if err := <-stopped; err != nil {
 			t.Errorf("serve = %v", err)
@@ -214,9 +214,9 @@ type unclosed struct{ store }
 
 func (unclosed) Close() error { return nil }
 
-// When a session was last in use is kept to the minute, whether it was opened
-// again or its token checked, and is not lost when the service stops.
-func TestApp_Serve_WritesActivity(t *testing.T) {
+// How a session is used is kept to the minute, whether it was opened again or
+// its token checked, and is not lost when the service stops.
+func TestApp_Serve_WritesUse(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s *service) {
 		s.app.store = unclosed{s.app.store}
@@ -228,14 +228,19 @@ func TestApp_Serve_WritesActivity(t *testing.T) {
 		} {
 			s.clock.advance(time.Minute - time.Microsecond)
 			use()
-			s.serveAndStop(t)
+			used := s.clock.Now()
+			s.app.flush(t.Context())
 			s.lastActive(t, name+" within the minute", written)
 			s.clock.advance(time.Microsecond)
+			s.app.flush(t.Context())
+			s.lastActive(t, name+", a minute after it was written", used)
+			s.clock.advance(time.Second)
 			use()
-			s.lastActive(t, name+", before it is written", written)
+			s.app.flush(t.Context())
+			s.lastActive(t, name+", within the next minute", used)
 			s.serveAndStop(t)
 			written = s.clock.Now()
-			s.lastActive(t, name, written)
+			s.lastActive(t, name+", once it stopped", written)
 		}
 	}, "INTROSPECTION_KEYS="+backendKey)
 }
@@ -249,7 +254,7 @@ func (s *service) serveAndStop(t *testing.T) {
 	ctx, stop := contextWithStop(t)
 	stop()
 	s.app.server = httpapi.NewServer(s.app.server.Handler, time.Second, s.app.logger) // one serves once
-	if err := s.app.serve(ctx, listener); err != nil {
+	if err := s.app.serve(ctx, listeners{service: listener}); err != nil {
 		t.Errorf("serve = %v", err)
 	}
 }
@@ -274,7 +279,7 @@ func TestApp_Serve_StopsGracefully(t *testing.T) {
 	}
 	ctx, stop := contextWithStop(t)
 	stopped := make(chan error, 1)
-	go func() { stopped <- s.app.serve(ctx, listener) }()
+	go func() { stopped <- s.app.serve(ctx, listeners{service: listener}) }()
 
 	answers := make(chan int, 1)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+listener.Addr().String()+"/api/chatkit/session", http.NoBody)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 // chatBackend streams its answer in two parts, the second once it may, and
@@ -46,13 +47,17 @@ func (b *chatBackend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestREADME_NginxConfiguration(t *testing.T) {
 	t.Parallel()
 	nginx := findNginx(t)
-	s := onSQLite(t)
+	s := onSQLite(t, "TRUSTED_PROXIES=127.0.0.1")
 	backend := &chatBackend{seen: make(chan http.Header, 9), body: make(chan string, 9), may: make(chan struct{}, 1)}
 	proxy := startNginx(t, nginx, newLoopback(t, backend), newLoopback(t, s.app.server.Handler))
 	token := s.open(t, "user_1", `{"deviceId":"phone"}`).Session.ChatKitSessionID
 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
+	// From another address of loopback than the proxy's.
+	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
 	send := func(token string) *http.Response {
 		t.Helper()
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, proxy+"/chatkit", strings.NewReader("hello"))
@@ -62,10 +67,12 @@ func TestREADME_NginxConfiguration(t *testing.T) {
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
+		request.Header.Set("User-Agent", iphone)
+		request.Header.Set("X-Forwarded-For", "203.0.113.66") // nobody believes it
 		for _, name := range []string{"User", "Session", "Device", "Workflow"} {
 			request.Header.Set("X-ChatKit-"+name+"-Id", "forged")
 		}
-		response, err := http.DefaultClient.Do(request)
+		response, err := client.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,6 +105,13 @@ func TestREADME_NginxConfiguration(t *testing.T) {
 		t.Errorf("the back end got what the client sent: %v", header)
 	}
 
+	if err := s.app.usage.FlushAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if seen := s.list(t, s.credential(t, "user_1", "member")).Sessions[0]; seen.IP != "127.0.0.2" || seen.Client.Kind != "mobile" || seen.Checks != 1 {
+		t.Errorf("the session is seen in use as %+v", seen)
+	}
+
 	for name, token := range map[string]string{"none": "", "another": "550e8400-e29b-41d4-a716-446655440000"} {
 		if got := status(token); got != http.StatusUnauthorized {
 			t.Errorf("%s got %d", name, got)
@@ -115,14 +129,15 @@ func TestREADME_NginxConfiguration(t *testing.T) {
 // revoke ends a user's session on a device.
 func (s *service) revoke(t testing.TB, user, device string) {
 	t.Helper()
-	slot := session.Slot{
-		User: session.Must(session.ParseUserID(user)), Workflow: session.Must(session.ParseWorkflowID("workflow_1")),
-		Device: session.Must(session.ParseDeviceID(device)),
-	}
-	err := s.app.store.Update(t.Context(), slot, func(current *session.Session) ([]session.Session, error) {
-		ended := *current
-		ended.Revoke(session.EndUser, s.clock.Now())
-		return []session.Session{ended}, nil
+	scope := ports.Scope{User: session.Must(session.ParseUserID(user))}
+	err := s.app.store.Update(t.Context(), scope, func(seen []session.Session) (ports.Changes, error) {
+		for _, ended := range seen {
+			if ended.Device().String() == device && ended.Status() == session.StatusActive {
+				ended.Revoke(session.EndUser, s.clock.Now())
+				return ports.Changes{Sessions: []session.Session{ended}}, nil
+			}
+		}
+		return ports.Changes{}, fmt.Errorf("no session of %s on %s", user, device)
 	})
 	if err != nil {
 		t.Fatal(err)

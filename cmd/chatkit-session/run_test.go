@@ -215,6 +215,7 @@ func keepsSecrets(t *testing.T, database string, dump func() string) {
 		}
 		secrets[got.Session.ChatKitSessionID] = "token"
 		secrets[token] = "credential"
+		secrets[s.offer(t, token, got.Session.ID)] = "code"
 	}
 	for _, pair := range environ {
 		if name, value, _ := strings.Cut(pair, "="); name == "CHATKIT_TOKEN_KEYS" {
@@ -236,6 +237,26 @@ func keepsSecrets(t *testing.T, database string, dump func() string) {
 	if err := s.stop(); err != nil {
 		t.Errorf("stopped with %v", err)
 	}
+}
+
+// offer asks for a transfer code.
+func (r *running) offer(t *testing.T, credential, id string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url(t)+"/api/chatkit/sessions/"+id+"/transfer", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+credential)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // it is read
+	var offered struct{ Code string }
+	if err := json.NewDecoder(response.Body).Decode(&offered); err != nil || len(offered.Code) < 26 {
+		t.Fatalf("offered is %d, %v", response.StatusCode, err)
+	}
+	return offered.Code
 }
 
 func TestRun_Serve_RefusesBadSettings(t *testing.T) {
@@ -271,6 +292,48 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 	}
 }
 
+// What a setting says that is not good is said of that setting alone.
+func TestParseSettings_RefusesEach(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]string{
+		"METRICS_ADDR=9090":                       "METRICS_ADDR: must be like :9090",
+		"CHATKIT_REMEMBER_DURATION=1h10s":         "session times: the rotation grace (30s) must be shorter than the remembered duration",
+		"CHATKIT_REMEMBER_LONGEST_LIFE=24h":       "session times: the remembered duration (720h0m0s) must not be longer",
+		"CHATKIT_REMEMBER_IDLE_TIMEOUT=119s":      "CHATKIT_REMEMBER_IDLE_TIMEOUT: must be at least twice",
+		"CHATKIT_IDLE_TIMEOUT=1s":                 "CHATKIT_IDLE_TIMEOUT: must be at least twice",
+		"CHATKIT_IDLE_TIMEOUT=-2h":                "session times: the idle timeout (-2h0m0s) must not be negative",
+		"CHATKIT_WARNING_WINDOW=-1s":              "session times: the warning window",
+		"CHATKIT_MAX_SESSIONS=-1":                 "session times: the most sessions",
+		"CHATKIT_TRANSFER_CODE_LIFETIME=0s":       "session times: the lifetime of transfer codes",
+		"CHATKIT_TRANSFER_URL=app.example.com":    "CHATKIT_TRANSFER_URL: ",
+		"CHATKIT_STEP_UP_WITHIN=-1m":              "CHATKIT_STEP_UP_WITHIN: must not be negative",
+		"CHATKIT_STEP_UP_WITHIN=90s":              "CHATKIT_STEP_UP_WITHIN: must be whole minutes",
+		"CHATKIT_ANOMALY_NEW_DEVICES=many":        `CHATKIT_ANOMALY_NEW_DEVICES: "many" must be`,
+		"CHATKIT_ANOMALY_OPENS=0/1m":              "CHATKIT_ANOMALY_OPENS: ",
+		"CHATKIT_ANOMALY_ADDRESSES=3/0s":          "CHATKIT_ANOMALY_ADDRESSES: ",
+		"CHATKIT_ANOMALY_FOREIGN_CODES=-1":        "CHATKIT_ANOMALY_FOREIGN_CODES: must not be negative",
+		"CHATKIT_ANOMALY_REVOKE=opens,everything": `CHATKIT_ANOMALY_REVOKE: "everything" must be one of`,
+		"CHATKIT_ACTIVITY_RETENTION=0s":           "CHATKIT_ACTIVITY_RETENTION: must be longer than nothing",
+	} {
+		_, _, err := parseSettings(testEnviron(t, setting))
+		if err == nil {
+			t.Errorf("%s is accepted", setting)
+			continue
+		}
+		if lines := strings.Split(err.Error(), "\n")[1:]; len(lines) != 1 || !strings.HasPrefix(lines[0], want) {
+			t.Errorf("%s is refused with %v", setting, err)
+		}
+	}
+	for _, setting := range []string{
+		"CHATKIT_IDLE_TIMEOUT=2m", "CHATKIT_WARNING_WINDOW=0s", "CHATKIT_MAX_SESSIONS=0", "CHATKIT_ANOMALY_OPENS=off", "CHATKIT_ANOMALY_SUPERSEDED_AFTER=-1s",
+		"CHATKIT_ANOMALY_REVOKE=opens, new_devices", "METRICS_ADDR=127.0.0.1:9090", "CHATKIT_TRANSFER_URL=https://app.example.com/chat",
+	} {
+		if _, _, err := parseSettings(testEnviron(t, setting)); err != nil {
+			t.Errorf("%s is refused with %v", setting, err)
+		}
+	}
+}
+
 func TestRun_Cleanup(t *testing.T) {
 	t.Parallel()
 	for name, database := range map[string]func(*testing.T) string{
@@ -287,7 +350,7 @@ func TestRun_Cleanup(t *testing.T) {
 			for _, step := range []struct{ command, want string }{
 				{"migrate", "the schema of " + what + " is up to date\n"},
 				{"migrate", "the schema of " + what + " is up to date\n"},
-				{"cleanup", "expired 0, purged 0\n"},
+				{"cleanup", "expired 0, purged 0, activity purged 0\n"},
 			} {
 				var out bytes.Buffer
 				if err := run(t.Context(), []string{step.command}, environ, &out, io.Discard); err != nil || out.String() != step.want {
@@ -382,7 +445,7 @@ func TestParseSettings(t *testing.T) {
 		!slices.ContainsFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "CHATKIT_WORKFLOW_ID is not set") }) || len(warnings) != 2 {
 		t.Errorf("warnings = %q", warnings)
 	}
-	if c.policy.Duration.Hours() != 48 || len(c.trustedProxies) != 2 || !c.workflow.IsZero() {
+	if c.policy.Usual.Duration.Hours() != 48 || len(c.trustedProxies) != 2 || !c.workflow.IsZero() {
 		t.Errorf("config = %v, %v", c.policy, c.trustedProxies)
 	}
 	var logged strings.Builder

@@ -57,13 +57,27 @@ func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address 
 	if err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	on, err := listen(ctx, address, c.MetricsAddr)
 	if err != nil {
 		return errors.Join(err, a.store.Close())
 	}
-	logger.Info("listening", "address", listener.Addr().String(), "version", version)
-	started(listener.Addr())
-	return a.serve(ctx, listener)
+	logger.Info("listening", "address", on.service.Addr().String(), "version", version)
+	if on.metrics != nil {
+		logger.Info("metrics", "address", on.metrics.Addr().String(), "path", metricsPath)
+	}
+	started(on.service.Addr())
+	return a.serve(ctx, on)
+}
+
+// listen takes the service's address and, where one is set, the metrics'.
+func listen(ctx context.Context, service, metrics string) (on listeners, err error) {
+	if on.service, err = (&net.ListenConfig{}).Listen(ctx, "tcp", service); err != nil || metrics == "" {
+		return on, err
+	}
+	if on.metrics, err = (&net.ListenConfig{}).Listen(ctx, "tcp", metrics); err != nil {
+		return on, errors.Join(err, on.service.Close())
+	}
+	return on, nil
 }
 
 type cleanupCommand struct{}
@@ -84,7 +98,7 @@ func (cleanupCommand) Run(p *process) error {
 }
 
 func (p *process) report(done lifecycle.Cleaned) {
-	_, _ = fmt.Fprintf(p.stdout, "expired %d, purged %d\n", done.Expired, done.Purged)
+	_, _ = fmt.Fprintf(p.stdout, "expired %d, purged %d, activity purged %d\n", done.Expired, done.Purged, done.Activity)
 }
 
 type healthcheckCommand struct{}

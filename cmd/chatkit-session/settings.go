@@ -28,8 +28,9 @@ import (
 // settings are the environment variables of the service. Any of them may be
 // given as NAME_FILE instead: the path of a file that holds the value.
 type settings struct {
-	ListenAddr string `env:"LISTEN_ADDR" envDefault:":8080" help:"Address that the service listens on."`
-	LogLevel   string `env:"LOG_LEVEL" envDefault:"info" help:"Least level that is logged: debug, info, warn or error."`
+	ListenAddr  string `env:"LISTEN_ADDR" envDefault:":8080" help:"Address that the service listens on."`
+	MetricsAddr string `env:"METRICS_ADDR" help:"Address that metrics for Prometheus are served on, at /metrics, to whoever asks; nowhere when unset."`
+	LogLevel    string `env:"LOG_LEVEL" envDefault:"info" help:"Least level that is logged: debug, info, warn or error."`
 
 	DatabaseURL            secret `env:"DATABASE_URL" envDefault:"sqlite:chatkit-session.db" help:"Where sessions are kept: postgres://… or sqlite:PATH."`
 	DatabaseDirectURL      secret `env:"DATABASE_DIRECT_URL" help:"PostgreSQL as the owner of the schema and past any pooler, for migrations; DATABASE_URL when unset."`
@@ -57,12 +58,32 @@ type settings struct {
 	LongestLife time.Duration `env:"CHATKIT_LONGEST_LIFE" envDefault:"720h" help:"Longest life of one session, refreshes included."`
 	Grace       time.Duration `env:"CHATKIT_ROTATION_GRACE" envDefault:"30s" help:"How long a superseded token stays good after a refresh."`
 
+	IdleTimeout time.Duration `env:"CHATKIT_IDLE_TIMEOUT" envDefault:"0s" help:"How long a session lives without being used; 0s for as long as with."`
+
+	RememberDuration    time.Duration `env:"CHATKIT_REMEMBER_DURATION" envDefault:"720h" help:"CHATKIT_SESSION_DURATION of sessions that are remembered."`
+	RememberLongestLife time.Duration `env:"CHATKIT_REMEMBER_LONGEST_LIFE" envDefault:"2160h" help:"CHATKIT_LONGEST_LIFE of sessions that are remembered."`
+	RememberIdleTimeout time.Duration `env:"CHATKIT_REMEMBER_IDLE_TIMEOUT" envDefault:"168h" help:"CHATKIT_IDLE_TIMEOUT of sessions that are remembered."`
+
+	WarningWindow    time.Duration `env:"CHATKIT_WARNING_WINDOW" envDefault:"5m" help:"How much of its life is left when answers about a session warn of its end; 0s for never."`
+	MaxSessions      int           `env:"CHATKIT_MAX_SESSIONS" envDefault:"10" help:"Most active sessions of a user: one more ends the one that was not used for longest; 0 for any number."`
+	TransferLifetime time.Duration `env:"CHATKIT_TRANSFER_CODE_LIFETIME" envDefault:"2m" help:"How long a code that moves a session to another device is good."`
+	TransferURL      string        `env:"CHATKIT_TRANSFER_URL" help:"Page that such a code's link leads to; that of the page that asks when unset."`
+	StepUpWithin     time.Duration `env:"CHATKIT_STEP_UP_WITHIN" envDefault:"0s" help:"How long ago a user may have verified a factor to sign other devices out, to transfer or to act as an admin, such as 10m; 0s for ever."`
+
+	AnomalyNewDevices   string        `env:"CHATKIT_ANOMALY_NEW_DEVICES" envDefault:"10/10m" help:"How many devices of a user may be new within a time; more are an anomaly; off for never."`
+	AnomalyOpens        string        `env:"CHATKIT_ANOMALY_OPENS" envDefault:"120/1m" help:"How often a user may open sessions within a time, on one replica; more is an anomaly; off for never."`
+	AnomalyAddresses    string        `env:"CHATKIT_ANOMALY_ADDRESSES" envDefault:"5/5m" help:"From how many networks one session's token may be checked within a time, on one replica; more are an anomaly; off for never."`
+	AnomalySuperseded   time.Duration `env:"CHATKIT_ANOMALY_SUPERSEDED_AFTER" envDefault:"0s" help:"How long after its grace the use of a superseded token is still no anomaly; negative for ever."`
+	AnomalyForeignCodes int           `env:"CHATKIT_ANOMALY_FOREIGN_CODES" envDefault:"1" help:"How many tries of other users with one transfer code are an anomaly; 0 for none."`
+	AnomalyRevoke       []string      `env:"CHATKIT_ANOMALY_REVOKE" help:"Rules whose anomalies end sessions instead of only being recorded, separated by commas: new_devices, opens, superseded_token, addresses, foreign_code."`
+
 	ActivityResolution time.Duration `env:"CHATKIT_ACTIVITY_RESOLUTION" envDefault:"1m" help:"How exactly a session's last activity is kept: it is written at most once in this time."`
 
-	Retention       time.Duration `env:"CHATKIT_ENDED_RETENTION" envDefault:"720h" help:"How long sessions are kept after they ended."`
-	CleanupInterval time.Duration `env:"CHATKIT_CLEANUP_INTERVAL" envDefault:"1m" help:"How often sessions whose time is up are ended in the background; 0 for never."`
-	RequestTimeout  time.Duration `env:"CHATKIT_REQUEST_TIMEOUT" envDefault:"10s" help:"How long a request may take before it is answered with an error."`
-	ShutdownTimeout time.Duration `env:"CHATKIT_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may take to finish at shutdown."`
+	Retention         time.Duration `env:"CHATKIT_ENDED_RETENTION" envDefault:"720h" help:"How long sessions are kept after they ended."`
+	ActivityRetention time.Duration `env:"CHATKIT_ACTIVITY_RETENTION" envDefault:"2160h" help:"How long the record of what happened to sessions is kept."`
+	CleanupInterval   time.Duration `env:"CHATKIT_CLEANUP_INTERVAL" envDefault:"1m" help:"How often sessions whose time is up are ended in the background; 0 for never."`
+	RequestTimeout    time.Duration `env:"CHATKIT_REQUEST_TIMEOUT" envDefault:"10s" help:"How long a request may take before it is answered with an error."`
+	ShutdownTimeout   time.Duration `env:"CHATKIT_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may take to finish at shutdown."`
 }
 
 // secret is a setting that shows masked, whoever prints, logs or encodes it.
@@ -109,6 +130,7 @@ type config struct {
 	defaultRole    access.Role
 	accessPolicy   access.Policy
 	policy         session.Policy
+	rules          session.AnomalyRules
 	trustedProxies []netip.Prefix
 	// introspectionKeys are at least minIntrospectionKey characters long.
 	introspectionKeys []string
@@ -170,20 +192,27 @@ func parseSettings(environ []string) (config, []string, error) {
 	return c, warnings, wrong.err()
 }
 
+// The settings of the clean-up.
+const (
+	endedRetention    = "CHATKIT_ENDED_RETENTION"
+	activityRetention = "CHATKIT_ACTIVITY_RETENTION"
+)
+
 // databaseSettings reads only the settings of the commands that look after the
 // database.
 func databaseSettings(environ []string) (config, error) {
 	var kept []string
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
-		if name = strings.TrimSuffix(name, fileSuffix); strings.HasPrefix(name, "DATABASE_") || name == "CHATKIT_ENDED_RETENTION" {
+		if name = strings.TrimSuffix(name, fileSuffix); strings.HasPrefix(name, "DATABASE_") || name == endedRetention || name == activityRetention {
 			kept = append(kept, pair)
 		}
 	}
 	variables, _, wrong := readEnviron(kept)
 	var c config
 	wrong.parse(&c.settings, variables)
-	wrong.positive("CHATKIT_ENDED_RETENTION", c.Retention)
+	wrong.positive(endedRetention, c.Retention)
+	wrong.positive(activityRetention, c.ActivityRetention)
 	wrong.checkDatabase(&c)
 	return c, wrong.err()
 }
@@ -243,7 +272,7 @@ func (m *mistakes) parse(s *settings, variables map[string]string) {
 		field, _ := reflect.TypeFor[settings]().FieldByName(parse.Name)
 		m.add(field.Tag.Get("env"), fmt.Errorf("must be %s", wanted[field.Type.Kind()]))
 	}
-	for _, list := range []*[]string{&s.ClerkParties, &s.RoleClaims, &s.AllowedOrigins, &s.TrustedProxies} {
+	for _, list := range []*[]string{&s.ClerkParties, &s.RoleClaims, &s.AllowedOrigins, &s.TrustedProxies, &s.AnomalyRevoke} {
 		*list = trimmed(*list)
 	}
 }
@@ -272,6 +301,10 @@ func (m *mistakes) check(c *config) {
 	var err error
 	_, _, err = net.SplitHostPort(c.ListenAddr)
 	m.add("LISTEN_ADDR", says(err, "must be like :8080 or 127.0.0.1:8080"))
+	if c.MetricsAddr != "" {
+		_, _, err = net.SplitHostPort(c.MetricsAddr)
+		m.add("METRICS_ADDR", says(err, "must be like :9090 or 127.0.0.1:9090"))
+	}
 	m.add("LOG_LEVEL", says(c.logLevel.UnmarshalText([]byte(c.LogLevel)), "must be debug, info, warn or error"))
 	if c.TokenKeys == "" {
 		m.add("CHATKIT_TOKEN_KEYS", errors.New("is required: make one with chatkit-session keygen"))
@@ -301,8 +334,41 @@ func (m *mistakes) check(c *config) {
 			m.add("INTROSPECTION_KEYS", fmt.Errorf("key %d must have at least %d characters: make one with chatkit-session keygen", i+1, minIntrospectionKey))
 		}
 	}
+	if c.TransferURL != "" {
+		m.add("CHATKIT_TRANSFER_URL", httpapi.CheckTransferURL(c.TransferURL))
+	}
+	m.checkAnomalies(c)
 	m.checkClerk(c)
 	m.checkDatabase(c)
+}
+
+// checkAnomalies checks the settings about anomalies.
+func (m *mistakes) checkAnomalies(c *config) {
+	c.rules = session.AnomalyRules{
+		SupersededAfter: c.AnomalySuperseded, ForeignCodes: c.AnomalyForeignCodes, Actions: map[session.Rule]session.Action{},
+	}
+	for _, limit := range []struct {
+		name, text string
+		to         *session.Limit
+	}{
+		{"CHATKIT_ANOMALY_NEW_DEVICES", c.AnomalyNewDevices, &c.rules.NewDevices},
+		{"CHATKIT_ANOMALY_OPENS", c.AnomalyOpens, &c.rules.Opens},
+		{"CHATKIT_ANOMALY_ADDRESSES", c.AnomalyAddresses, &c.rules.Addresses},
+	} {
+		var err error
+		*limit.to, err = session.ParseLimit(limit.text)
+		m.add(limit.name, says(err, fmt.Sprintf("%q must be a number and a time such as 10/10m, or off", limit.text)))
+	}
+	if c.AnomalyForeignCodes < 0 {
+		m.add("CHATKIT_ANOMALY_FOREIGN_CODES", errors.New("must not be negative"))
+	}
+	m.each("CHATKIT_ANOMALY_REVOKE", c.AnomalyRevoke, func(name string) error {
+		if !slices.Contains(session.Rules(), session.Rule(name)) {
+			return fmt.Errorf("%q must be one of %v", name, session.Rules())
+		}
+		c.rules.Actions[session.Rule(name)] = session.ActionRevoke
+		return nil
+	})
 }
 
 // checkClerk checks the settings about Clerk.
@@ -344,24 +410,53 @@ func says(err error, text string) error {
 	return errors.New(text)
 }
 
-// checkTimes checks the settings that are durations.
+// checkTimes checks the settings that are durations, and what goes with them.
 func (m *mistakes) checkTimes(c *config) {
-	c.policy = session.Policy{Duration: c.Duration, Threshold: c.Threshold, LongestLife: c.LongestLife, Grace: c.Grace}
-	if !m.about["CHATKIT_SESSION_DURATION"] && !m.about["CHATKIT_REFRESH_THRESHOLD"] && !m.about["CHATKIT_LONGEST_LIFE"] && !m.about["CHATKIT_ROTATION_GRACE"] {
+	c.policy = session.Policy{
+		Usual:      session.Terms{Duration: c.Duration, LongestLife: c.LongestLife, IdleTimeout: c.IdleTimeout},
+		Remembered: session.Terms{Duration: c.RememberDuration, LongestLife: c.RememberLongestLife, IdleTimeout: c.RememberIdleTimeout},
+		Threshold:  c.Threshold, Grace: c.Grace, Warning: c.WarningWindow, OfferLifetime: c.TransferLifetime, MostSessions: c.MaxSessions,
+	}
+	if !m.aboutAny("CHATKIT_SESSION_DURATION", "CHATKIT_REFRESH_THRESHOLD", "CHATKIT_LONGEST_LIFE", "CHATKIT_ROTATION_GRACE", "CHATKIT_IDLE_TIMEOUT",
+		"CHATKIT_REMEMBER_DURATION", "CHATKIT_REMEMBER_LONGEST_LIFE", "CHATKIT_REMEMBER_IDLE_TIMEOUT",
+		"CHATKIT_WARNING_WINDOW", "CHATKIT_TRANSFER_CODE_LIFETIME", "CHATKIT_MAX_SESSIONS") {
 		m.add("session times", c.policy.Validate())
 	}
 	m.positive("CHATKIT_ACTIVITY_RESOLUTION", c.ActivityResolution)
-	m.positive("CHATKIT_ENDED_RETENTION", c.Retention)
+	m.idle("CHATKIT_IDLE_TIMEOUT", c.IdleTimeout, c.ActivityResolution)
+	m.idle("CHATKIT_REMEMBER_IDLE_TIMEOUT", c.RememberIdleTimeout, c.ActivityResolution)
+	m.positive(endedRetention, c.Retention)
+	m.positive(activityRetention, c.ActivityRetention)
 	m.positive("CHATKIT_REQUEST_TIMEOUT", c.RequestTimeout)
 	m.positive("CHATKIT_SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
-	if c.CleanupInterval < 0 {
-		m.add("CHATKIT_CLEANUP_INTERVAL", errors.New("must not be negative"))
+	m.notNegative("CHATKIT_CLEANUP_INTERVAL", c.CleanupInterval)
+	m.notNegative("CHATKIT_STEP_UP_WITHIN", c.StepUpWithin)
+	if c.StepUpWithin%time.Minute != 0 {
+		m.add("CHATKIT_STEP_UP_WITHIN", errors.New("must be whole minutes: Clerk counts in them"))
 	}
+}
+
+// aboutAny reports whether there is a mistake of any of these settings.
+func (m *mistakes) aboutAny(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return m.about[name] })
 }
 
 func (m *mistakes) positive(name string, d time.Duration) {
 	if d <= 0 {
 		m.add(name, errors.New("must be longer than nothing"))
+	}
+}
+
+func (m *mistakes) notNegative(name string, d time.Duration) {
+	if d < 0 {
+		m.add(name, errors.New("must not be negative"))
+	}
+}
+
+// idle checks an idle timeout against how exactly use is noted.
+func (m *mistakes) idle(name string, timeout, resolution time.Duration) {
+	if timeout > 0 && timeout < 2*resolution {
+		m.add(name, errors.New("must be at least twice CHATKIT_ACTIVITY_RESOLUTION, or 0s: use is noted no more exactly"))
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"chatkit-session/adapters/sqlite"
 	"chatkit-session/api/apitest"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 // noon is when the clocks of these tests start.
@@ -183,6 +184,8 @@ type answer struct {
 	Session struct {
 		ID, ChatKitSessionID, DeviceID, UserID, WorkflowID string
 		CreatedAt, ExpiresAt, RefreshAfter                 string
+		ExpiresIn                                          int
+		RememberMe                                         bool
 		Metadata                                           map[string]any
 	}
 	Outcome                         string
@@ -202,6 +205,34 @@ func (s *service) post(t testing.TB, credential, body string) answer {
 	response := recorder.Result()
 	apitest.Conforms(t, request, response)
 	return parseAnswer(t, response)
+}
+
+// send asks for something below /api/chatkit as somebody, with headers given
+// as name, value, name, value …, and returns what the router says.
+func (s *service) send(t testing.TB, method, path, credential, body string, headers ...string) (status int, answered string) {
+	t.Helper()
+	request := httptest.NewRequestWithContext(t.Context(), method, "/api/chatkit"+path, strings.NewReader(body))
+	request.Header.Set("Authorization", "Bearer "+credential)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	recorder := httptest.NewRecorder()
+	s.app.server.Handler.ServeHTTP(recorder, request)
+	apitest.Conforms(t, request, recorder.Result())
+	return recorder.Code, recorder.Body.String()
+}
+
+// as is send for a JSON answer with a status.
+func as[T any](t testing.TB, s *service, want int, method, path, credential, body string, headers ...string) (got T) {
+	t.Helper()
+	status, answered := s.send(t, method, path, credential, body, headers...)
+	if status != want {
+		t.Fatalf("%s %s = %d %s, want %d", method, path, status, answered, want)
+	}
+	if err := json.Unmarshal([]byte(answered), &got); err != nil {
+		t.Fatalf("%s: %v", answered, err)
+	}
+	return got
 }
 
 // open posts as a member and expects success.
@@ -236,11 +267,11 @@ type faultyStore struct {
 	release     chan struct{}
 }
 
-func (f *faultyStore) Update(ctx context.Context, slot session.Slot, change func(*session.Session) ([]session.Session, error)) error {
+func (f *faultyStore) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
 	if f.updateFails != nil {
 		return f.updateFails
 	}
-	return f.store.Update(ctx, slot, change)
+	return f.store.Update(ctx, scope, change)
 }
 
 func (f *faultyStore) Find(ctx context.Context, slot session.Slot) (session.Session, error) {

@@ -15,6 +15,7 @@ import (
 	"chatkit-session/adapters/clerk/fakeclerk"
 	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 // Each setting reaches what it is about.
@@ -75,6 +76,34 @@ func TestWiring_SessionTimes(t *testing.T) {
 	}
 }
 
+// The terms of sessions, remembered or not, and what goes with them.
+func TestWiring_Terms(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, "INTROSPECTION_KEYS="+backendKey,
+		"CHATKIT_IDLE_TIMEOUT=5h", "CHATKIT_REMEMBER_DURATION=50h", "CHATKIT_REMEMBER_LONGEST_LIFE=60h", "CHATKIT_REMEMBER_IDLE_TIMEOUT=0s",
+		"CHATKIT_WARNING_WINDOW=2h", "CHATKIT_TRANSFER_CODE_LIFETIME=10m")
+	usual := s.open(t, "user_1", `{"deviceId":"phone"}`)
+	remembered := s.open(t, "user_1", `{"deviceId":"laptop","rememberMe":true}`)
+	if remembered.Session.ExpiresAt != "2025-01-03T14:00:00.000Z" {
+		t.Errorf("remembered is %s", remembered.raw)
+	}
+	offer := as[struct{ ExpiresAt string }](t, s, http.StatusCreated, http.MethodPost, "/sessions/"+usual.Session.ID+"/transfer", s.credential(t, "user_1", "member"), "")
+	if offer.ExpiresAt != "2025-01-01T12:10:00.000Z" {
+		t.Errorf("offered until %s", offer.ExpiresAt)
+	}
+	s.clock.advance(5 * time.Hour)
+	if s.good(t, usual.Session.ChatKitSessionID) || !s.good(t, remembered.Session.ChatKitSessionID) {
+		t.Error("the wrong session is idle")
+	}
+	s.clock.advance(44 * time.Hour)
+	if !s.verifyWarns(t, remembered.Session.ChatKitSessionID) {
+		t.Error("with an hour left nothing warns")
+	}
+	if got := s.open(t, "user_1", `{"deviceId":"laptop"}`); got.Outcome != "refreshed" || got.Session.ExpiresAt != "2025-01-04T00:00:00.000Z" {
+		t.Errorf("refreshed to its longest life is %s", got.raw)
+	}
+}
+
 func TestWiring_HTTP(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, "ALLOWED_ORIGINS=https://a.example.com, https://b.example.com", "TRUSTED_PROXIES=192.0.2.0/24, 10.0.0.1")
@@ -124,7 +153,7 @@ func TestWiring_ShutdownTimeout(t *testing.T) {
 	}
 	ctx, stop := contextWithStop(t)
 	stopped := make(chan error, 1)
-	go func() { stopped <- s.app.serve(ctx, listener) }()
+	go func() { stopped <- s.app.serve(ctx, listeners{service: listener}) }()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+listener.Addr().String()+"/api/chatkit/session", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -152,12 +181,12 @@ func TestWiring_ShutdownTimeout(t *testing.T) {
 // Ended sessions are kept for exactly as long as the setting says.
 func TestWiring_Retention(t *testing.T) {
 	t.Parallel()
-	s := onSQLite(t, "CHATKIT_ENDED_RETENTION=48h")
+	s := onSQLite(t, "CHATKIT_ENDED_RETENTION=48h", "CHATKIT_ACTIVITY_RETENTION=96h")
 	s.open(t, "user_1", "")
 	for _, step := range []struct {
 		pause time.Duration
 		want  string
-	}{{24 * time.Hour, "{1 0}"}, {48 * time.Hour, "{0 0}"}, {time.Microsecond, "{0 1}"}} {
+	}{{24 * time.Hour, "{1 0 0}"}, {48 * time.Hour, "{0 0 0}"}, {time.Microsecond, "{0 1 0}"}, {24*time.Hour - time.Microsecond, "{0 0 0}"}, {time.Microsecond, "{0 0 1}"}, {24 * time.Hour, "{0 0 1}"}} {
 		s.clock.advance(step.pause)
 		if got, err := s.app.cleaner.Clean(t.Context()); err != nil || fmt.Sprint(got) != step.want {
 			t.Errorf("%s later Clean = %v, %v, want %s", step.pause, got, err, step.want)
@@ -204,7 +233,7 @@ func TestWiring_MaxConnections(t *testing.T) {
 		return session.Slot{User: session.Must(session.ParseUserID(user)), Workflow: session.Must(session.ParseWorkflowID("workflow_1"))}
 	}
 	update := func(user string, within func()) {
-		err := opened.Update(t.Context(), slot(user), func(*session.Session) ([]session.Session, error) { within(); return nil, nil })
+		err := opened.Update(t.Context(), ports.Scope{User: slot(user).User}, func([]session.Session) (ports.Changes, error) { within(); return ports.Changes{}, nil })
 		if err != nil {
 			t.Error(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"chatkit-session/core/session"
@@ -134,4 +135,26 @@ type Caller struct {
 	// ActedBy names the administrator who impersonates the user; empty when
 	// the user is there in person.
 	ActedBy string
+	// VerifiedAgo is how long ago the user last verified a factor; negative
+	// when that is unknown.
+	VerifiedAgo time.Duration
+	// Source is from where they call.
+	Source session.Source
 }
+
+// StepUp is how long ago a caller may have verified a factor to do what is
+// sensitive; 0 means that it does not matter.
+type StepUp struct{ Within time.Duration }
+
+// Require returns nil when the caller has verified a factor recently enough,
+// and a KindReverification error otherwise. Exactly Within ago is not enough,
+// as in Clerk's own check
+// (https://clerk.com/docs/guides/secure/reverification).
+func (s StepUp) Require(caller Caller) error {
+	if s.Within == 0 || (caller.VerifiedAgo >= 0 && caller.VerifiedAgo < s.Within) {
+		return nil
+	}
+	return session.Wrap(session.KindReverification, errVerifiedTooLongAgo)
+}
+
+var errVerifiedTooLongAgo = errors.New("no factor was verified recently enough")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
@@ -111,5 +112,31 @@ func TestNewPolicy_NamesEachMistake(t *testing.T) {
 	}
 	if !errors.Is(err, session.KindInvalid) {
 		t.Errorf("kind = %v", session.KindOf(err))
+	}
+}
+
+func TestStepUp_Require(t *testing.T) {
+	t.Parallel()
+	const within = 10 * time.Minute
+	for name, c := range map[string]struct {
+		within, ago time.Duration
+		ok          bool
+	}{
+		"JustNow":              {within, 0, true},
+		"JustWithin":           {within, within - 1, true},
+		"ExactlyIsNotEnough":   {within, within, false},
+		"TooLongAgo":           {within, within + 1, false},
+		"Unknown":              {within, -1, false},
+		"Off/Unknown":          {0, -1, true},
+		"Off/JustNow":          {0, 0, true},
+		"Off/EverSinceLongAgo": {0, 1000 * time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := access.StepUp{Within: c.within}.Require(access.Caller{VerifiedAgo: c.ago})
+			if c.ok != (err == nil) || (err != nil && session.KindOf(err) != session.KindReverification) {
+				t.Errorf("Require = %v, want ok %v", err, c.ok)
+			}
+		})
 	}
 }

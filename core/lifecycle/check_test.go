@@ -1,7 +1,9 @@
 package lifecycle_test
 
 import (
-	"errors"
+	"context"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -10,63 +12,324 @@ import (
 
 	"chatkit-session/core/lifecycle"
 	"chatkit-session/core/session"
-	"chatkit-session/ports/portmock"
+	"chatkit-session/ports"
 )
+
+// finds lets the store find a session by oldToken.
+func (b *bench) finds(found session.Session) {
+	b.secrets.EXPECT().FindByToken(gomock.Any(), oldToken.Hash()).Return(found, nil)
+}
+
+// checks checks oldToken.
+func (b *bench) checks(t *testing.T, checker *lifecycle.Checker, source session.Source) error {
+	t.Helper()
+	got, err := checker.Check(t.Context(), oldToken.Reveal(), source)
+	if (err == nil) != (got.Session.User() == user) || (err != nil && !reflect.DeepEqual(got, ports.Checked{})) {
+		t.Errorf("Check = %+v, %v", got, err)
+	}
+	hides(t, err)
+	return err
+}
 
 func TestChecker_Check(t *testing.T) {
 	t.Parallel()
-	now := time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
-	token := session.Must(session.ParseToken("550e8400-e29b-41d4-a716-446655440000"))
-	stored := session.Restore(session.Stored{
-		ID: "0194f3a0-0000-7000-8000-000000000001", User: "user_1", Status: session.StatusActive,
-		Credential: session.Credential{Hash: token.Hash()}, CreatedAt: now.Add(-time.Hour), ExpiresAt: now.Add(time.Hour),
-	})
-	expired := session.Restore(session.Stored{Status: session.StatusActive, Credential: session.Credential{Hash: token.Hash()}, CreatedAt: now.Add(-time.Hour), ExpiresAt: now})
-	cases := map[string]struct {
-		token string
-		found *session.Session // nil when the store is not asked or fails
-		fails error
-		want  error
+	ended := active("phone", signedOut)
+	for name, c := range map[string]struct {
+		found    session.Session
+		want     session.Kind // KindInternal for none
+		expiring bool
 	}{
-		"Good":             {token.Reveal(), &stored, nil, nil},
-		"Unknown":          {token.Reveal(), nil, session.KindNotFound, session.KindNotFound},
-		"Expired":          {token.Reveal(), &expired, nil, session.KindNotFound},
-		"StoreDown":        {token.Reveal(), nil, session.KindUnavailable, session.KindUnavailable},
-		"Empty":            {"", nil, nil, session.KindNotFound},
-		"NoToken":          {"hunter2", nil, nil, session.KindNotFound},
-		"AnotherSpelling":  {strings.ToUpper(token.Reveal()), nil, nil, session.KindNotFound},
-		"TokenWithComment": {token.Reveal() + " ", nil, nil, session.KindNotFound},
-	}
-	for name, test := range cases {
+		"Good":               {active("phone"), 0, false},
+		"Expiring":           {active("phone", left(5*time.Minute-us)), 0, true},
+		"NotExpiringYet":     {active("phone", left(5*time.Minute)), 0, false},
+		"Expired":            {active("phone", left(0)), session.KindNotFound, false},
+		"Idle":               {active("phone", remembered, age(8*day), idle(7*day)), session.KindNotFound, false},
+		"Ended":              {ended, session.KindNotFound, false},
+		"TwoTabsInTheGrace":  {active("phone", rotatedAgo(30*time.Second-us)), 0, false},
+		"ExpiredInItsGrace":  {active("phone", rotatedAgo(0), left(0)), session.KindNotFound, false},
+		"SupersededAndStale": {active("phone", rotatedAgo(day), left(0)), session.KindNotFound, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			control := gomock.NewController(t)
-			tokens, clock := portmock.NewMockTokenFinder(control), portmock.NewMockClock(control)
-			clock.EXPECT().Now().Return(now).AnyTimes()
-			touched := portmock.NewMockActivityStore(control)
-			if test.want == nil {
-				touched.EXPECT().Touch(gomock.Any(), map[session.ID]time.Time{stored.ID(): now}).Return(nil)
+			b := setup(t)
+			b.finds(c.found)
+			got, err := lifecycle.NewChecker(b.parts).Check(t.Context(), oldToken.Reveal(), atHome)
+			want, used := ports.Checked{Session: c.found, Expiring: c.expiring}, "phone 0/1 from 192.0.2.1"
+			if c.want != 0 {
+				want, used = ports.Checked{}, ""
 			}
-			activity := lifecycle.NewActivity(touched, time.Minute)
-			switch {
-			case test.found != nil:
-				tokens.EXPECT().FindByToken(gomock.Any(), token.Hash()).Return(*test.found, nil)
-			case test.fails != nil:
-				tokens.EXPECT().FindByToken(gomock.Any(), token.Hash()).Return(session.Session{}, test.fails)
+			if session.KindOf(err) != c.want || (err == nil) != (c.want == 0) || !reflect.DeepEqual(got, want) {
+				t.Errorf("Check = %+v, %v", got, err)
 			}
-			got, err := lifecycle.NewChecker(tokens, clock, session.DefaultPolicy(), activity).Check(t.Context(), test.token)
-			if !errors.Is(err, test.want) {
-				t.Errorf("Check = %v, want %v", err, test.want)
+			if got := b.used(t); got != used {
+				t.Errorf("used are %q", got)
 			}
-			if (got.User().String() == "user_1") != (test.want == nil) {
-				t.Errorf("Check = %v", got)
+			hides(t, err)
+			b.metered(t)
+		})
+	}
+}
+
+func TestChecker_Check_Refuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		token string
+		fails error // nil when the store is not asked
+		want  session.Kind
+	}{
+		"Unknown":          {oldToken.Reveal(), session.KindNotFound, session.KindNotFound},
+		"StoreDown":        {oldToken.Reveal(), errDown, session.KindUnavailable},
+		"Empty":            {"", nil, session.KindNotFound},
+		"NoToken":          {"hunter2", nil, session.KindNotFound},
+		"AnotherSpelling":  {strings.ToUpper(oldToken.Reveal()), nil, session.KindNotFound},
+		"TokenWithComment": {oldToken.Reveal() + " ", nil, session.KindNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			if c.fails != nil {
+				b.secrets.EXPECT().FindByToken(gomock.Any(), oldToken.Hash()).Return(session.Session{}, c.fails)
 			}
-			if err := activity.Flush(t.Context()); err != nil {
-				t.Error(err)
+			got, err := lifecycle.NewChecker(b.parts).Check(t.Context(), c.token, atHome)
+			if session.KindOf(err) != c.want || !reflect.DeepEqual(got, ports.Checked{}) || b.used(t) != "" {
+				t.Errorf("Check = %+v, %v", got, err)
 			}
-			if err != nil && test.token != "" && strings.Contains(err.Error(), test.token) {
+			if err != nil && c.token != "" && strings.Contains(err.Error(), c.token) {
 				t.Errorf("the error shows the token: %v", err)
 			}
 		})
 	}
+}
+
+func TestChecker_Check_Superseded(t *testing.T) {
+	t.Parallel()
+	const (
+		fromHome  = "anomaly phone from 192.0.2.1 action=record rule=superseded_token"
+		fromTrain = "anomaly phone from 198.51.100.7 action=record rule=superseded_token"
+		stolen    = "anomaly phone from 203.0.113.9 action=revoke rule=superseded_token; revoked phone by=service reason=superseded_token"
+	)
+	after, source := active("phone", rotatedAgo(30*time.Second)), atHome
+	seen := active("phone", rotatedAgo(day), func(s *session.Stored) { s.SupersededSeen = true })
+	again := active("phone", rotatedAgo(day), func(s *session.Stored) { s.Previous = session.TokenHash{7} })
+	for name, c := range map[string]struct {
+		found    session.Session
+		locked   []session.Session // what is seen under the lock; nil when it must not be taken
+		source   session.Source
+		revokes  bool
+		wrote    string
+		recorded string
+	}{
+		"AfterTheGrace":              {after, []session.Session{active("a"), after}, source, false, "phone active", fromHome},
+		"FromNobodyKnowsWhere":       {after, []session.Session{after}, session.Source{}, true, "phone active", "anomaly phone action=record rule=superseded_token"},
+		"ReportedAlready":            {seen, nil, source, true, "", ""},
+		"SomebodyElseJustReportedIt": {after, []session.Session{seen}, thief(), true, "", ""},
+		"RotatedMeanwhile":           {after, []session.Session{again}, thief(), true, "", ""},
+		"SignedOutMeanwhile":         {after, []session.Session{active("a")}, thief(), true, "", ""},
+		"EndedMeanwhile":             {after, []session.Session{active("phone", signedOut)}, thief(), true, "", ""},
+		"ExpiredMeanwhile":           {after, []session.Session{active("phone", rotatedAgo(day), left(0))}, thief(), true, "", ""},
+		"Thief":                      {after, []session.Session{after}, thief(), true, "phone revoked (anomaly)", stolen},
+		"ThiefIsOnlyRecorded":        {after, []session.Session{after}, thief(), false, "phone active", strings.NewReplacer("192.0.2.1", "203.0.113.9").Replace(fromHome)},
+		"LaptopThatWakesUp":          {active("phone", rotatedAgo(day)), []session.Session{active("phone", rotatedAgo(day))}, source, true, "phone active", fromHome},
+		"LaptopThatWakesUpElsewhere": {active("phone", rotatedAgo(day)), []session.Session{active("phone", rotatedAgo(day))}, from("198.51.100.7"), true, "phone active", fromTrain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			if c.revokes {
+				b.revokes(session.RuleSupersededToken)
+			}
+			b.finds(c.found)
+			if c.locked != nil {
+				b.updates(nil, c.locked...)
+			}
+			if err := b.checks(t, lifecycle.NewChecker(b.parts), c.source); session.KindOf(err) != session.KindNotFound {
+				t.Errorf("Check = %v", err)
+			}
+			b.changed(t, c.wrote, c.recorded)
+			for _, s := range b.changes.Sessions {
+				if !s.SupersededSeen() {
+					t.Error("it would be reported again")
+				}
+			}
+			b.metered(t, []session.Rule{session.RuleSupersededToken}[:min(1, len(c.recorded))]...)
+			if b.scope != (ports.Scope{User: user}) && c.locked != nil || b.used(t) != "" {
+				t.Errorf("looks at %+v, or counts", b.scope)
+			}
+		})
+	}
+}
+
+func TestChecker_Check_Superseded_StoreDown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	after := active("phone", rotatedAgo(day))
+	b.finds(after)
+	b.updates(errDown, after)
+	if err := b.checks(t, lifecycle.NewChecker(b.parts), atHome); session.KindOf(err) != session.KindUnavailable {
+		t.Errorf("Check = %v", err)
+	}
+	b.metered(t)
+}
+
+func TestChecker_Check_Superseded_SwitchedOff(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parts.Rules.SupersededAfter = -1
+	b.finds(active("phone", rotatedAgo(day)))
+	if err := b.checks(t, lifecycle.NewChecker(b.parts), thief()); session.KindOf(err) != session.KindNotFound {
+		t.Errorf("Check = %v", err)
+	}
+}
+
+// networks are so many addresses, each of another network.
+func networks(n int) []string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf("198.51.100.%d", i+1))
+	}
+	return list
+}
+
+func TestChecker_Check_Addresses(t *testing.T) {
+	t.Parallel()
+	limit := session.DefaultAnomalyRules().Addresses
+	privacy := func(n int) (list []string) {
+		for i := range n {
+			list = append(list, fmt.Sprintf("2001:db8:1:2:%x::%x", i+1, i*i))
+		}
+		return list
+	}
+	for name, c := range map[string]struct {
+		limit     session.Limit
+		addresses []string
+		anomalies []int // the places of those that are
+	}{
+		"AsManyAsAllowed": {limit, networks(5), nil},
+		"OneTooMany":      {limit, networks(6), []int{5}},
+		"RecordedOnce":    {limit, append(networks(9), networks(9)...), []int{5}},
+		"KnownOnesAgain":  {limit, append(networks(5), networks(5)...), nil},
+		"SwitchedOff":     {session.Limit{}, networks(20), nil},
+		"PhoneThatChangesItsNetwork": { // Wi-Fi and mobile, each with IPv4 and IPv6
+			limit, []string{"192.0.2.1", "2001:db8:1:2::1", "198.51.100.7", "2001:db8:3:4::1", "192.0.2.1", "2001:db8:3:4::2"}, nil,
+		},
+		"PrivacyAddresses":        {limit, privacy(50), nil},
+		"IPv4AsIPv6IsNoOtherOne":  {limit, append(networks(5), "::ffff:198.51.100.1"), nil},
+		"TheNextIPv6NetworkCount": {session.Limit{Most: 1, Within: time.Minute}, []string{"2001:db8:1:2::1", "2001:db8:1:3::1"}, []int{1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.parts.Rules.Addresses = c.limit
+			checker, recorded := lifecycle.NewChecker(b.parts), []int(nil)
+			phone := active("phone")
+			b.store.EXPECT().Update(gomock.Any(), ports.Scope{User: user}, gomock.Any()).DoAndReturn(
+				func(_ context.Context, _ ports.Scope, change func([]session.Session) (ports.Changes, error)) (err error) {
+					b.changes, err = change([]session.Session{active("a"), phone})
+					return err
+				}).Times(len(c.anomalies))
+			for i, address := range c.addresses {
+				b.changes = ports.Changes{}
+				b.finds(phone)
+				if err := b.checks(t, checker, from(address)); err != nil {
+					t.Fatal(err)
+				}
+				if len(b.changes.Activity) > 0 {
+					recorded = append(recorded, i)
+					b.changed(t, "phone active", "anomaly phone from "+from(address).Address.String()+" action=record rule=addresses")
+				}
+			}
+			if fmt.Sprint(recorded) != fmt.Sprint(c.anomalies) || len(b.counted) != len(c.anomalies) {
+				t.Errorf("recorded are %v, counted %d, want %v", recorded, len(b.counted), c.anomalies)
+			}
+			if used, want := b.used(t), fmt.Sprintf("phone 0/%d from %s", len(c.addresses), from(c.addresses[len(c.addresses)-1]).Address); used != want {
+				t.Errorf("used are %q, want %q", used, want)
+			}
+		})
+	}
+}
+
+// Networks are counted for each session by itself, and anew when their time is
+// over; what nobody knows is no network.
+func TestChecker_Check_Addresses_CountsApart(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parts.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
+	checker := lifecycle.NewChecker(b.parts)
+	for _, step := range []struct {
+		after   time.Duration
+		session string
+		source  session.Source
+	}{
+		{0, "a", from("192.0.2.1")},
+		{0, "b", from("192.0.2.2")},
+		{0, "a", session.Source{}},
+		{0, "a", session.NewSource(session.Source{}.Address, thief().Client)},
+		{time.Minute - us, "b", from("192.0.2.2")},
+		{time.Minute, "a", from("192.0.2.3")},
+		{time.Minute, "b", from("192.0.2.4")},
+		{2*time.Minute - us, "b", from("192.0.2.4")},
+	} {
+		b.now = noon.Add(step.after)
+		b.finds(active(step.session))
+		if err := b.checks(t, checker, step.source); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.metered(t)
+}
+
+func TestChecker_Check_Addresses_Revoke(t *testing.T) {
+	t.Parallel()
+	const gone = "anomaly phone from 198.51.100.2 action=revoke rule=addresses; revoked phone by=service reason=addresses"
+	for name, c := range map[string]struct {
+		seen     []session.Session
+		fails    error
+		want     session.Kind
+		wrote    string
+		recorded string
+		counted  int
+	}{
+		"Revokes":        {[]session.Session{active("a"), active("phone")}, nil, session.KindNotFound, "phone revoked (anomaly)", gone, 1},
+		"EndedMeanwhile": {[]session.Session{active("phone", signedOut)}, nil, session.KindNotFound, "", "", 0},
+		"GoneMeanwhile":  {nil, nil, session.KindNotFound, "", "", 0},
+		"StoreDown":      {[]session.Session{active("phone")}, errDown, session.KindUnavailable, "phone revoked (anomaly)", gone, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.parts.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
+			b.revokes(session.RuleAddresses)
+			checker := lifecycle.NewChecker(b.parts)
+			b.finds(active("phone"))
+			if err := b.checks(t, checker, from("198.51.100.1")); err != nil {
+				t.Fatal(err)
+			}
+			b.finds(active("phone"))
+			b.updates(c.fails, c.seen...)
+			if err := b.checks(t, checker, from("198.51.100.2")); session.KindOf(err) != c.want {
+				t.Errorf("Check = %v", err)
+			}
+			b.changed(t, c.wrote, c.recorded)
+			b.metered(t, []session.Rule{session.RuleAddresses}[:c.counted]...)
+			if used := b.used(t); used != "phone 0/1 from 198.51.100.1" {
+				t.Errorf("used are %q", used)
+			}
+		})
+	}
+}
+
+// A store that is down while an anomaly is to be recorded is no good token.
+func TestChecker_Check_Addresses_RecordStoreDown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parts.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
+	checker := lifecycle.NewChecker(b.parts)
+	b.finds(active("phone"))
+	_ = b.checks(t, checker, from("198.51.100.1"))
+	b.finds(active("phone"))
+	b.updates(errDown, active("phone"))
+	if err := b.checks(t, checker, from("198.51.100.2")); session.KindOf(err) != session.KindUnavailable {
+		t.Errorf("Check = %v", err)
+	}
+	b.metered(t)
 }

@@ -7,23 +7,31 @@ import (
 	"chatkit-session/ports"
 )
 
-// Cleaner ends sessions whose time is up and forgets those that ended long
-// ago.
+// Cleaner ends sessions whose time is up and forgets what is long ago.
 type Cleaner struct {
 	store     ports.SessionCleaner
 	clock     ports.Clock
-	retention time.Duration
+	retention Retention
 	batch     int
 }
 
-// NewCleaner returns a Cleaner that forgets sessions retention after they
-// ended and takes batch sessions at a time; batch must be positive.
-func NewCleaner(store ports.SessionCleaner, clock ports.Clock, retention time.Duration, batch int) *Cleaner {
+// Retention is how long things are kept.
+type Retention struct {
+	// Ended is for how long after their end sessions are kept.
+	Ended time.Duration
+	// Activity is for how long timelines are kept.
+	Activity time.Duration
+}
+
+// NewCleaner returns a Cleaner that takes batch rows at a time; batch must be
+// positive.
+func NewCleaner(store ports.SessionCleaner, clock ports.Clock, retention Retention, batch int) *Cleaner {
 	return &Cleaner{store: store, clock: clock, retention: retention, batch: batch}
 }
 
-// Cleaned counts what a clean-up did, also one that then failed.
-type Cleaned struct{ Expired, Purged int }
+// Cleaned counts what a clean-up did, also one that then failed: sessions that
+// it ended, ended ones and records of timelines that it deleted.
+type Cleaned struct{ Expired, Purged, Activity int }
 
 // Clean works through all that is due, batch by batch, each in a transaction
 // of its own, so that what was done stays done when it is interrupted. It
@@ -36,7 +44,11 @@ func (c *Cleaner) Clean(ctx context.Context) (Cleaned, error) {
 	if err != nil {
 		return done, err
 	}
-	done.Purged, err = c.drain(ctx, now.Add(-c.retention), c.store.PurgeEnded)
+	done.Purged, err = c.drain(ctx, now.Add(-c.retention.Ended), c.store.PurgeEnded)
+	if err != nil {
+		return done, err
+	}
+	done.Activity, err = c.drain(ctx, now.Add(-c.retention.Activity), c.store.PurgeActivity)
 	return done, err
 }
 

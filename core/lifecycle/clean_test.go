@@ -14,7 +14,8 @@ import (
 
 func TestCleaner_Clean(t *testing.T) {
 	t.Parallel()
-	const retention = 30 * 24 * time.Hour
+	retention := lifecycle.Retention{Ended: 30 * day, Activity: 90 * day}
+	ended, activity := noon.Add(-30*day), noon.Add(-90*day)
 	setup := func(t *testing.T) (*portmock.MockSessionCleaner, *lifecycle.Cleaner) {
 		t.Helper()
 		ctrl := gomock.NewController(t)
@@ -28,38 +29,51 @@ func TestCleaner_Clean(t *testing.T) {
 		gomock.InOrder(
 			store.EXPECT().ExpireDue(gomock.Any(), noon, 10).Return(10, nil),
 			store.EXPECT().ExpireDue(gomock.Any(), noon, 10).Return(3, nil),
-			store.EXPECT().PurgeEnded(gomock.Any(), noon.Add(-retention), 10).Return(10, nil),
-			store.EXPECT().PurgeEnded(gomock.Any(), noon.Add(-retention), 10).Return(0, nil),
+			store.EXPECT().PurgeEnded(gomock.Any(), ended, 10).Return(10, nil),
+			store.EXPECT().PurgeEnded(gomock.Any(), ended, 10).Return(0, nil),
+			store.EXPECT().PurgeActivity(gomock.Any(), activity, 10).Return(10, nil),
+			store.EXPECT().PurgeActivity(gomock.Any(), activity, 10).Return(9, nil),
 		)
-		if got, err := cleaner.Clean(t.Context()); err != nil || got != (lifecycle.Cleaned{Expired: 13, Purged: 10}) {
+		if got, err := cleaner.Clean(t.Context()); err != nil || got != (lifecycle.Cleaned{Expired: 13, Purged: 10, Activity: 19}) {
 			t.Errorf("Clean = %+v, %v", got, err)
 		}
 	})
-	t.Run("ExpiringFails", func(t *testing.T) {
-		t.Parallel()
-		store, cleaner := setup(t)
-		gomock.InOrder(
-			store.EXPECT().ExpireDue(gomock.Any(), noon, 10).Return(10, nil),
-			store.EXPECT().ExpireDue(gomock.Any(), noon, 10).Return(0, errDown),
-		)
-		if got, err := cleaner.Clean(t.Context()); !errors.Is(err, errDown) || got.Expired != 10 {
-			t.Errorf("Clean = %+v, %v", got, err)
-		}
-	})
-	t.Run("PurgingFails", func(t *testing.T) {
-		t.Parallel()
-		store, cleaner := setup(t)
-		store.EXPECT().ExpireDue(gomock.Any(), noon, 10).Return(1, nil)
-		store.EXPECT().PurgeEnded(gomock.Any(), gomock.Any(), 10).Return(0, errDown)
-		if got, err := cleaner.Clean(t.Context()); !errors.Is(err, errDown) || got.Expired != 1 {
-			t.Errorf("Clean = %+v, %v", got, err)
-		}
-	})
+	// What was done before a failure counts, and nothing is begun after it.
+	for name, c := range map[string]struct {
+		steps int // that go well
+		want  lifecycle.Cleaned
+	}{
+		"ExpiringFails":        {0, lifecycle.Cleaned{Expired: 11}},
+		"PurgingFails":         {1, lifecycle.Cleaned{Expired: 1, Purged: 11}},
+		"PurgingActivityFails": {2, lifecycle.Cleaned{Expired: 1, Purged: 1, Activity: 11}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store, cleaner := setup(t)
+			calls := []func(n int, err error) *gomock.Call{
+				func(n int, err error) *gomock.Call {
+					return store.EXPECT().ExpireDue(gomock.Any(), noon, 10).Return(n, err).Call
+				},
+				func(n int, err error) *gomock.Call {
+					return store.EXPECT().PurgeEnded(gomock.Any(), ended, 10).Return(n, err).Call
+				},
+				func(n int, err error) *gomock.Call {
+					return store.EXPECT().PurgeActivity(gomock.Any(), activity, 10).Return(n, err).Call
+				},
+			}
+			for _, call := range calls[:c.steps] {
+				call(1, nil)
+			}
+			gomock.InOrder(calls[c.steps](10, nil), calls[c.steps](1, errDown))
+			if got, err := cleaner.Clean(t.Context()); !errors.Is(err, errDown) || got != c.want {
+				t.Errorf("Clean = %+v, %v", got, err)
+			}
+		})
+	}
 }
 
 func TestReadiness_Ready(t *testing.T) {
 	t.Parallel()
-	const us = time.Microsecond
 	limit := lifecycle.MaxClockSkew
 	cases := map[string]struct {
 		store  time.Time

@@ -36,7 +36,7 @@ func (g *Gate) Admit(ctx context.Context, credential string, wants access.Permis
 	if err != nil {
 		return access.Caller{}, err
 	}
-	caller := access.Caller{User: identity.User, SignIn: identity.SignIn, ActedBy: identity.ActedBy}
+	caller := access.Caller{User: identity.User, SignIn: identity.SignIn, ActedBy: identity.ActedBy, VerifiedAgo: identity.VerifiedAgo}
 	if caller.Role, err = g.role(ctx, identity); err != nil {
 		return access.Caller{}, err
 	}

@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"go.uber.org/mock/gomock"
 
@@ -16,20 +17,13 @@ import (
 const credential = "header.claims.signature"
 
 var (
-	user     = session.Must(session.ParseUserID("user_1"))
-	phone    = session.Must(session.ParseDeviceID("phone"))
-	workflow = session.Must(session.ParseWorkflowID("workflow_1"))
-	signIn   = session.Must(session.ParseSignInID("sess_1"))
-	member   = session.Must(access.ParseRole("member"))
-	admin    = session.Must(access.ParseRole("admin"))
 	orgAdmin = session.Must(access.OrganizationRole("admin"))
 	guest    = session.Must(access.ParseRole("guest"))
-	errDown  = session.Wrap(session.KindUnavailable, errors.New("down"))
 )
 
 func TestGate_Admit(t *testing.T) {
 	t.Parallel()
-	identity := ports.Identity{User: user, SignIn: signIn, ActedBy: "user_support"}
+	identity := ports.Identity{User: user, SignIn: signIn, ActedBy: "user_support", VerifiedAgo: 3 * time.Minute}
 	withRole, withOrg, withBoth := identity, identity, identity
 	withRole.Role = admin
 	withOrg.OrganizationRole = orgAdmin
@@ -69,7 +63,7 @@ func TestGate_Admit(t *testing.T) {
 			gate := lifecycle.NewGate(authenticator, directory, access.DefaultPolicy(), c.fallback)
 
 			got, err := gate.Admit(t.Context(), credential, c.wants)
-			want := access.Caller{User: user, SignIn: signIn, Role: c.role, ActedBy: "user_support"}
+			want := access.Caller{User: user, SignIn: signIn, Role: c.role, ActedBy: "user_support", VerifiedAgo: 3 * time.Minute}
 			if errors.Is(c.kind, session.KindUnavailable) {
 				want = access.Caller{}
 			}

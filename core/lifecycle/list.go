@@ -4,51 +4,56 @@ import (
 	"context"
 	"time"
 
-	"chatkit-session/core/access"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
 
-// Lister lists sessions. It implements ports.Lister.
+// Lister lists sessions and what happened to them. It implements ports.Lister.
 type Lister struct {
-	store  ports.SessionStore
-	clock  ports.Clock
-	policy session.Policy
+	store    ports.SessionStore
+	activity ports.ActivityStore
+	clock    ports.Clock
+	policy   session.Policy
 }
 
 var _ ports.Lister = (*Lister)(nil)
 
 // NewLister returns a Lister. The policy must be valid.
-func NewLister(store ports.SessionStore, clock ports.Clock, policy session.Policy) *Lister {
-	return &Lister{store: store, clock: clock, policy: policy}
+func NewLister(store ports.SessionStore, activity ports.ActivityStore, clock ports.Clock, policy session.Policy) *Lister {
+	return &Lister{store: store, activity: activity, clock: clock, policy: policy}
 }
 
-// List implements ports.Lister. It asks for one session more than the page
-// has, to know whether there is another page.
-func (l *Lister) List(ctx context.Context, caller access.Caller, request ports.ListRequest) (ports.Page, error) {
+// List implements ports.Lister.
+func (l *Lister) List(ctx context.Context, user session.UserID, request ports.ListRequest) (ports.Page, error) {
 	now := l.clock.Now()
 	found, err := l.store.List(ctx, ports.ListQuery{
-		User: caller.User, Status: request.Status, Now: now, After: request.After, Limit: request.Limit + 1,
+		User: user, Status: request.Status, Cutoff: l.policy.Cutoff(now), After: request.After, Limit: request.Limit + 1,
 	})
 	if err != nil {
 		return ports.Page{}, err
 	}
-	var page ports.Page
-	if len(found) > request.Limit {
-		found = found[:request.Limit]
-		last := found[len(found)-1]
-		page.Next = ports.Position{CreatedAt: last.CreatedAt(), ID: last.ID()}
-	}
-	page.Sessions = make([]ports.Listed, len(found))
+	found, next := cut(found, request.Limit, func(s session.Session) ports.Position {
+		return ports.Position{At: s.CreatedAt(), ID: s.ID()}
+	})
+	page := ports.Page{Sessions: make([]ports.Listed, len(found)), Next: next}
 	for i, s := range found {
 		page.Sessions[i] = l.listed(s, request.Token, now)
 	}
 	return page, nil
 }
 
+// cut makes a page of a list that was asked for one element more than the page
+// has, to know whether there is another page.
+func cut[T any](list []T, limit int, position func(T) ports.Position) ([]T, ports.Position) {
+	if len(list) <= limit {
+		return list, ports.Position{}
+	}
+	return list[:limit], position(list[limit-1])
+}
+
 // Show implements ports.Lister.
-func (l *Lister) Show(ctx context.Context, caller access.Caller, id session.ID, token string) (ports.Listed, error) {
-	found, err := l.store.FindByID(ctx, caller.User, id)
+func (l *Lister) Show(ctx context.Context, user session.UserID, id session.ID, token string) (ports.Listed, error) {
+	found, err := l.store.FindByID(ctx, user, id)
 	if err != nil {
 		return ports.Listed{}, err
 	}
@@ -57,8 +62,29 @@ func (l *Lister) Show(ctx context.Context, caller access.Caller, id session.ID, 
 
 func (l *Lister) listed(s session.Session, text string, now time.Time) ports.Listed {
 	token, err := session.ParseToken(text)
+	left, expiring := l.policy.Left(now, s)
 	return ports.Listed{
-		Session: s, Status: s.StatusAt(now),
+		Session: s, Status: l.policy.StatusAt(now, s), ExpiresIn: left, Expiring: expiring,
 		Current: err == nil && l.policy.Accepts(now, s, token.Hash()),
 	}
+}
+
+// Activity implements ports.Lister. What happened is kept for longer than
+// sessions are: only where nothing is found it matters whether there is one.
+func (l *Lister) Activity(ctx context.Context, user session.UserID, request ports.ActivityRequest) (ports.ActivityPage, error) {
+	found, err := l.activity.ListActivity(ctx, ports.ActivityQuery{
+		User: user, Session: request.Session, After: request.After, Limit: request.Limit + 1,
+	})
+	if err != nil {
+		return ports.ActivityPage{}, err
+	}
+	if len(found) == 0 && !request.Session.IsZero() {
+		if _, err := l.store.FindByID(ctx, user, request.Session); err != nil {
+			return ports.ActivityPage{}, err
+		}
+	}
+	found, next := cut(found, request.Limit, func(a session.Activity) ports.Position {
+		return ports.Position{At: a.At, ID: a.ID}
+	})
+	return ports.ActivityPage{Activity: found, Next: next}, nil
 }

@@ -14,34 +14,27 @@ import (
 	"chatkit-session/ports/portmock"
 )
 
-func newLister(t *testing.T) (*portmock.MockSessionStore, *lifecycle.Lister) {
+func newLister(t *testing.T) (*bench, *portmock.MockActivityStore, *lifecycle.Lister) {
 	t.Helper()
-	control := gomock.NewController(t)
-	store, clock := portmock.NewMockSessionStore(control), portmock.NewMockClock(control)
-	clock.EXPECT().Now().Return(noon).AnyTimes()
-	return store, lifecycle.NewLister(store, clock, session.DefaultPolicy())
+	b, activity := setup(t), portmock.NewMockActivityStore(gomock.NewController(t))
+	return b, activity, lifecycle.NewLister(b.store, activity, b.parts.Clock, b.parts.Policy)
 }
 
-// listable is the n-th of many sessions; the first has oldToken and is good,
-// the second's time is up.
+// listable is the n-th of many sessions, each a minute older: the first has
+// oldToken, the second's time is up, the third's nearly.
 func listable(n int) session.Session {
-	stored := session.Stored{
-		ID: fmt.Sprintf("0194f3a0-0000-7000-8000-%012d", n), User: "user_1", Status: session.StatusActive,
-		CreatedAt: noon.Add(-time.Duration(n) * time.Minute), ExpiresAt: noon.Add(time.Hour),
+	lives := []time.Duration{time.Hour, 0, 4 * time.Minute, time.Hour}[n]
+	hash := func(s *session.Stored) { s.Credential.Hash = session.TokenHash{byte(n)} }
+	if n == 0 {
+		hash = func(*session.Stored) {}
 	}
-	switch n {
-	case 0:
-		stored.Credential.Hash = oldToken.Hash()
-	case 1:
-		stored.ExpiresAt = noon
-	}
-	return session.Restore(stored)
+	return active(fmt.Sprint("s", n), age(time.Duration(n)*time.Minute), left(lives), hash)
 }
 
 func TestLister_List(t *testing.T) {
 	t.Parallel()
-	after := ports.Position{CreatedAt: noon, ID: newID}
-	for name, test := range map[string]struct {
+	after := ports.Position{At: noon, ID: id("before")}
+	for name, c := range map[string]struct {
 		stored int // of which the store finds as many as it is asked for
 		want   int
 		next   ports.Position
@@ -49,36 +42,35 @@ func TestLister_List(t *testing.T) {
 		"None":        {0, 0, ports.Position{}},
 		"AShortPage":  {2, 2, ports.Position{}},
 		"AFullPage":   {3, 3, ports.Position{}},
-		"AnotherPage": {4, 3, ports.Position{CreatedAt: noon.Add(-2 * time.Minute), ID: listable(2).ID()}},
+		"AnotherPage": {4, 3, ports.Position{At: noon.Add(-2 * time.Minute), ID: id("s2")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store, lister := newLister(t)
+			b, _, lister := newLister(t)
 			var found []session.Session
-			for n := range test.stored {
+			for n := range c.stored {
 				found = append(found, listable(n))
 			}
-			store.EXPECT().List(gomock.Any(), ports.ListQuery{User: user, Status: session.StatusActive, Now: noon, After: after, Limit: 4}).Return(found, nil)
-			page, err := lister.List(t.Context(), caller, ports.ListRequest{Status: session.StatusActive, After: after, Limit: 3, Token: oldToken.Reveal()})
-			if err != nil || len(page.Sessions) != test.want || page.Next != test.next || page.Sessions == nil {
+			b.store.EXPECT().List(gomock.Any(), ports.ListQuery{
+				User: user, Status: session.StatusActive, Cutoff: b.parts.Policy.Cutoff(noon), After: after, Limit: 4,
+			}).Return(found, nil)
+			page, err := lister.List(t.Context(), user, ports.ListRequest{Status: session.StatusActive, After: after, Limit: 3, Token: oldToken.Reveal()})
+			if err != nil || len(page.Sessions) != c.want || page.Next != c.next || page.Sessions == nil {
 				t.Fatalf("List = %d sessions, next %v, %v", len(page.Sessions), page.Next, err)
 			}
 			for n, listed := range page.Sessions {
-				wantStatus := session.StatusActive
-				if n == 1 {
-					wantStatus = session.StatusExpired
-				}
-				if listed.Session.ID() != listable(n).ID() || listed.Current != (n == 0) || listed.Status != wantStatus {
-					t.Errorf("%d is %s, %s, current %v", n, listed.Session.ID(), listed.Status, listed.Current)
+				got := fmt.Sprint(listed.Session.ID(), " ", listed.Status, " ", listed.Current, " ", listed.ExpiresIn, " ", listed.Expiring)
+				if want := []string{"s0 active true 1h0m0s false", "s1 expired false 0s false", "s2 active false 4m0s true"}[n]; got != want {
+					t.Errorf("listed is %s, want %s", got, want)
 				}
 			}
 		})
 	}
 	t.Run("StoreDown", func(t *testing.T) {
 		t.Parallel()
-		store, lister := newLister(t)
-		store.EXPECT().List(gomock.Any(), gomock.Any()).Return(nil, errDown)
-		if _, err := lister.List(t.Context(), caller, ports.ListRequest{Limit: 1}); !errors.Is(err, session.KindUnavailable) {
+		b, _, lister := newLister(t)
+		b.store.EXPECT().List(gomock.Any(), gomock.Any()).Return(nil, errDown)
+		if _, err := lister.List(t.Context(), user, ports.ListRequest{Limit: 1}); !errors.Is(err, session.KindUnavailable) {
 			t.Errorf("List = %v", err)
 		}
 	})
@@ -87,15 +79,64 @@ func TestLister_List(t *testing.T) {
 func TestLister_Show(t *testing.T) {
 	t.Parallel()
 	for token, current := range map[string]bool{oldToken.Reveal(): true, newToken.Reveal(): false, "": false, "nonsense": false} {
-		store, lister := newLister(t)
-		store.EXPECT().FindByID(gomock.Any(), user, newID).Return(listable(0), nil)
-		if got, err := lister.Show(t.Context(), caller, newID, token); err != nil || got.Current != current || got.Status != session.StatusActive {
+		b, _, lister := newLister(t)
+		b.store.EXPECT().FindByID(gomock.Any(), user, id("s0")).Return(listable(0), nil)
+		got, err := lister.Show(t.Context(), user, id("s0"), token)
+		if err != nil || got.Session.ID() != id("s0") || got.Current != current || got.Status != session.StatusActive || got.ExpiresIn != time.Hour {
 			t.Errorf("Show = %+v, %v, want current %v", got, err, current)
 		}
 	}
-	store, lister := newLister(t)
-	store.EXPECT().FindByID(gomock.Any(), user, newID).Return(session.Session{}, session.KindNotFound)
-	if _, err := lister.Show(t.Context(), caller, newID, ""); !errors.Is(err, session.KindNotFound) {
+	b, _, lister := newLister(t)
+	b.store.EXPECT().FindByID(gomock.Any(), user, id("s0")).Return(active("s0", left(0)), nil)
+	if got, err := lister.Show(t.Context(), user, id("s0"), oldToken.Reveal()); err != nil || got.Current || got.Status != session.StatusExpired {
+		t.Errorf("what is past its time is current: %+v, %v", got, err)
+	}
+	b.store.EXPECT().FindByID(gomock.Any(), user, id("x")).Return(session.Session{}, session.KindNotFound)
+	if _, err := lister.Show(t.Context(), user, id("x"), ""); !errors.Is(err, session.KindNotFound) {
 		t.Errorf("Show = %v", err)
+	}
+}
+
+func TestLister_Activity(t *testing.T) {
+	t.Parallel()
+	after := ports.Position{At: noon, ID: id("before")}
+	records := []session.Activity{{ID: id("a0"), At: noon}, {ID: id("a1"), At: noon.Add(-us)}, {ID: id("a2"), At: noon.Add(-day)}}
+	for name, c := range map[string]struct {
+		session session.ID
+		found   int
+		fails   error
+		looks   bool // for the session, which then
+		missing error
+		want    error
+		next    ports.Position
+	}{
+		"AShortPage":          {id("s"), 1, nil, false, nil, nil, ports.Position{}},
+		"AFullPage":           {session.ID{}, 2, nil, false, nil, nil, ports.Position{}},
+		"AnotherPage":         {id("s"), 3, nil, false, nil, nil, ports.Position{At: noon.Add(-us), ID: id("a1")}},
+		"NoneAtAll":           {session.ID{}, 0, nil, false, nil, nil, ports.Position{}},
+		"NoneOfTheSession":    {id("s"), 0, nil, true, nil, nil, ports.Position{}},
+		"NoSuchSession":       {id("s"), 0, nil, true, session.KindNotFound, session.KindNotFound, ports.Position{}},
+		"StoreDown":           {id("s"), 0, errDown, false, nil, errDown, ports.Position{}},
+		"StoreDownMeanwhile":  {id("s"), 0, nil, true, errDown, errDown, ports.Position{}},
+		"KeptAfterItsSession": {id("s"), 2, nil, false, nil, nil, ports.Position{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, store, lister := newLister(t)
+			store.EXPECT().ListActivity(gomock.Any(), ports.ActivityQuery{User: user, Session: c.session, After: after, Limit: 3}).Return(records[:c.found], c.fails)
+			if c.looks {
+				b.store.EXPECT().FindByID(gomock.Any(), user, c.session).Return(session.Session{}, c.missing)
+			}
+			page, err := lister.Activity(t.Context(), user, ports.ActivityRequest{Session: c.session, After: after, Limit: 2})
+			want := min(c.found, 2)
+			if !errors.Is(err, c.want) || len(page.Activity) != want || page.Next != c.next {
+				t.Fatalf("Activity = %+v, %v", page, err)
+			}
+			for i, record := range page.Activity {
+				if record.ID != records[i].ID {
+					t.Errorf("%d is %s", i, record.ID)
+				}
+			}
+		})
 	}
 }

@@ -13,30 +13,22 @@ import (
 var (
 	errNoCredential = errors.New("no credential")
 	errNoWorkflow   = errors.New("no workflow id is set")
+	errBlocked      = errors.New("this sign-in was signed out")
 )
-
-// openAttempts bounds how often Open tries to store a session whose generated
-// device name or token turns out to be taken. Both are all but unique, so that
-// a second attempt is rare and a third means that something is broken.
-const openAttempts = 3
 
 // Opener opens sessions. It implements ports.Opener.
 type Opener struct {
-	store    ports.SessionStore
-	sealer   ports.Sealer
-	ids      ports.Identifiers
-	clock    ports.Clock
-	policy   session.Policy
+	Parts
 	workflow session.WorkflowID
-	activity *Activity
+	opens    *window[session.UserID, int]
 }
 
 var _ ports.Opener = (*Opener)(nil)
 
-// NewOpener returns an Opener. The policy must be valid. workflow may be zero:
-// then nothing can be opened.
-func NewOpener(store ports.SessionStore, sealer ports.Sealer, ids ports.Identifiers, clock ports.Clock, policy session.Policy, workflow session.WorkflowID, activity *Activity) *Opener {
-	return &Opener{store: store, sealer: sealer, ids: ids, clock: clock, policy: policy, workflow: workflow, activity: activity}
+// NewOpener returns an Opener. workflow may be zero: then nothing can be
+// opened.
+func NewOpener(parts Parts, workflow session.WorkflowID) *Opener {
+	return &Opener{Parts: parts, workflow: workflow, opens: newWindow[session.UserID, int](parts.Rules.Opens.Within)}
 }
 
 // Workflow implements ports.Opener.
@@ -49,7 +41,7 @@ func (o *Opener) Workflow() (session.WorkflowID, error) {
 
 // Open implements ports.Opener. Most calls reuse a session as it is, so it
 // first looks without a lock; only when there is something to write does it
-// look again, under the store's lock, and decide anew.
+// look again, under the store's lock, and decide there.
 func (o *Opener) Open(ctx context.Context, caller access.Caller, request ports.OpenRequest) (ports.Opened, error) {
 	workflow, err := o.Workflow()
 	if err != nil {
@@ -57,152 +49,264 @@ func (o *Opener) Open(ctx context.Context, caller access.Caller, request ports.O
 	}
 	op := opening{
 		Opener:  o,
+		caller:  caller,
 		slot:    session.Slot{User: caller.User, Workflow: workflow, Device: request.Device},
-		signIn:  caller.SignIn,
 		request: request,
+		now:     o.Clock.Now(),
 	}
-	found, err := o.store.Find(ctx, op.slot)
+	op.tooOften = o.tooOften(caller.User, op.now)
+	found, err := o.Store.Find(ctx, op.slot)
 	switch {
 	case err == nil:
-		if writes, err := op.apply(&found); err != nil || len(writes) == 0 {
+		if done, err := op.reusesAsItIs(found); done || err != nil {
 			return op.result(err)
 		}
 	case !errors.Is(err, session.KindNotFound):
 		return op.result(err)
 	}
-	return op.result(op.write(ctx))
+	return op.result(o.Store.Update(ctx, op.scope(), op.apply))
+}
+
+// tooOften reports whether this open is the one that makes the user's many
+// ones an anomaly. Each replica counts those that it sees.
+func (o *Opener) tooOften(user session.UserID, now time.Time) (crossed bool) {
+	o.opens.change(now, user, func(n int) int {
+		crossed = o.Rules.Opens.Crossed(n + 1)
+		return n + 1
+	})
+	return crossed
 }
 
 // opening is one call of Open on its way.
 type opening struct {
 	*Opener
-	slot    session.Slot
-	signIn  session.SignInID
-	request ports.OpenRequest
-	attempt int
+	caller   access.Caller
+	slot     session.Slot
+	request  ports.OpenRequest
+	now      time.Time
+	tooOften bool
 
-	decision session.Decision
-	opened   session.Session
-	token    session.Token
+	decision  session.Decision
+	opened    session.Session
+	token     session.Token
+	changes   ports.Changes
+	anomalies []session.Rule
+	refused   bool // because of one of them
 }
 
-// write applies the decision under the store's lock, again when a name that
-// should have been free was taken.
-func (op *opening) write(ctx context.Context) error {
+// scope is what has to be seen to decide.
+func (op *opening) scope() ports.Scope {
+	scope := ports.Scope{User: op.slot.User, SignIn: op.caller.SignIn}
+	if op.Rules.NewDevices.Most > 0 {
+		scope.CreatedAfter = op.Rules.DevicesSince(op.now)
+	}
+	return scope
+}
+
+// reusesAsItIs reports whether the session is the caller's and there is
+// nothing to write.
+func (op *opening) reusesAsItIs(current session.Session) (bool, error) {
+	if err := op.decide(&current); err != nil {
+		return false, err
+	}
+	if op.tooOften || op.decision.Outcome != session.OutcomeReused {
+		return false, nil
+	}
+	op.opened = current
+	return !op.opened.Continue(op.caller.SignIn, op.request.Metadata, op.decision), nil
+}
+
+// apply decides, under the store's lock, what becomes of the sessions that it
+// is shown, and returns what has to be written for it.
+func (op *opening) apply(seen []session.Session) (ports.Changes, error) {
+	op.now = op.Clock.Now()
+	current := op.current(seen)
+	if err := op.decide(current); err != nil {
+		return ports.Changes{}, err
+	}
+	takesOver := op.decision.Outcome == session.OutcomeCreated || current.SignIn() != op.caller.SignIn
+	if takesOver && blocked(seen, op.caller.SignIn) {
+		return ports.Changes{}, session.Wrap(session.KindSignedOut, errBlocked)
+	}
 	var err error
-	for op.attempt = range openAttempts {
-		err = op.store.Update(ctx, op.slot, op.apply)
-		if !errors.Is(err, session.KindConflict) {
-			return err
+	switch op.decision.Outcome {
+	case session.OutcomeCreated:
+		err = op.create(seen, current)
+	case session.OutcomeRefreshed:
+		err = op.refresh(*current)
+	case session.OutcomeReused, session.OutcomeTransferred:
+		op.reuse(*current)
+	}
+	if op.tooOften && err == nil {
+		op.suspect(session.RuleOpens, seen)
+	}
+	return op.changes, err
+}
+
+// current is the session that the slot continues, nil when there is none.
+func (op *opening) current(seen []session.Session) *session.Session {
+	for i, s := range seen {
+		mine := s.Device() == op.slot.Device || (op.slot.Device.IsZero() && s.Generated())
+		if s.Status() == session.StatusActive && s.Workflow() == op.slot.Workflow && mine {
+			return &seen[i]
 		}
 	}
-	return err
+	return nil
 }
 
-// apply decides what becomes of the current session and returns what has to be
-// written for it; nothing when the session is reused as it is.
-func (op *opening) apply(current *session.Session) ([]session.Session, error) {
-	now := op.clock.Now()
-	found, err := op.read(current)
-	if err != nil {
-		return nil, err
+// decide unseals the current session's token and says what becomes of it.
+func (op *opening) decide(current *session.Session) error {
+	var found *session.Found
+	if current != nil {
+		var err error
+		op.token, err = op.Sealer.Unseal(current.ID(), current.Credential().Sealed)
+		if err != nil && !errors.Is(err, session.KindUnreadable) {
+			return err
+		}
+		found = &session.Found{Session: *current, Unreadable: err != nil}
 	}
-	op.decision = op.policy.Decide(now, found)
-	switch op.decision.Outcome {
-	case session.OutcomeReused:
-		return op.reuse(*current, now), nil
-	case session.OutcomeRefreshed:
-		return op.refresh(*current, now)
-	case session.OutcomeCreated:
-	}
-	return op.create(current, now)
+	op.decision = op.Policy.Decide(op.now, found, op.request.Remember)
+	return nil
 }
 
-// read unseals the current session's token.
-func (op *opening) read(current *session.Session) (*session.Found, error) {
-	if current == nil {
-		return nil, nil //nolint:nilnil // Decide's word for "none found".
-	}
-	var err error
-	op.token, err = op.sealer.Unseal(current.ID(), current.Credential().Sealed)
-	if err != nil && !errors.Is(err, session.KindUnreadable) {
-		return nil, err
-	}
-	return &session.Found{Session: *current, Unreadable: err != nil}, nil
-}
-
-func (op *opening) reuse(current session.Session, now time.Time) []session.Session {
-	op.activity.See(current, now)
-	changed := current.Continue(op.signIn, op.request.Metadata, op.decision.ExpiresAt)
+func (op *opening) reuse(current session.Session) {
 	op.opened = current
-	if !changed {
-		return nil
+	if op.opened.Continue(op.caller.SignIn, op.request.Metadata, op.decision) {
+		op.opened.Use(op.now) // its new terms may have a shorter idle timeout
+		op.changes.Sessions = append(op.changes.Sessions, op.opened)
 	}
-	return []session.Session{current}
 }
 
-func (op *opening) refresh(current session.Session, now time.Time) ([]session.Session, error) {
-	credential, err := op.mint(current.ID())
+func (op *opening) refresh(current session.Session) error {
+	token, credential, err := op.mint(current.ID())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	current.Rotate(credential, now, op.decision.ExpiresAt, now.Add(op.policy.Grace))
-	current.Continue(op.signIn, op.request.Metadata, op.decision.ExpiresAt)
-	op.opened = current
-	return []session.Session{current}, nil
+	op.token, op.opened = token, current
+	op.opened.Rotate(credential, op.now, op.decision.ExpiresAt, op.now.Add(op.Policy.Grace))
+	op.opened.Continue(op.caller.SignIn, op.request.Metadata, op.decision)
+	op.write(op.opened, note(op.caller, op.opened, op.now, session.ActivityRefreshed, map[string]string{session.DetailDevice: op.opened.Device().String()}))
+	return nil
 }
 
-func (op *opening) create(current *session.Session, now time.Time) ([]session.Session, error) {
-	id, err := op.ids.SessionID()
+// create makes room for a new session and makes it.
+func (op *opening) create(seen []session.Session, current *session.Session) error {
+	id, err := op.IDs.SessionID()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	credential, err := op.mint(id)
+	token, credential, err := op.mint(id)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	draft := session.Draft{ID: id, Slot: op.slot, SignIn: op.signIn, Credential: credential, ExpiresAt: op.decision.ExpiresAt}
+	draft := session.Draft{
+		ID: id, Slot: op.slot, SignIn: op.caller.SignIn, Credential: credential,
+		ExpiresAt: op.decision.ExpiresAt, Remembered: op.decision.Remembered, Source: op.caller.Source,
+	}
 	if op.slot.Device.IsZero() {
-		// A later attempt takes the next millisecond's name.
-		draft.Slot.Device = session.GenerateDeviceID(op.slot.User, now.Add(time.Duration(op.attempt)*time.Millisecond))
-		draft.Generated = true
+		draft.Slot.Device, draft.Generated = op.freeDevice(seen), true
 	}
 	if op.request.Metadata != nil {
 		draft.Metadata = *op.request.Metadata
 	}
-	op.opened = session.New(draft, now)
-	if !op.decision.EndFound {
-		return []session.Session{op.opened}, nil
+	op.token, op.opened = token, session.New(draft, op.now)
+	op.makeRoom(seen, current)
+	op.write(op.opened, note(op.caller, op.opened, op.now, session.ActivityCreated, map[string]string{session.DetailDevice: op.opened.Device().String()}))
+	before, devices := op.Rules.NewDevicesAt(op.now, seen), op.Rules.NewDevicesAt(op.now, append(seen[:len(seen):len(seen)], op.opened))
+	if limit := op.Rules.NewDevices; limit.Passed(devices) && !limit.Passed(before) {
+		op.suspect(session.RuleNewDevices, seen)
 	}
-	stale := *current
-	stale.Expire(now)
-	return []session.Session{stale, op.opened}, nil
+	return nil
 }
 
-// mint makes the token that op gives its caller, and its credential.
-func (op *opening) mint(id session.ID) (session.Credential, error) {
-	token, err := op.ids.Token()
-	if err != nil {
-		return session.Credential{}, err
+// makeRoom ends the sessions whose time is up, the current one among them, and
+// those that are too many.
+func (op *opening) makeRoom(seen []session.Session, current *session.Session) {
+	var live []session.Session
+	for _, s := range seen {
+		switch {
+		case s.Status() != session.StatusActive:
+		case (current != nil && s.ID() == current.ID()) || op.Policy.StatusAt(op.now, s) == session.StatusExpired:
+			s.Expire(op.now)
+			op.write(s, expired(s, op.now))
+		default:
+			live = append(live, s)
+		}
 	}
-	sealed, err := op.sealer.Seal(id, token)
-	if err != nil {
-		return session.Credential{}, err
+	for _, s := range op.Policy.Excess(live) {
+		s.Revoke(session.EndLimit, op.now)
+		op.write(s, note(op.caller, s, op.now, session.ActivityLimit, map[string]string{session.DetailSuccessor: op.opened.ID().String()}))
 	}
-	op.token = token
-	return session.Credential{Hash: token.Hash(), Sealed: sealed}, nil
+}
+
+// freeDevice makes the name of a device, of the next millisecond where one is
+// taken.
+func (op *opening) freeDevice(seen []session.Session) session.DeviceID {
+	for at := op.now; ; at = at.Add(time.Millisecond) {
+		device, taken := session.GenerateDeviceID(op.slot.User, at), false
+		for _, s := range seen {
+			taken = taken || (s.Status() == session.StatusActive && s.Device() == device)
+		}
+		if !taken {
+			return device
+		}
+	}
+}
+
+// suspect notes an anomaly in what the sign-in does, and ends its sessions
+// where that is what is to be done.
+func (op *opening) suspect(rule session.Rule, seen []session.Session) {
+	action := op.Rules.Action(rule)
+	op.anomalies = append(op.anomalies, rule)
+	op.changes.Activity = append(op.changes.Activity, anomalyOf(op.caller, op.opened, op.now, rule, action))
+	if action == session.ActionRevoke {
+		op.refuse(rule, seen)
+	}
+}
+
+// refuse ends all sessions of the sign-in, the one that is being opened among
+// them, and blocks it.
+func (op *opening) refuse(rule session.Rule, seen []session.Session) {
+	op.refused = true
+	changed := make(map[session.ID]bool, len(seen)+1)
+	for _, s := range op.changes.Sessions {
+		changed[s.ID()] = true
+	}
+	for _, s := range append([]session.Session{op.opened}, seen...) {
+		if !changed[s.ID()] && s.Status() == session.StatusActive && s.SignIn() == op.caller.SignIn {
+			changed[s.ID()] = true
+			op.changes.Sessions = append(op.changes.Sessions, s)
+		}
+	}
+	for i := range op.changes.Sessions {
+		if s := &op.changes.Sessions[i]; s.Status() == session.StatusActive {
+			s.SignOut(session.SignInID{}, session.EndAnomaly, op.now)
+			op.changes.Activity = append(op.changes.Activity, byService(*s, op.now, rule))
+		}
+	}
+}
+
+func (op *opening) write(s session.Session, record session.Activity) {
+	op.changes.Sessions = append(op.changes.Sessions, s)
+	op.changes.Activity = append(op.changes.Activity, record)
 }
 
 // result turns how the opening went into Open's answer.
 func (op *opening) result(err error) (ports.Opened, error) {
+	if err == nil {
+		for _, rule := range op.anomalies {
+			op.Meter.Anomaly(rule)
+		}
+		if op.refused {
+			err = session.Wrap(session.KindSignedOut, errBlocked)
+		}
+	}
 	switch {
 	case err == nil:
-		return ports.Opened{
-			Session:      op.opened,
-			Token:        op.token,
-			Outcome:      op.decision.Outcome,
-			RefreshAfter: op.policy.RefreshAfter(op.opened.ExpiresAt()),
-		}, nil
+		if op.decision.Outcome != session.OutcomeCreated { // a new one is opened once
+			op.Usage.Opened(op.opened, op.now, op.caller.Source)
+		}
+		return op.Parts.opened(op.now, op.opened, op.token, op.decision.Outcome), nil
 	case errors.Is(err, session.KindUnavailable):
 		return ports.Opened{}, session.Wrap(session.KindUnavailable, err)
 	case errors.Is(err, session.KindSignedOut):

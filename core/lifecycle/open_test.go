@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"reflect"
 	"testing"
 	"time"
 
@@ -14,341 +14,480 @@ import (
 	"chatkit-session/core/lifecycle"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
-	"chatkit-session/ports/portmock"
 )
 
 var (
-	noon      = time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
-	caller    = access.Caller{User: user, SignIn: signIn, Role: member}
-	phoneSlot = session.Slot{User: user, Workflow: workflow, Device: phone}
-	anySlot   = session.Slot{User: user, Workflow: workflow}
-	onPhone   = ports.OpenRequest{Device: phone}
-	oldToken  = session.Must(session.ParseToken("550e8400-e29b-41d4-a716-446655440000"))
-	newToken  = session.Must(session.ParseToken("6ba7b810-9dad-41d1-80b4-00c04fd430c8"))
-	newID     = session.Must(session.ParseID("0194f3a0-0000-7000-8000-000000000002"))
-	errBug    = errors.New("bug")
+	onPhone  = ports.OpenRequest{Device: phone}
+	anywhere = ports.OpenRequest{}
+	metadata = session.Must(session.NewMetadata(map[string]any{"source": "web"}))
 )
 
-// bench is an Opener on mocks, at noon.
-type bench struct {
-	store  *portmock.MockSessionStore
-	sealer *portmock.MockSealer
-	ids    *portmock.MockIdentifiers
-	clock  *portmock.MockClock
-	opener *lifecycle.Opener
+func (b *bench) opener() *lifecycle.Opener { return lifecycle.NewOpener(b.parts, workflow) }
 
-	activity *lifecycle.Activity
-	touched  *portmock.MockActivityStore
-
-	written []session.Session // by the last Update
-}
-
-func setup(t *testing.T) *bench {
+// opens opens a session and checks what is so however it went.
+func (b *bench) opens(t *testing.T, caller access.Caller, request ports.OpenRequest) ports.Opened {
 	t.Helper()
-	ctrl := gomock.NewController(t)
-	b := &bench{
-		store:  portmock.NewMockSessionStore(ctrl),
-		sealer: portmock.NewMockSealer(ctrl),
-		ids:    portmock.NewMockIdentifiers(ctrl),
-		clock:  portmock.NewMockClock(ctrl),
-	}
-	b.touched = portmock.NewMockActivityStore(ctrl)
-	b.activity = lifecycle.NewActivity(b.touched, time.Minute)
-	b.clock.EXPECT().Now().Return(noon).AnyTimes()
-	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("old")).Return(oldToken, nil).AnyTimes()
-	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("new")).Return(newToken, nil).AnyTimes()
-	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("lost")).Return(session.Token{}, session.KindUnreadable).AnyTimes()
-	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("broken")).Return(session.Token{}, errBug).AnyTimes()
-	b.opener = lifecycle.NewOpener(b.store, b.sealer, b.ids, b.clock, session.DefaultPolicy(), workflow, b.activity)
-	return b
-}
-
-// mints lets the mocks make ids and tokens.
-func (b *bench) mints() {
-	b.ids.EXPECT().SessionID().Return(newID, nil).AnyTimes()
-	b.ids.EXPECT().Token().Return(newToken, nil).AnyTimes()
-	b.sealer.EXPECT().Seal(gomock.Any(), newToken).Return([]byte("new"), nil).AnyTimes()
-}
-
-// finds lets the look without a lock find current, nil for nothing.
-func (b *bench) finds(slot session.Slot, current *session.Session) {
-	if current == nil {
-		b.store.EXPECT().Find(gomock.Any(), slot).Return(session.Session{}, session.KindNotFound)
-		return
-	}
-	b.store.EXPECT().Find(gomock.Any(), slot).Return(*current, nil)
-}
-
-// updates lets one Update see current under the lock and return err after it
-// has written.
-func (b *bench) updates(slot session.Slot, current *session.Session, err error) {
-	b.store.EXPECT().Update(gomock.Any(), slot, gomock.Any()).DoAndReturn(
-		func(_ context.Context, _ session.Slot, change func(*session.Session) ([]session.Session, error)) error {
-			var failed error
-			if b.written, failed = change(current); failed != nil {
-				return failed
-			}
-			return err
-		})
-}
-
-// phoneSession is active on the phone, an hour old, with the given time left.
-func phoneSession(left time.Duration, sealed string) *session.Session {
-	s := session.Restore(session.Stored{
-		ID: "0194f3a0-0000-7000-8000-000000000001", User: "user_1", Device: "phone", Workflow: "workflow_1", SignIn: "sess_1",
-		Status:     session.StatusActive,
-		CreatedAt:  noon.Add(-time.Hour),
-		ExpiresAt:  noon.Add(left),
-		Credential: session.Credential{Hash: oldToken.Hash(), Sealed: []byte(sealed)},
-	})
-	return &s
-}
-
-func (b *bench) open(t *testing.T, request ports.OpenRequest) ports.Opened {
-	t.Helper()
-	opened, err := b.opener.Open(t.Context(), caller, request)
+	got, err := b.opener().Open(t.Context(), caller, request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := opened.Session.ExpiresAt().Add(-time.Hour); opened.RefreshAfter != want {
-		t.Errorf("RefreshAfter = %s, want %s", opened.RefreshAfter, want)
+	s := got.Session
+	if !got.RefreshAfter.Equal(s.ExpiresAt().Add(-b.parts.Policy.Threshold)) || got.ExpiresIn != s.ExpiresAt().Sub(b.now) {
+		t.Errorf("refreshes after %s, expires in %s, at %s", got.RefreshAfter, got.ExpiresIn, s.ExpiresAt())
 	}
-	if opened.Session.Credential().Hash != opened.Token.Hash() {
+	if s.Credential().Hash != got.Token.Hash() {
 		t.Error("the token is not the session's")
 	}
-	return opened
-}
-
-func TestOpener_Open_Create(t *testing.T) {
-	t.Parallel()
-	t.Run("OnTheClientsDevice", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		b.mints()
-		b.finds(phoneSlot, nil)
-		b.updates(phoneSlot, nil, nil)
-		metadata := session.Must(session.NewMetadata(map[string]any{"source": "web"}))
-		got := b.open(t, ports.OpenRequest{Device: phone, Metadata: &metadata})
-
-		s := got.Session
-		if got.Outcome != session.OutcomeCreated || got.Token != newToken || s.ID() != newID {
-			t.Errorf("opened %v %s", got.Outcome, s.ID())
-		}
-		if s.User() != user || s.Device() != phone || s.Generated() || s.Workflow() != workflow || s.SignIn() != signIn || !s.Metadata().Equal(metadata) {
-			t.Errorf("session = %v", s.Device())
-		}
-		if s.CreatedAt() != noon || s.ExpiresAt() != noon.Add(24*time.Hour) {
-			t.Errorf("lives from %s to %s", s.CreatedAt(), s.ExpiresAt())
-		}
-		if len(b.written) != 1 || b.written[0].ID() != newID {
-			t.Errorf("wrote %d sessions", len(b.written))
-		}
-	})
-	t.Run("OnAGeneratedDevice", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		b.mints()
-		b.finds(anySlot, nil)
-		b.updates(anySlot, nil, nil)
-		got := b.open(t, ports.OpenRequest{}).Session
-		if got.Device().String() != "device_user_1_1735732800000" || !got.Generated() {
-			t.Errorf("device = %s, generated %v", got.Device(), got.Generated())
-		}
-	})
-	t.Run("EndsTheStaleSessionFirst", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		b.mints()
-		stale := phoneSession(0, "old")
-		b.finds(phoneSlot, stale)
-		b.updates(phoneSlot, stale, nil)
-		got := b.open(t, onPhone)
-		if got.Outcome != session.OutcomeCreated || len(b.written) != 2 {
-			t.Fatalf("%s, wrote %d sessions", got.Outcome, len(b.written))
-		}
-		if first := b.written[0]; first.ID() != stale.ID() || first.Status() != session.StatusExpired || first.EndedAt() != noon {
-			t.Errorf("first wrote %s, %s", first.ID(), first.Status())
-		}
-		if b.written[1].ID() != newID || got.Session.ID() != newID {
-			t.Errorf("then wrote %s", b.written[1].ID())
-		}
-	})
-	t.Run("LosesTheRace", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		b.finds(phoneSlot, nil)
-		b.updates(phoneSlot, phoneSession(24*time.Hour, "old"), nil)
-		got := b.open(t, onPhone)
-		if got.Outcome != session.OutcomeReused || got.Token != oldToken || len(b.written) != 0 {
-			t.Errorf("%s, wrote %d sessions", got.Outcome, len(b.written))
-		}
-	})
-	t.Run("TakesTheNextNameWhenOneIsTaken", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		b.mints()
-		b.finds(anySlot, nil)
-		b.updates(anySlot, nil, session.KindConflict)
-		b.updates(anySlot, nil, nil)
-		if got := b.open(t, ports.OpenRequest{}).Session.Device().String(); got != "device_user_1_1735732800001" {
-			t.Errorf("device = %s", got)
-		}
-	})
-}
-
-func TestOpener_Open_Reuse(t *testing.T) {
-	t.Parallel()
-	t.Run("WritesNothing", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t) // a store that is asked once, to find
-		current := phoneSession(time.Hour+time.Microsecond, "old")
-		b.finds(phoneSlot, current)
-		got := b.open(t, onPhone)
-		if got.Outcome != session.OutcomeReused || got.Token != oldToken || got.Session.ID() != current.ID() || got.Session.ExpiresAt() != current.ExpiresAt() {
-			t.Errorf("opened %+v", got.Outcome)
-		}
-	})
-	t.Run("WritesWhatIsNew", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		current := phoneSession(24*time.Hour, "old")
-		b.finds(phoneSlot, current)
-		b.updates(phoneSlot, current, nil)
-		metadata := session.Must(session.NewMetadata(map[string]any{"version": "2"}))
-		got := b.open(t, ports.OpenRequest{Device: phone, Metadata: &metadata})
-		if got.Outcome != session.OutcomeReused || got.Token != oldToken || len(b.written) != 1 || !b.written[0].Metadata().Equal(metadata) {
-			t.Errorf("%s, wrote %d sessions", got.Outcome, len(b.written))
-		}
-		if current.Metadata().Equal(metadata) {
-			t.Error("the store's session was changed before it was written")
-		}
-	})
-}
-
-func TestOpener_Open_Refresh(t *testing.T) {
-	t.Parallel()
-	refreshed := func(t *testing.T, b *bench, current *session.Session) {
-		t.Helper()
-		b.mints()
-		b.finds(phoneSlot, current)
-		b.updates(phoneSlot, current, nil)
-		got := b.open(t, onPhone)
-		s := got.Session
-		if got.Outcome != session.OutcomeRefreshed || got.Token != newToken || s.ID() != current.ID() || s.ExpiresAt() != noon.Add(24*time.Hour) {
-			t.Errorf("%s %s until %s", got.Outcome, s.ID(), s.ExpiresAt())
-		}
-		if previous, until := s.Previous(); previous != oldToken.Hash() || until != noon.Add(30*time.Second) {
-			t.Errorf("the superseded token is good until %s", until)
-		}
-		if len(b.written) != 1 || b.written[0].Credential().Hash != newToken.Hash() {
-			t.Errorf("wrote %d sessions", len(b.written))
+	if s.User() != user || s.Workflow() != workflow || s.SignIn() != caller.SignIn {
+		t.Errorf("the session is of %s, %s, %s", s.User(), s.Workflow(), s.SignIn())
+	}
+	for _, written := range b.changes.Sessions {
+		if written.ID() == s.ID() && !reflect.DeepEqual(written, s) {
+			t.Error("what is written is not what is given out")
 		}
 	}
-	t.Run("AtTheThreshold", func(t *testing.T) {
-		t.Parallel()
-		refreshed(t, setup(t), phoneSession(time.Hour, "old"))
-	})
-	t.Run("TokenThatNoKeyOpens", func(t *testing.T) {
-		t.Parallel()
-		refreshed(t, setup(t), phoneSession(20*time.Hour, "lost"))
-	})
-	t.Run("LosesTheRace", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		b.mints()
-		b.finds(phoneSlot, phoneSession(time.Hour, "old"))
-		winner := phoneSession(time.Hour, "old")
-		winner.Rotate(session.Credential{Hash: newToken.Hash(), Sealed: []byte("new")}, noon, noon.Add(24*time.Hour), noon)
-		b.updates(phoneSlot, winner, nil)
-		got := b.open(t, onPhone)
-		if got.Outcome != session.OutcomeReused || got.Token != newToken || len(b.written) != 0 {
-			t.Errorf("%s, wrote %d sessions", got.Outcome, len(b.written))
-		}
-	})
+	return got
 }
 
-func TestOpener_Open_Fails(t *testing.T) {
+const created, createdHere = "created new from 192.0.2.1 deviceId=", "created new from 192.0.2.1 deviceId=phone"
+
+func TestOpener_Open_Creates(t *testing.T) {
 	t.Parallel()
-	failsToCreate := func(b *bench) { b.finds(phoneSlot, nil); b.updates(phoneSlot, nil, nil) }
+	const first, second, third = "device_user_1_1735732800000", "device_user_1_1735732800001", "device_user_1_1735732800002"
+	most := func(n int) func(*bench) { return func(b *bench) { b.parts.Policy.MostSessions = n } }
 	cases := map[string]struct {
-		arrange func(*bench)
-		want    session.Kind
-		cause   error
+		arrange  func(*bench)
+		seen     []session.Session
+		request  ports.OpenRequest
+		wrote    string
+		recorded string
 	}{
-		"FindUnavailable": {func(b *bench) {
-			b.store.EXPECT().Find(gomock.Any(), phoneSlot).Return(session.Session{}, fmt.Errorf("find: %w", errDown))
-		}, session.KindUnavailable, errDown},
-		"FindBroken": {func(b *bench) {
-			b.store.EXPECT().Find(gomock.Any(), phoneSlot).Return(session.Session{}, errBug)
-		}, session.KindCreateFailed, errBug},
-		"CreateUnavailable": {func(b *bench) { b.mints(); b.finds(phoneSlot, nil); b.updates(phoneSlot, nil, errDown) }, session.KindUnavailable, errDown},
-		"CreateBroken":      {func(b *bench) { b.mints(); b.finds(phoneSlot, nil); b.updates(phoneSlot, nil, errBug) }, session.KindCreateFailed, errBug},
-		"RefreshUnavailable": {func(b *bench) {
-			b.mints()
-			b.finds(phoneSlot, phoneSession(time.Hour, "old"))
-			b.updates(phoneSlot, phoneSession(time.Hour, "old"), errDown)
-		}, session.KindUnavailable, errDown},
-		"RefreshBroken": {func(b *bench) {
-			b.mints()
-			b.finds(phoneSlot, phoneSession(time.Hour, "old"))
-			b.updates(phoneSlot, phoneSession(time.Hour, "old"), errBug)
-		}, session.KindRefreshFailed, errBug},
-		"SignedOut": {func(b *bench) { b.mints(); b.finds(phoneSlot, nil); b.updates(phoneSlot, nil, session.KindSignedOut) }, session.KindSignedOut, session.KindSignedOut},
-		"ConflictForGood": {func(b *bench) {
-			b.mints()
-			b.finds(phoneSlot, nil)
-			for range 3 {
-				b.updates(phoneSlot, nil, session.KindConflict)
-			}
-		}, session.KindCreateFailed, session.KindConflict},
-		"NoID": {func(b *bench) {
-			failsToCreate(b)
-			b.ids.EXPECT().SessionID().Return(session.ID{}, errBug)
-		}, session.KindCreateFailed, errBug},
-		"NoToken": {func(b *bench) {
-			failsToCreate(b)
-			b.ids.EXPECT().SessionID().Return(newID, nil)
-			b.ids.EXPECT().Token().Return(session.Token{}, errBug)
-		}, session.KindCreateFailed, errBug},
-		"NoSeal": {func(b *bench) {
-			failsToCreate(b)
-			b.ids.EXPECT().SessionID().Return(newID, nil)
-			b.ids.EXPECT().Token().Return(newToken, nil)
-			b.sealer.EXPECT().Seal(newID, newToken).Return(nil, errBug)
-		}, session.KindCreateFailed, errBug},
-		"NoTokenToRefreshWith": {func(b *bench) {
-			b.finds(phoneSlot, phoneSession(time.Hour, "old"))
-			b.ids.EXPECT().Token().Return(session.Token{}, errBug)
-		}, session.KindRefreshFailed, errBug},
-		"SealerBroken": {func(b *bench) { b.finds(phoneSlot, phoneSession(20*time.Hour, "broken")) }, session.KindCreateFailed, errBug},
+		"OnTheClientsDevice": {nil, nil, onPhone, "new active", createdHere},
+		"OnAGeneratedDevice": {nil, nil, anywhere, "new active", created + first},
+		"NamedOneIsNotHandedOut": {
+			nil, []session.Session{active("phone")}, anywhere, "new active", created + first,
+		},
+		"GeneratedNamesAreTaken": {
+			nil, []session.Session{active(first), active("x", on(second), of("workflow_2"))}, anywhere, "new active", created + third,
+		},
+		"GeneratedNameWasTaken": {
+			nil, []session.Session{active(first, signedOut, by("sess_2"))}, anywhere, "new active", created + first,
+		},
+		"OtherWorkflowsDoNotCount": {
+			nil, []session.Session{active("other", on("phone"), of("workflow_2"))}, onPhone, "new active", createdHere,
+		},
+		"StaleOnTheDeviceEnds": {
+			nil,
+			[]session.Session{active("phone", left(0))},
+			onPhone,
+			"phone expired (expired); new active", "expired phone; " + createdHere,
+		},
+		"IdleOnTheDeviceEnds": {
+			nil,
+			[]session.Session{active("phone", remembered, idle(7*day), age(8*day))},
+			onPhone,
+			"phone expired (expired); new active", "expired phone; " + createdHere,
+		},
+		"LifeThatAlmostEndsEnds": {
+			nil,
+			[]session.Session{active("phone", age(30*day-time.Hour))},
+			onPhone,
+			"phone expired (expired); new active", "expired phone; " + createdHere,
+		},
+		"EveryStaleOneEnds": {
+			nil,
+			[]session.Session{active("a", left(-day), of("workflow_2")), active("b", left(us)), active("c", left(0))},
+			onPhone,
+			"a expired (expired); c expired (expired); new active", "expired a; expired c; " + createdHere,
+		},
+		"LimitEndsTheLeastRecentlyUsed": {
+			most(2),
+			[]session.Session{active("a", idle(time.Minute)), active("b", idle(time.Hour), by("sess_2"))},
+			onPhone,
+			"b revoked (limit); new active", "limit b from 192.0.2.1 successor=new; " + createdHere,
+		},
+		"LimitOfAllWorkflows": {
+			most(1),
+			[]session.Session{active("a", of("workflow_2"))},
+			onPhone,
+			"a revoked (limit); new active", "limit a from 192.0.2.1 successor=new; " + createdHere,
+		},
+		"LimitIsNotReached": {most(3), []session.Session{active("a"), active("b")}, onPhone, "new active", createdHere},
+		"LimitWasLowered": {
+			most(1),
+			[]session.Session{active("a", idle(time.Hour)), active("b", idle(2*time.Hour))},
+			onPhone,
+			"b revoked (limit); a revoked (limit); new active",
+			"limit b from 192.0.2.1 successor=new; limit a from 192.0.2.1 successor=new; " + createdHere,
+		},
+		"StaleOnesMakeRoom": {
+			most(2),
+			[]session.Session{active("a", left(0)), active("b", idle(time.Hour))},
+			onPhone,
+			"a expired (expired); new active", "expired a; " + createdHere,
+		},
+		"TheReplacedOneMakesRoom": {
+			most(2),
+			[]session.Session{active("a"), active("phone", age(30*day-time.Hour))},
+			onPhone,
+			"phone expired (expired); new active", "expired phone; " + createdHere,
+		},
+		"ThoseThatEndedTakeNoRoom": {
+			most(2), []session.Session{active("a", signedOut, by("sess_2")), active("b")}, onPhone, "new active", createdHere,
+		},
+		"NoLimit": {most(0), []session.Session{active("a"), active("b")}, onPhone, "new active", createdHere},
+		"AnotherSignInIsBlocked": {
+			nil, []session.Session{active("a", signedOut, by("sess_2"))}, onPhone, "new active", createdHere,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
+			if c.arrange != nil {
+				c.arrange(b)
+			}
+			b.has(c.seen...)
+			b.creates()
+			b.updates(nil, c.seen...)
+			got := b.opens(t, caller, c.request)
+			b.changed(t, c.wrote, c.recorded)
+			if got.Outcome != session.OutcomeCreated || got.Token != newToken || got.Session.ID() != id("new") || got.Session.Generated() != c.request.Device.IsZero() {
+				t.Errorf("%s %s, generated %v", got.Outcome, got.Session.ID(), got.Session.Generated())
+			}
+			if used := b.used(t); used != "" {
+				t.Errorf("a new session is opened once, but %q waits", used)
+			}
+			b.metered(t)
+		})
+	}
+}
+
+// A new session has what its caller said of it.
+func TestOpener_Open_CreatesWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		request  ports.OpenRequest
+		lives    time.Duration
+		metadata session.Metadata
+	}{
+		"Nothing":    {onPhone, day, session.Metadata{}},
+		"Metadata":   {ports.OpenRequest{Device: phone, Metadata: &metadata}, day, metadata},
+		"Remembered": {ports.OpenRequest{Device: phone, Remember: new(true)}, 30 * day, session.Metadata{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.has()
+			b.creates()
+			b.updates(nil)
+			s := b.opens(t, caller, c.request).Session
+			if !s.CreatedAt().Equal(noon) || !s.ExpiresAt().Equal(noon.Add(c.lives)) || s.Remembered() != (c.lives > day) || !s.Metadata().Equal(c.metadata) {
+				t.Errorf("lives from %s to %s, remembered %v, with %v", s.CreatedAt(), s.ExpiresAt(), s.Remembered(), s.Metadata().Tree())
+			}
+			if s.Device() != phone || s.Source() != atHome || s.Opens() != 1 || string(s.Credential().Sealed) != "new" {
+				t.Errorf("on %s from %v, opened %d times", s.Device(), s.Source(), s.Opens())
+			}
+			if want := (ports.Scope{User: user, SignIn: signIn, CreatedAfter: noon.Add(-10 * time.Minute)}); b.scope != want {
+				t.Errorf("looks at %+v, want %+v", b.scope, want)
+			}
+		})
+	}
+	t.Run("LooksAtNoDevicesWhenTheyDoNotMatter", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.parts.Rules.NewDevices = session.Limit{}
+		b.has()
+		b.creates()
+		b.updates(nil)
+		b.opens(t, caller, onPhone)
+		if want := (ports.Scope{User: user, SignIn: signIn}); b.scope != want {
+			t.Errorf("looks at %+v, want %+v", b.scope, want)
+		}
+	})
+}
+
+// Reuse of what is there is one question to the store and no write: the mocks
+// refuse all else.
+func TestOpener_Open_Reuse_WritesNothing(t *testing.T) {
+	t.Parallel()
+	same := session.Metadata{}
+	for name, c := range map[string]struct {
+		current session.Session
+		request ports.OpenRequest
+	}{
+		"OnTheClientsDevice":    {active("phone"), onPhone},
+		"OnAGeneratedDevice":    {active("x", generated), anywhere},
+		"JustAboveTheThreshold": {active("phone", left(time.Hour+us)), onPhone},
+		"TheSameMetadata":       {active("phone"), ports.OpenRequest{Device: phone, Metadata: &same}},
+		"StaysUsual":            {active("phone"), ports.OpenRequest{Device: phone, Remember: new(false)}},
+		"StaysRemembered":       {active("phone", remembered), ports.OpenRequest{Device: phone, Remember: new(true)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.has(c.current)
+			got := b.opens(t, caller, c.request)
+			if got.Outcome != session.OutcomeReused || got.Token != oldToken || !reflect.DeepEqual(got.Session, c.current) {
+				t.Errorf("%s %v", got.Outcome, got.Session)
+			}
+			if used := b.used(t); used != c.current.ID().String()+" 1/0 from 192.0.2.1" {
+				t.Errorf("used are %q", used)
+			}
+		})
+	}
+}
+
+func TestOpener_Open_Reuse_WritesWhatIsNew(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		current session.Session
+		request ports.OpenRequest
+		want    session.Session
+	}{
+		"Metadata":     {active("phone"), ports.OpenRequest{Device: phone, Metadata: &metadata}, active("phone", idle(0), func(s *session.Stored) { s.Metadata = metadata })},
+		"SignIn":       {active("phone", by("sess_2")), onPhone, active("phone", idle(0))},
+		"Remember":     {active("phone"), ports.OpenRequest{Device: phone, Remember: new(true)}, active("phone", idle(0), remembered, left(30*day))},
+		"NotAnyMore":   {active("phone", remembered, left(20*day)), ports.OpenRequest{Device: phone, Remember: new(false)}, active("phone", idle(0), left(day))},
+		"LateRemember": {active("phone", left(us)), ports.OpenRequest{Device: phone, Remember: new(true)}, active("phone", idle(0), remembered, left(30*day))},
+		// It is in use: it must not be idle by its new terms from the start.
+		"RememberOfLongIdle": {active("phone", idle(8*day), age(9*day)), ports.OpenRequest{Device: phone, Remember: new(true)}, active("phone", idle(0), age(9*day), remembered, left(30*day))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.has(c.current)
+			b.updates(nil, active("ended", on("phone"), signedOut, by("sess_9")), c.current)
+			got := b.opens(t, caller, c.request)
+			if got.Outcome != session.OutcomeReused || got.Token != oldToken || !reflect.DeepEqual(got.Session, c.want) {
+				t.Errorf("%s %+v, want %+v", got.Outcome, got.Session, c.want)
+			}
+			b.changed(t, "phone active", "")
+			if used := b.used(t); used != "phone 1/0 from 192.0.2.1" {
+				t.Errorf("used are %q", used)
+			}
+		})
+	}
+}
+
+func TestOpener_Open_Refreshes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		current session.Session
+		request ports.OpenRequest
+		lives   time.Duration
+	}{
+		"AtTheThreshold":      {active("phone", left(time.Hour)), onPhone, day},
+		"TokenThatNoKeyOpens": {active("phone", sealed("lost")), onPhone, day},
+		"OfAnotherSignIn":     {active("phone", left(time.Hour), by("sess_2")), onPhone, day},
+		"Remembered":          {active("phone", left(time.Hour), remembered), onPhone, 30 * day},
+		"LostAndRemembered":   {active("phone", sealed("lost")), ports.OpenRequest{Device: phone, Remember: new(true)}, 30 * day},
+		"WithMetadata":        {active("phone", left(time.Hour)), ports.OpenRequest{Device: phone, Metadata: &metadata}, day},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.mints(id("phone"))
+			b.has(c.current)
+			b.updates(nil, active("a"), c.current)
+			got := b.opens(t, caller, c.request)
+			s := got.Session
+			if got.Outcome != session.OutcomeRefreshed || got.Token != newToken || s.ID() != id("phone") || !s.ExpiresAt().Equal(noon.Add(c.lives)) || s.Remembered() != (c.lives > day) {
+				t.Errorf("%s %s until %s", got.Outcome, s.ID(), s.ExpiresAt())
+			}
+			if previous, until := s.Previous(); previous != oldToken.Hash() || !until.Equal(noon.Add(30*time.Second)) {
+				t.Errorf("the superseded token is good until %s", until)
+			}
+			if c.request.Metadata != nil && !s.Metadata().Equal(metadata) {
+				t.Errorf("metadata = %v", s.Metadata().Tree())
+			}
+			b.changed(t, "phone active", "refreshed phone from 192.0.2.1 deviceId=phone")
+			if used := b.used(t); used != "phone 1/0 from 192.0.2.1" {
+				t.Errorf("used are %q", used)
+			}
+		})
+	}
+}
+
+// Somebody else was there between the look without a lock and the one under it.
+func TestOpener_Open_LosesTheRace(t *testing.T) {
+	t.Parallel()
+	winner := active("phone", rotatedAgo(0), sealed("new"))
+	for name, c := range map[string]struct {
+		found, seen []session.Session
+		token       session.Token
+		outcome     session.Outcome
+		wrote       string
+	}{
+		"ToCreate":       {nil, []session.Session{active("phone", left(day))}, oldToken, session.OutcomeReused, ""},
+		"ToRefresh":      {[]session.Session{active("phone", left(time.Hour))}, []session.Session{winner}, newToken, session.OutcomeReused, ""},
+		"ToTakeOver":     {[]session.Session{active("phone", by("sess_2"))}, []session.Session{active("phone")}, oldToken, session.OutcomeReused, ""},
+		"ToWhoSignsOut":  {[]session.Session{active("phone", left(time.Hour))}, nil, newToken, session.OutcomeCreated, "new active"},
+		"ToWhoRefreshes": {nil, []session.Session{active("phone", left(time.Hour))}, newToken, session.OutcomeRefreshed, "phone active"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.ids.EXPECT().SessionID().Return(id("new"), nil).MaxTimes(1)
+			b.ids.EXPECT().Token().Return(newToken, nil).MaxTimes(1)
+			b.sealer.EXPECT().Seal(gomock.Any(), newToken).Return([]byte("new"), nil).MaxTimes(1)
+			b.has(c.found...)
+			b.updates(nil, c.seen...)
+			got := b.opens(t, caller, onPhone)
+			if got.Outcome != c.outcome || got.Token != c.token || b.wrote() != c.wrote {
+				t.Errorf("%s, wrote %q", got.Outcome, b.wrote())
+			}
+		})
+	}
+}
+
+// The time of the look under the lock is the one that counts: the wait for it
+// may have been long.
+func TestOpener_Open_TakesTheTimeUnderTheLock(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.creates()
+	b.store.EXPECT().Find(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, session.Slot) (session.Session, error) {
+		b.now = noon.Add(time.Hour)
+		return session.Session{}, session.KindNotFound
+	})
+	b.updates(nil)
+	if s := b.opens(t, caller, onPhone).Session; !s.CreatedAt().Equal(noon.Add(time.Hour)) {
+		t.Errorf("created at %s", s.CreatedAt())
+	}
+}
+
+// A sign-in that was signed out from elsewhere makes no session, and does not
+// get one by naming its device; what it has, it keeps.
+func TestOpener_Open_SignedOut(t *testing.T) {
+	t.Parallel()
+	blocker := active("ended", signedOut)
+	for name, c := range map[string]struct {
+		seen  []session.Session
+		wrote string
+		ok    bool
+	}{
+		"Creates":            {nil, "", false},
+		"ReplacesItsStale":   {[]session.Session{active("phone", left(0))}, "", false},
+		"TakesOver":          {[]session.Session{active("phone", by("sess_2"))}, "", false},
+		"TakesOverByRefresh": {[]session.Session{active("phone", by("sess_2"), left(time.Hour))}, "", false},
+		"ContinuesItsOwn":    {[]session.Session{active("phone")}, "phone active", true},
+		"RefreshesItsOwn":    {[]session.Session{active("phone", left(time.Hour))}, "phone active", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			if c.ok {
+				b.ids.EXPECT().Token().Return(newToken, nil).MaxTimes(1)
+				b.sealer.EXPECT().Seal(gomock.Any(), newToken).Return([]byte("new"), nil).MaxTimes(1)
+			}
+			seen := append([]session.Session{blocker}, c.seen...)
+			b.has(seen...)
+			b.updates(nil, seen...)
+			got, err := b.opener().Open(t.Context(), caller, ports.OpenRequest{Device: phone, Metadata: &metadata})
+			if c.ok != (err == nil) || (err != nil && session.KindOf(err) != session.KindSignedOut) || b.wrote() != c.wrote {
+				t.Errorf("Open = %v, wrote %q", err, b.wrote())
+			}
+			if !c.ok && (!reflect.DeepEqual(got, ports.Opened{}) || b.used(t) != "") {
+				t.Errorf("it gets %+v", got)
+			}
+		})
+	}
+}
+
+// Whoever impersonates the user is in everything that they did.
+func TestOpener_Open_ActedBy(t *testing.T) {
+	t.Parallel()
+	support := caller
+	support.ActedBy = "user_support"
+	b := setup(t)
+	b.parts.Policy.MostSessions = 2
+	b.creates()
+	seen := []session.Session{active("a", left(0)), active("b"), active("c", idle(2*time.Hour))}
+	b.has(seen...)
+	b.updates(nil, seen...)
+	b.opens(t, support, onPhone)
+	b.changed(t, "a expired (expired); c revoked (limit); new active",
+		"expired a; limit c from 192.0.2.1 actor=user_support successor=new; created new from 192.0.2.1 actor=user_support deviceId=phone")
+
+	b = setup(t)
+	b.mints(id("phone"))
+	b.has(active("phone", left(time.Hour)))
+	b.updates(nil, active("phone", left(time.Hour)))
+	b.opens(t, support, onPhone)
+	b.changed(t, "phone active", "refreshed phone from 192.0.2.1 actor=user_support deviceId=phone")
+}
+
+func TestOpener_Open_Fails(t *testing.T) {
+	t.Parallel()
+	refreshes := active("phone", left(time.Hour))
+	finds := func(err error) func(*bench) {
+		return func(b *bench) { b.store.EXPECT().Find(gomock.Any(), gomock.Any()).Return(session.Session{}, err) }
+	}
+	creating := func(err error) func(*bench) {
+		return func(b *bench) { b.creates(); b.has(); b.updates(err) }
+	}
+	refreshing := func(err error) func(*bench) {
+		return func(b *bench) { b.mints(id("phone")); b.has(refreshes); b.updates(err, refreshes) }
+	}
+	makes := func(arrange func(*bench)) func(*bench) {
+		return func(b *bench) { b.has(); b.updates(nil); arrange(b) }
+	}
+	noToken := func(b *bench) { b.ids.EXPECT().Token().Return(session.Token{}, errBug) }
+	newID := func(b *bench) { b.ids.EXPECT().SessionID().Return(id("new"), nil) }
+	for name, c := range map[string]struct {
+		arrange func(*bench)
+		want    session.Kind
+		cause   error
+	}{
+		"FindUnavailable":    {finds(fmt.Errorf("find: %w", errDown)), session.KindUnavailable, errDown},
+		"FindBroken":         {finds(errBug), session.KindCreateFailed, errBug},
+		"CreateUnavailable":  {creating(fmt.Errorf("update: %w", errDown)), session.KindUnavailable, errDown},
+		"CreateBroken":       {creating(errBug), session.KindCreateFailed, errBug},
+		"CreateConflict":     {creating(session.KindConflict), session.KindCreateFailed, session.KindConflict},
+		"RefreshUnavailable": {refreshing(fmt.Errorf("update: %w", errDown)), session.KindUnavailable, errDown},
+		"RefreshBroken":      {refreshing(errBug), session.KindRefreshFailed, errBug},
+		"NoID":               {makes(func(b *bench) { b.ids.EXPECT().SessionID().Return(session.ID{}, errBug) }), session.KindCreateFailed, errBug},
+		"NoToken":            {makes(func(b *bench) { newID(b); noToken(b) }), session.KindCreateFailed, errBug},
+		"NoSeal": {makes(func(b *bench) {
+			newID(b)
+			b.ids.EXPECT().Token().Return(newToken, nil)
+			b.sealer.EXPECT().Seal(id("new"), newToken).Return(nil, errBug)
+		}), session.KindCreateFailed, errBug},
+		"NoTokenToRefreshWith": {func(b *bench) { b.has(refreshes); b.updates(nil, refreshes); noToken(b) }, session.KindRefreshFailed, errBug},
+		"SealerBroken":         {func(b *bench) { b.has(active("phone", sealed("broken"))) }, session.KindCreateFailed, errBug},
+		"SealerBrokenLater":    {func(b *bench) { b.has(); b.updates(nil, active("phone", sealed("broken"))) }, session.KindCreateFailed, errBug},
+		"ReuseBroken": {func(b *bench) {
+			b.has(active("phone", by("sess_2")))
+			b.updates(errBug, active("phone", by("sess_2")))
+		}, session.KindCreateFailed, errBug},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
 			c.arrange(b)
-			opened, err := b.opener.Open(t.Context(), caller, onPhone)
+			opened, err := b.opener().Open(t.Context(), caller, onPhone)
 			if session.KindOf(err) != c.want || !errors.Is(err, c.cause) {
 				t.Errorf("Open = %v, want %v because of %v", err, c.want, c.cause)
 			}
-			if opened.Token != (session.Token{}) || !opened.Session.ID().IsZero() {
-				t.Error("a failed opening gives something out")
+			if !reflect.DeepEqual(opened, ports.Opened{}) || b.used(t) != "" {
+				t.Error("a failed opening gives something out, or counts")
 			}
-			if err != nil && strings.Contains(err.Error(), newToken.Reveal()) {
-				t.Error("the error shows a token")
-			}
+			hides(t, err)
 		})
 	}
 }
 
 func TestOpener_Open_WithoutWorkflow(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	opener := lifecycle.NewOpener(b.store, b.sealer, b.ids, b.clock, session.DefaultPolicy(), session.WorkflowID{}, b.activity)
+	opener := lifecycle.NewOpener(setup(t).parts, session.WorkflowID{})
 	if _, err := opener.Open(t.Context(), caller, onPhone); session.KindOf(err) != session.KindNotConfigured {
 		t.Errorf("Open = %v", err)
 	}
 	if _, err := opener.Workflow(); session.KindOf(err) != session.KindNotConfigured {
 		t.Errorf("Workflow = %v", err)
+	}
+	if got, err := setup(t).opener().Workflow(); err != nil || got != workflow {
+		t.Errorf("Workflow = %s, %v", got, err)
 	}
 }

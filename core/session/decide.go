@@ -1,40 +1,65 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// Policy holds the times that the life of a session follows.
-type Policy struct {
+// Terms are the times that differ between sessions that are remembered and
+// those that are not.
+type Terms struct {
 	// Duration is how long a session lives after it was created or refreshed.
 	Duration time.Duration
-	// Threshold is how much of its life may be left when a session is
-	// refreshed instead of reused.
-	Threshold time.Duration
 	// LongestLife bounds a session's life from its creation, refreshes
 	// included.
 	LongestLife time.Duration
+	// IdleTimeout ends a session that is not used for so long; 0 means never.
+	IdleTimeout time.Duration
+}
+
+// Policy holds what the life of a session follows.
+type Policy struct {
+	// Usual and Remembered are the terms of sessions; see Session.Remembered.
+	Usual, Remembered Terms
+	// Threshold is how much of its life may be left when a session is
+	// refreshed instead of reused.
+	Threshold time.Duration
 	// Grace is how long a superseded token stays good after a refresh, for
 	// requests in flight and other tabs.
 	Grace time.Duration
+	// Warning: with less of its life left than this, a session's clients are
+	// warned; 0 means that they never are.
+	Warning time.Duration
+	// OfferLifetime is how long a transfer code is good.
+	OfferLifetime time.Duration
+	// MostSessions is how many active sessions a user may have; 0 means any
+	// number.
+	MostSessions int
 }
 
+const day = 24 * time.Hour
+
 // DefaultPolicy lives 24 hours, refreshes in the last one, ends after 30 days
-// and has 30 seconds of grace.
+// and has 30 seconds of grace. Remembered sessions live 30 days, end after 90,
+// or after 7 without use. A user has at most ten sessions.
 func DefaultPolicy() Policy {
 	return Policy{
-		Duration:    24 * time.Hour,
-		Threshold:   time.Hour,
-		LongestLife: 30 * 24 * time.Hour,
-		Grace:       30 * time.Second,
+		Usual:         Terms{Duration: day, LongestLife: 30 * day},
+		Remembered:    Terms{Duration: 30 * day, LongestLife: 90 * day, IdleTimeout: 7 * day},
+		Threshold:     time.Hour,
+		Grace:         30 * time.Second,
+		Warning:       5 * time.Minute,
+		OfferLifetime: 2 * time.Minute,
+		MostSessions:  10,
 	}
 }
 
-// Validate checks 0 ≤ threshold < duration ≤ longest life and
-// 0 ≤ grace < duration − threshold. Its error has one line for each rule that
-// is broken.
+// Validate checks, for both terms, 0 ≤ threshold < duration ≤ longest life and
+// 0 ≤ grace < duration − threshold, and that nothing else is negative. Its
+// error has one line for each rule that is broken.
 func (p Policy) Validate() error {
 	var broken []error
 	rule := func(holds bool, format string, args ...any) {
@@ -43,21 +68,38 @@ func (p Policy) Validate() error {
 		}
 	}
 	rule(p.Threshold >= 0, "the refresh threshold (%s) must not be negative", p.Threshold)
-	rule(p.Threshold < p.Duration, "the refresh threshold (%s) must be shorter than the duration (%s)", p.Threshold, p.Duration)
-	rule(p.Duration <= p.LongestLife, "the duration (%s) must not be longer than the longest life (%s)", p.Duration, p.LongestLife)
 	rule(p.Grace >= 0, "the rotation grace (%s) must not be negative", p.Grace)
-	rule(p.Grace < p.Duration-p.Threshold, "the rotation grace (%s) must be shorter than the duration less the refresh threshold (%s)", p.Grace, p.Duration-p.Threshold)
+	rule(p.Warning >= 0, "the warning window (%s) must not be negative", p.Warning)
+	rule(p.OfferLifetime > 0, "the lifetime of transfer codes (%s) must be longer than nothing", p.OfferLifetime)
+	rule(p.MostSessions >= 0, "the most sessions of a user (%d) must not be negative", p.MostSessions)
+	for _, terms := range []struct {
+		of string
+		Terms
+	}{{"", p.Usual}, {"remembered ", p.Remembered}} {
+		rule(p.Threshold < terms.Duration, "the refresh threshold (%s) must be shorter than the %sduration (%s)", p.Threshold, terms.of, terms.Duration)
+		rule(terms.Duration <= terms.LongestLife, "the %sduration (%s) must not be longer than the %slongest life (%s)", terms.of, terms.Duration, terms.of, terms.LongestLife)
+		rule(p.Grace < terms.Duration-p.Threshold, "the rotation grace (%s) must be shorter than the %sduration less the refresh threshold (%s)", p.Grace, terms.of, terms.Duration-p.Threshold)
+		rule(terms.IdleTimeout >= 0, "the %sidle timeout (%s) must not be negative", terms.of, terms.IdleTimeout)
+	}
 	return errors.Join(broken...)
+}
+
+func (p Policy) terms(remembered bool) Terms {
+	if remembered {
+		return p.Remembered
+	}
+	return p.Usual
 }
 
 // Outcome is what opening did.
 type Outcome string
 
-// The outcomes of opening a session.
+// The outcomes of opening a session, and of moving one to another device.
 const (
-	OutcomeCreated   Outcome = "created"
-	OutcomeReused    Outcome = "reused"
-	OutcomeRefreshed Outcome = "refreshed"
+	OutcomeCreated     Outcome = "created"
+	OutcomeReused      Outcome = "reused"
+	OutcomeRefreshed   Outcome = "refreshed"
+	OutcomeTransferred Outcome = "transferred"
 )
 
 // Decision is what opening has to do.
@@ -66,8 +108,10 @@ type Decision struct {
 	// EndFound says that the session that was found has had its time and ends
 	// as expired before another is created.
 	EndFound bool
-	// ExpiresAt is the expiry of the session that the caller gets.
-	ExpiresAt time.Time
+	// ExpiresAt is the expiry of the session that the caller gets, Remembered
+	// whether it lives by the terms of remembered ones.
+	ExpiresAt  time.Time
+	Remembered bool
 }
 
 // Found is a session that a request may continue.
@@ -79,43 +123,126 @@ type Found struct {
 }
 
 // Decide says what becomes of the session a request found, or of the request
-// that found none, at now.
-func (p Policy) Decide(now time.Time, found *Found) Decision {
+// that found none, at now. remember is whether the request wants the session
+// remembered; nil leaves it as it is.
+func (p Policy) Decide(now time.Time, found *Found, remember *bool) Decision {
+	wanted := remember != nil && *remember
 	if found == nil {
-		return Decision{Outcome: OutcomeCreated, ExpiresAt: now.Add(p.Duration)}
+		return p.create(now, wanted, false)
 	}
-	end := found.Session.createdAt.Add(p.LongestLife)
-	expiresAt := earlier(found.Session.expiresAt, end)
-	if found.Session.status != StatusActive || !now.Before(expiresAt) {
-		return p.replace(now)
+	s := found.Session
+	if p.StatusAt(now, s) != StatusActive {
+		return p.create(now, wanted, true)
 	}
-	if expiresAt.Sub(now) > p.Threshold && !found.Unreadable {
-		return Decision{Outcome: OutcomeReused, ExpiresAt: expiresAt}
+	remembered := s.remembered
+	if remember != nil {
+		remembered = wanted
 	}
-	extended := earlier(now.Add(p.Duration), end)
-	if extended.Sub(now) <= p.Threshold {
-		return p.replace(now)
+	terms := p.terms(remembered)
+	end := s.createdAt.Add(terms.LongestLife)
+	expiresAt, rotate := earlier(s.expiresAt, end), found.Unreadable
+	if expiresAt.Sub(now) <= p.Threshold && remembered == s.remembered {
+		rotate = true
 	}
-	return Decision{Outcome: OutcomeRefreshed, ExpiresAt: extended}
+	if rotate || remembered != s.remembered {
+		expiresAt = earlier(now.Add(terms.Duration), end)
+	}
+	switch {
+	case expiresAt.Sub(now) <= p.Threshold:
+		return p.create(now, remembered, true)
+	case rotate:
+		return Decision{Outcome: OutcomeRefreshed, ExpiresAt: expiresAt, Remembered: remembered}
+	}
+	return Decision{Outcome: OutcomeReused, ExpiresAt: expiresAt, Remembered: remembered}
+}
+
+func (p Policy) create(now time.Time, remembered, endFound bool) Decision {
+	return Decision{Outcome: OutcomeCreated, EndFound: endFound, ExpiresAt: now.Add(p.terms(remembered).Duration), Remembered: remembered}
+}
+
+// lastsUntil is when the session's time is up, however much it is used.
+func (p Policy) lastsUntil(s Session) time.Time {
+	return earlier(s.expiresAt, s.createdAt.Add(p.terms(s.remembered).LongestLife))
+}
+
+// StatusAt returns where the session is in its life at now: one that is past
+// its expiry, its longest life or its idle timeout has expired, whether or not
+// somebody wrote that down yet.
+func (p Policy) StatusAt(now time.Time, s Session) Status {
+	if s.status != StatusActive {
+		return s.status
+	}
+	idle := p.terms(s.remembered).IdleTimeout
+	if !now.Before(p.lastsUntil(s)) || (idle > 0 && !now.Before(s.lastActivityAt.Add(idle))) {
+		return StatusExpired
+	}
+	return StatusActive
 }
 
 // Accepts reports whether the token with this hash stands for s at now: s is
 // active and its time is not up, and the token is its own or the one before it
 // within the grace.
 func (p Policy) Accepts(now time.Time, s Session, hash TokenHash) bool {
-	end := earlier(s.expiresAt, s.createdAt.Add(p.LongestLife))
-	if s.status != StatusActive || !now.Before(end) {
+	if p.StatusAt(now, s) != StatusActive {
 		return false
 	}
 	return hash == s.credential.Hash || (hash == s.previous && now.Before(s.previousUntil))
+}
+
+// Left returns for how long the session still lives at now if it is used, and
+// whether its clients are to be warned of its end. Both are zero when it does
+// not live any more.
+func (p Policy) Left(now time.Time, s Session) (left time.Duration, warn bool) {
+	if p.StatusAt(now, s) != StatusActive {
+		return 0, false
+	}
+	left = p.lastsUntil(s).Sub(now)
+	return left, left < p.Warning
 }
 
 // RefreshAfter returns from when on opening a session that expires at
 // expiresAt refreshes it.
 func (p Policy) RefreshAfter(expiresAt time.Time) time.Time { return expiresAt.Add(-p.Threshold) }
 
-func (p Policy) replace(now time.Time) Decision {
-	return Decision{Outcome: OutcomeCreated, EndFound: true, ExpiresAt: now.Add(p.Duration)}
+// Excess returns which of a user's live sessions must end so that one more may
+// come: those that were not used for longest.
+func (p Policy) Excess(live []Session) []Session {
+	over := len(live) + 1 - p.MostSessions
+	if p.MostSessions == 0 || over <= 0 {
+		return nil
+	}
+	byUse := slices.SortedFunc(slices.Values(live), func(a, b Session) int {
+		return cmp.Or(a.lastActivityAt.Compare(b.lastActivityAt), a.createdAt.Compare(b.createdAt), cmp.Compare(a.id.value, b.id.value))
+	})
+	return byUse[:over]
+}
+
+// Cutoff says which active sessions' time is up at a moment, for stores.
+type Cutoff struct {
+	// ExpiresAt is the moment: those that expire then or before.
+	ExpiresAt time.Time
+	// Usual and Remembered say, of sessions with those terms, which others.
+	Usual, Remembered TermsCutoff
+}
+
+// TermsCutoff is the part of a Cutoff that the terms decide.
+type TermsCutoff struct {
+	// CreatedAt: those created then or before.
+	CreatedAt time.Time
+	// LastActivityAt: those last used then or before; zero for none.
+	LastActivityAt time.Time
+}
+
+// Cutoff returns which sessions StatusAt would call expired at now.
+func (p Policy) Cutoff(now time.Time) Cutoff {
+	of := func(t Terms) TermsCutoff {
+		c := TermsCutoff{CreatedAt: now.Add(-t.LongestLife)}
+		if t.IdleTimeout > 0 {
+			c.LastActivityAt = now.Add(-t.IdleTimeout)
+		}
+		return c
+	}
+	return Cutoff{ExpiresAt: now, Usual: of(p.Usual), Remembered: of(p.Remembered)}
 }
 
 func earlier(a, b time.Time) time.Time {

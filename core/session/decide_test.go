@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,71 +13,198 @@ import (
 
 var noon = time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// stored returns an active session of the given times.
-func stored(createdAt, expiresAt time.Time) session.Session {
-	return session.Restore(session.Stored{
-		ID:         "0194f3a0-0000-7000-8000-000000000001",
-		User:       "user_1",
-		Device:     "phone",
-		Workflow:   "workflow_1",
-		Status:     session.StatusActive,
-		CreatedAt:  createdAt,
-		ExpiresAt:  expiresAt,
-		Credential: session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")},
-	})
+const (
+	us  = time.Microsecond
+	day = 24 * time.Hour
+)
+
+// stored returns an active session of the given times that is in use at noon.
+func stored(createdAt, expiresAt time.Time, with ...func(*session.Stored)) session.Session {
+	s := session.Stored{
+		ID:             "0194f3a0-0000-7000-8000-000000000001",
+		User:           "user_1",
+		Device:         "phone",
+		Workflow:       "workflow_1",
+		Status:         session.StatusActive,
+		CreatedAt:      createdAt,
+		ExpiresAt:      expiresAt,
+		LastActivityAt: noon,
+		Credential:     session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")},
+	}
+	for _, change := range with {
+		change(&s)
+	}
+	return session.Restore(s)
+}
+
+func remembered(s *session.Stored) { s.Remembered = true }
+
+// idleFor lets the session be last used so long before noon.
+func idleFor(d time.Duration) func(*session.Stored) {
+	return func(s *session.Stored) { s.LastActivityAt = noon.Add(-d) }
+}
+
+// shortIdle is the default policy with an idle timeout of an hour for usual
+// sessions.
+func shortIdle() session.Policy {
+	policy := session.DefaultPolicy()
+	policy.Usual.IdleTimeout = time.Hour
+	return policy
+}
+
+// A decision in short, for tables.
+type decision struct {
+	outcome    session.Outcome
+	endFound   bool
+	left       time.Duration // at noon
+	remembered bool
+}
+
+func inShort(d session.Decision) decision {
+	return decision{d.Outcome, d.EndFound, d.ExpiresAt.Sub(noon), d.Remembered}
+}
+
+var (
+	yes, no  = new(true), new(false)
+	fresh    = decision{session.OutcomeCreated, false, day, false}
+	replaced = decision{session.OutcomeCreated, true, day, false}
+)
+
+func reused(left time.Duration) decision { return decision{session.OutcomeReused, false, left, false} }
+
+func refreshed(left time.Duration) decision {
+	return decision{session.OutcomeRefreshed, false, left, false}
+}
+
+// kept is d for a session that is remembered.
+func (d decision) kept() decision {
+	d.remembered = true
+	return d
+}
+
+func found(age, left time.Duration, with ...func(*session.Stored)) *session.Found {
+	return &session.Found{Session: stored(noon.Add(-age), noon.Add(left), with...)}
+}
+
+func unreadable(f *session.Found) *session.Found {
+	f.Unreadable = true
+	return f
+}
+
+func decides(t *testing.T, policy session.Policy, f *session.Found, remember *bool, want decision) {
+	t.Helper()
+	if got := inShort(policy.Decide(noon, f, remember)); got != want {
+		t.Errorf("Decide = %+v, want %+v", got, want)
+	}
 }
 
 func TestPolicy_Decide(t *testing.T) {
 	t.Parallel()
-	const (
-		us  = time.Microsecond
-		day = 24 * time.Hour
-	)
-	policy := session.DefaultPolicy()
-	fresh := session.Decision{Outcome: session.OutcomeCreated, ExpiresAt: noon.Add(day)}
-	replaced := session.Decision{Outcome: session.OutcomeCreated, EndFound: true, ExpiresAt: noon.Add(day)}
-	reused := func(expiresAt time.Time) session.Decision {
-		return session.Decision{Outcome: session.OutcomeReused, ExpiresAt: expiresAt}
-	}
-	refreshed := func(expiresAt time.Time) session.Decision {
-		return session.Decision{Outcome: session.OutcomeRefreshed, ExpiresAt: expiresAt}
-	}
-	found := func(age, left time.Duration) *session.Found {
-		return &session.Found{Session: stored(noon.Add(-age), noon.Add(left))}
-	}
-	ended := stored(noon.Add(-time.Hour), noon.Add(20*time.Hour))
-	ended.Revoke(session.EndUser, noon)
-
-	cases := map[string]struct {
+	ended := found(time.Hour, 20*time.Hour)
+	ended.Session.Revoke(session.EndUser, noon)
+	for name, c := range map[string]struct {
 		found *session.Found
-		want  session.Decision
+		want  decision
 	}{
 		"NoneFound":                         {nil, fresh},
-		"JustCreated":                       {found(0, day), reused(noon.Add(day))},
-		"MoreThanTheThresholdLeft":          {found(day-time.Hour-us, time.Hour+us), reused(noon.Add(time.Hour + us))},
-		"ExactlyTheThresholdLeft":           {found(day-time.Hour, time.Hour), refreshed(noon.Add(day))},
-		"LessThanTheThresholdLeft":          {found(day-us, us), refreshed(noon.Add(day))},
+		"JustCreated":                       {found(0, day), reused(day)},
+		"MoreThanTheThresholdLeft":          {found(day-time.Hour-us, time.Hour+us), reused(time.Hour + us)},
+		"ExactlyTheThresholdLeft":           {found(day-time.Hour, time.Hour), refreshed(day)},
+		"LessThanTheThresholdLeft":          {found(day-us, us), refreshed(day)},
 		"ExpiresNow":                        {found(day, 0), replaced},
 		"Expired":                           {found(2*day, -day), replaced},
-		"EndedAlready":                      {&session.Found{Session: ended}, replaced},
-		"RefreshStopsAtTheLongestLife":      {found(30*day-2*time.Hour, time.Minute), refreshed(noon.Add(2 * time.Hour))},
+		"EndedAlready":                      {ended, replaced},
+		"RefreshStopsAtTheLongestLife":      {found(30*day-2*time.Hour, time.Minute), refreshed(2 * time.Hour)},
 		"RefreshWouldLeaveTheThreshold":     {found(30*day-time.Hour, time.Minute), replaced},
-		"RefreshWouldLeaveJustMore":         {found(30*day-time.Hour-us, time.Minute), refreshed(noon.Add(time.Hour + us))},
+		"RefreshWouldLeaveJustMore":         {found(30*day-time.Hour-us, time.Minute), refreshed(time.Hour + us)},
 		"PastTheLongestLife":                {found(31*day, 5*time.Hour), replaced},
-		"ReuseStopsAtTheLongestLife":        {found(30*day-2*time.Hour, 5*time.Hour), reused(noon.Add(2 * time.Hour))},
-		"UnreadableRotates":                 {&session.Found{Session: stored(noon, noon.Add(day)), Unreadable: true}, refreshed(noon.Add(day))},
-		"UnreadableAtTheEndOfItsLife":       {&session.Found{Session: stored(noon.Add(time.Hour-30*day), noon.Add(time.Hour)), Unreadable: true}, replaced},
-		"UnreadableAndExpired":              {&session.Found{Session: stored(noon.Add(-day), noon), Unreadable: true}, replaced},
-		"CreatedByAClockThatIsABitAhead":    {&session.Found{Session: stored(noon.Add(4*time.Second), noon.Add(day+4*time.Second))}, reused(noon.Add(day + 4*time.Second))},
+		"ReuseStopsAtTheLongestLife":        {found(30*day-2*time.Hour, 5*time.Hour), reused(2 * time.Hour)},
+		"UnreadableRotates":                 {unreadable(found(0, 2*time.Hour)), refreshed(day)},
+		"UnreadableAtTheEndOfItsLife":       {unreadable(found(30*day-time.Hour, time.Hour)), replaced},
+		"UnreadableAndExpired":              {unreadable(found(day, 0)), replaced},
+		"CreatedByAClockThatIsABitAhead":    {found(-4*time.Second, day+4*time.Second), reused(day + 4*time.Second)},
 		"RefreshThresholdLeftByLongestLife": {found(30*day-time.Hour, 5*time.Hour), replaced},
-	}
-	for name, c := range cases {
+		"UsualOnesMayBeIdle":                {found(23*time.Hour-us, time.Hour+us, idleFor(23*time.Hour)), reused(time.Hour + us)},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := policy.Decide(noon, c.found); got != c.want {
-				t.Errorf("Decide = %+v, want %+v", got, c.want)
+			decides(t, session.DefaultPolicy(), c.found, nil, c.want)
+		})
+	}
+}
+
+func TestPolicy_Decide_Remember(t *testing.T) {
+	t.Parallel()
+	month := decision{session.OutcomeCreated, false, 30 * day, true}
+	replacedFor := decision{session.OutcomeCreated, true, 30 * day, true}
+	for name, c := range map[string]struct {
+		found    *session.Found
+		remember *bool
+		want     decision
+	}{
+		"New":                           {nil, yes, month},
+		"NewButNot":                     {nil, no, fresh},
+		"AbsentLeavesItRemembered":      {found(day, 29*day, remembered), nil, reused(29 * day).kept()},
+		"YesLeavesItRemembered":         {found(day, 29*day, remembered), yes, reused(29 * day).kept()},
+		"NoLeavesItUsual":               {found(time.Hour, 23*time.Hour), no, reused(23 * time.Hour)},
+		"YesProlongs":                   {found(time.Hour, 23*time.Hour), yes, reused(30 * day).kept()},
+		"NoShortens":                    {found(day, 29*day, remembered), no, reused(day)},
+		"YesStopsAtItsLongestLife":      {found(70*day, -day+29*day, remembered), yes, reused(20 * day).kept()},
+		"NoStopsAtItsLongestLife":       {found(30*day-2*time.Hour, 20*day, remembered), no, reused(2 * time.Hour)},
+		"NoLeavesJustMore":              {found(30*day-time.Hour-us, 20*day, remembered), no, reused(time.Hour + us)},
+		"NoWouldLeaveTheThreshold":      {found(30*day-time.Hour, 20*day, remembered), no, replaced},
+		"NoIsPastTheLongestLife":        {found(40*day, 20*day, remembered), no, replaced},
+		"ChangeAtTheThresholdKeepsIt":   {found(23*time.Hour, time.Hour), yes, reused(30 * day).kept()},
+		"ChangeJustBeforeTheEndKeepsIt": {found(day-us, us), yes, reused(30 * day).kept()},
+		"ChangeOfUnreadable":            {unreadable(found(time.Hour, 23*time.Hour)), yes, refreshed(30 * day).kept()},
+		"AtTheThreshold":                {found(30*day-time.Hour, time.Hour, remembered), nil, refreshed(30 * day).kept()},
+		"JustBeforeTheThreshold":        {found(30*day-time.Hour-us, time.Hour+us, remembered), yes, reused(time.Hour + us).kept()},
+		"RefreshStopsAtItsLongestLife":  {found(80*day, time.Hour, remembered), nil, refreshed(10 * day).kept()},
+		"EndOfItsLongestLife":           {found(90*day-time.Hour, time.Hour, remembered), nil, replacedFor},
+		"JustBeforeItsLongestLife":      {found(90*day-time.Hour-us, time.Hour, remembered), nil, refreshed(time.Hour + us).kept()},
+		"Expired":                       {found(day, 0), yes, replacedFor},
+		"ExpiredIsForgotten":            {found(30*day, 0, remembered), nil, replaced},
+		"ExactlyIdle":                   {found(8*day, 22*day, remembered, idleFor(7*day)), yes, replacedFor},
+		"AlmostIdle":                    {found(8*day, 22*day, remembered, idleFor(7*day-us)), nil, reused(22 * day).kept()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			decides(t, session.DefaultPolicy(), c.found, c.remember, c.want)
+		})
+	}
+}
+
+func TestPolicy_StatusAt(t *testing.T) {
+	t.Parallel()
+	revoked := found(2*time.Hour, 0)
+	revoked.Session.Revoke(session.EndUser, noon)
+	for name, c := range map[string]struct {
+		found *session.Found
+		want  session.Status
+	}{
+		"Active":                      {found(0, day), session.StatusActive},
+		"AlmostExpired":               {found(day-us, us), session.StatusActive},
+		"ExpiresNow":                  {found(day, 0), session.StatusExpired},
+		"AlmostAtItsLongestLife":      {found(30*day-us, day), session.StatusActive},
+		"AtItsLongestLife":            {found(30*day, day), session.StatusExpired},
+		"RememberedLivesLonger":       {found(30*day, day, remembered), session.StatusActive},
+		"RememberedAlmostAtItsEnd":    {found(90*day-us, day, remembered), session.StatusActive},
+		"RememberedAtItsLongestLife":  {found(90*day, day, remembered), session.StatusExpired},
+		"AlmostIdle":                  {found(day, day, idleFor(time.Hour-us)), session.StatusActive},
+		"ExactlyIdle":                 {found(day, day, idleFor(time.Hour)), session.StatusExpired},
+		"RememberedIsIdleByItsOwn":    {found(day, day, remembered, idleFor(7*day-us)), session.StatusActive},
+		"RememberedExactlyIdle":       {found(day, day, remembered, idleFor(7*day)), session.StatusExpired},
+		"RevokedStaysSoPastItsExpiry": {revoked, session.StatusRevoked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := shortIdle().StatusAt(noon, c.found.Session); got != c.want {
+				t.Errorf("StatusAt = %s, want %s", got, c.want)
 			}
 		})
+	}
+	if got := session.DefaultPolicy().StatusAt(noon, found(day, day, idleFor(day)).Session); got != session.StatusActive {
+		t.Errorf("without an idle timeout it is %s", got)
 	}
 }
 
@@ -86,11 +214,17 @@ func drawPolicy(t *rapid.T) session.Policy {
 		return time.Duration(rapid.Int64Range(low, high).Draw(t, label)) * time.Second
 	}
 	const year = 365 * 24 * 3600
-	var p session.Policy
-	p.Duration = seconds("duration", 1, year)
-	p.Threshold = seconds("threshold", 0, int64(p.Duration/time.Second)-1)
-	p.LongestLife = p.Duration + seconds("more life", 0, year)
-	p.Grace = seconds("grace", 0, int64((p.Duration-p.Threshold)/time.Second)-1)
+	terms := func(of string) session.Terms {
+		duration := seconds(of+" duration", 1, year)
+		return session.Terms{
+			Duration: duration, LongestLife: duration + seconds(of+" more life", 0, year),
+			IdleTimeout: seconds(of+" idle", 0, 1) * time.Duration(rapid.Int64Range(1, year).Draw(t, of+" idle timeout")),
+		}
+	}
+	p := session.Policy{Usual: terms("usual"), Remembered: terms("remembered"), OfferLifetime: time.Minute}
+	shorter := min(p.Usual.Duration, p.Remembered.Duration)
+	p.Threshold = seconds("threshold", 0, int64(shorter/time.Second)-1)
+	p.Grace = seconds("grace", 0, int64((shorter-p.Threshold)/time.Second)-1)
 	return p
 }
 
@@ -101,14 +235,28 @@ func drawFound(t *rapid.T, now time.Time) *session.Found {
 		return nil
 	}
 	const span = int64(800 * 24 * time.Hour / time.Microsecond)
-	offset := func(label string) time.Time {
-		return now.Add(time.Duration(rapid.Int64Range(-span, span).Draw(t, label)) * time.Microsecond)
+	offset := func(label string, most int64) time.Time {
+		return now.Add(time.Duration(rapid.Int64Range(-span, most).Draw(t, label)) * time.Microsecond)
 	}
-	found := &session.Found{Session: stored(offset("created"), offset("expires")), Unreadable: rapid.Bool().Draw(t, "unreadable")}
+	f := &session.Found{Unreadable: rapid.Bool().Draw(t, "unreadable")}
+	f.Session = stored(offset("created", span), offset("expires", span), func(s *session.Stored) {
+		s.LastActivityAt, s.Remembered = offset("last used", 0), rapid.Bool().Draw(t, "is remembered")
+	})
 	if rapid.IntRange(0, 9).Draw(t, "ended") == 0 {
-		found.Session.Expire(now)
+		f.Session.Expire(now)
 	}
-	return found
+	return f
+}
+
+func drawRemember(t *rapid.T) *bool {
+	return rapid.SampledFrom([]*bool{nil, yes, no}).Draw(t, "remember")
+}
+
+func termsOf(policy session.Policy, remembered bool) session.Terms {
+	if remembered {
+		return policy.Remembered
+	}
+	return policy.Usual
 }
 
 func TestPolicy_Decide_Properties(t *testing.T) {
@@ -118,18 +266,21 @@ func TestPolicy_Decide_Properties(t *testing.T) {
 		if err := policy.Validate(); err != nil {
 			t.Fatalf("drew an invalid policy: %v", err)
 		}
-		found := drawFound(t, noon)
-		d := policy.Decide(noon, found)
+		found, remember := drawFound(t, noon), drawRemember(t)
+		d := policy.Decide(noon, found, remember)
 
-		createdAt := noon
+		createdAt, was := noon, false
 		if d.Outcome != session.OutcomeCreated {
-			createdAt = found.Session.CreatedAt()
+			createdAt, was = found.Session.CreatedAt(), found.Session.Remembered()
+			if policy.StatusAt(noon, found.Session) != session.StatusActive {
+				t.Fatal("continues a session that has ended")
+			}
 		}
-		if !d.ExpiresAt.After(noon) {
-			t.Fatalf("gives out an expired session: %+v", d)
+		if !d.ExpiresAt.After(noon) || d.ExpiresAt.After(createdAt.Add(termsOf(policy, d.Remembered).LongestLife)) {
+			t.Fatalf("gives out an expired session, or one that goes past its longest life: %+v", d)
 		}
-		if d.ExpiresAt.After(createdAt.Add(policy.LongestLife)) {
-			t.Fatalf("goes past the longest life: %+v", d)
+		if remember != nil && d.Remembered != *remember {
+			t.Fatalf("does not do as it is told: %+v", d)
 		}
 		switch d.Outcome {
 		case session.OutcomeCreated, session.OutcomeRefreshed:
@@ -140,12 +291,14 @@ func TestPolicy_Decide_Properties(t *testing.T) {
 			if found.Unreadable {
 				t.Fatal("reuses a token that nobody can read")
 			}
-			if d.ExpiresAt.After(found.Session.ExpiresAt()) {
+			if d.Remembered == was && d.ExpiresAt.After(found.Session.ExpiresAt()) {
 				t.Fatalf("prolongs a session without a new token: %+v", d)
 			}
+		case session.OutcomeTransferred:
+			t.Fatal("moves what nobody moves")
 		}
-		if d.Outcome != session.OutcomeCreated && found.Session.Status() != session.StatusActive {
-			t.Fatal("continues a session that has ended")
+		if d.Outcome != session.OutcomeCreated && remember == nil && d.Remembered != was {
+			t.Fatalf("changes what nobody asked for: %+v", d)
 		}
 		if d.EndFound != (d.Outcome == session.OutcomeCreated && found != nil) {
 			t.Fatalf("EndFound does not follow from the outcome: %+v", d)
@@ -154,108 +307,155 @@ func TestPolicy_Decide_Properties(t *testing.T) {
 }
 
 // Applying a decision leaves a session that the next request, at the same
-// moment, reuses as it is.
+// moment, reuses as it is, whether or not it says again what it wants.
 func TestPolicy_Decide_Settles(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		policy := drawPolicy(t)
-		found := drawFound(t, noon)
-		d := policy.Decide(noon, found)
+		found, remember := drawFound(t, noon), drawRemember(t)
+		d := policy.Decide(noon, found, remember)
 
 		var next session.Session
 		switch d.Outcome {
 		case session.OutcomeCreated:
-			next = session.New(session.Draft{ExpiresAt: d.ExpiresAt}, noon)
+			next = session.New(session.Draft{ExpiresAt: d.ExpiresAt, Remembered: d.Remembered}, noon)
 		case session.OutcomeReused:
 			next = found.Session
 			before := next.Credential().Hash
-			next.Continue(next.SignIn(), nil, d.ExpiresAt)
+			if next.Continue(next.SignIn(), nil, d) {
+				next.Use(noon)
+			}
 			if next.Credential().Hash != before {
 				t.Fatal("reuse changed the token")
 			}
 		case session.OutcomeRefreshed:
 			next = found.Session
 			next.Rotate(session.Credential{Hash: session.TokenHash{2}}, noon, d.ExpiresAt, noon.Add(policy.Grace))
+			next.Continue(next.SignIn(), nil, d)
+		case session.OutcomeTransferred:
+			t.Fatal("moves what nobody moves")
 		}
-		again := policy.Decide(noon, &session.Found{Session: next})
-		want := session.Decision{Outcome: session.OutcomeReused, ExpiresAt: d.ExpiresAt}
-		if again != want {
-			t.Fatalf("after %+v comes %+v, want %+v", d, again, want)
+		want := session.Decision{Outcome: session.OutcomeReused, ExpiresAt: d.ExpiresAt, Remembered: d.Remembered}
+		for _, again := range []*bool{nil, remember} {
+			if got := policy.Decide(noon, &session.Found{Session: next}, again); got != want {
+				t.Fatalf("after %+v comes %+v, want %+v", d, got, want)
+			}
 		}
 	})
 }
 
+// The defaults are promised to operators.
+func TestDefaultPolicy(t *testing.T) {
+	t.Parallel()
+	want := session.Policy{
+		Usual:         session.Terms{Duration: day, LongestLife: 30 * day},
+		Remembered:    session.Terms{Duration: 30 * day, LongestLife: 90 * day, IdleTimeout: 7 * day},
+		Threshold:     time.Hour,
+		Grace:         30 * time.Second,
+		Warning:       5 * time.Minute,
+		OfferLifetime: 2 * time.Minute,
+		MostSessions:  10,
+	}
+	if got := session.DefaultPolicy(); got != want {
+		t.Errorf("DefaultPolicy = %+v, want %+v", got, want)
+	}
+}
+
 func TestPolicy_Validate(t *testing.T) {
 	t.Parallel()
-	if err := session.DefaultPolicy().Validate(); err != nil {
-		t.Errorf("the default policy is refused: %v", err)
-	}
-	cases := map[string]struct {
-		change func(*session.Policy)
-		want   string
-	}{
-		"NegativeThreshold":         {func(p *session.Policy) { p.Threshold = -1 }, "refresh threshold (-1ns) must not be negative"},
-		"ThresholdAsLongAsDuration": {func(p *session.Policy) { p.Threshold = p.Duration }, "must be shorter than the duration"},
-		"DurationPastLongestLife":   {func(p *session.Policy) { p.LongestLife = p.Duration - 1 }, "must not be longer than the longest life"},
-		"NegativeGrace":             {func(p *session.Policy) { p.Grace = -1 }, "grace (-1ns) must not be negative"},
-		"GraceTooLong":              {func(p *session.Policy) { p.Grace = p.Duration - p.Threshold }, "less the refresh threshold"},
-	}
-	for name, c := range cases {
+	const ns = time.Nanosecond
+	type policy = session.Policy
+	for name, change := range map[string]func(*policy){
+		"TheDefault": func(*policy) {},
+		"NothingOptional": func(p *policy) {
+			p.Threshold, p.Grace, p.Warning, p.MostSessions, p.Remembered.IdleTimeout = 0, 0, 0, 0, 0
+		},
+		"JustTheThreshold": func(p *policy) { p.Threshold, p.Grace = p.Usual.Duration-ns, 0 },
+		"AllOfItsLife": func(p *policy) {
+			p.Usual.LongestLife, p.Remembered.LongestLife = p.Usual.Duration, p.Remembered.Duration
+		},
+		"JustTheGrace": func(p *policy) { p.Grace = p.Usual.Duration - p.Threshold - ns },
+		"ShortOffers":  func(p *policy) { p.OfferLifetime = ns },
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			policy := session.DefaultPolicy()
-			c.change(&policy)
-			err := policy.Validate()
-			if err == nil || !strings.Contains(err.Error(), c.want) {
+			p := session.DefaultPolicy()
+			change(&p)
+			if err := p.Validate(); err != nil {
+				t.Errorf("Validate = %v", err)
+			}
+		})
+	}
+	for name, c := range map[string]struct {
+		change func(*policy)
+		want   string
+	}{
+		"NegativeThreshold":      {func(p *policy) { p.Threshold = -ns }, "the refresh threshold (-1ns) must not be negative"},
+		"NegativeGrace":          {func(p *policy) { p.Grace = -ns }, "the rotation grace (-1ns) must not be negative"},
+		"NegativeWarning":        {func(p *policy) { p.Warning = -ns }, "the warning window (-1ns) must not be negative"},
+		"NoTimeToTransfer":       {func(p *policy) { p.OfferLifetime = 0 }, "the lifetime of transfer codes (0s) must be longer than nothing"},
+		"NegativeLimit":          {func(p *policy) { p.MostSessions = -1 }, "the most sessions of a user (-1) must not be negative"},
+		"Threshold":              {func(p *policy) { p.Threshold, p.Usual.Duration, p.Grace = day, day, -0 }, "the refresh threshold (24h0m0s) must be shorter than the duration (24h0m0s)"},
+		"Threshold/Remembered":   {func(p *policy) { p.Remembered.Duration = p.Threshold }, "the refresh threshold (1h0m0s) must be shorter than the remembered duration (1h0m0s)"},
+		"LongestLife":            {func(p *policy) { p.Usual.LongestLife = day - time.Second }, "the duration (24h0m0s) must not be longer than the longest life (23h59m59s)"},
+		"LongestLife/Remembered": {func(p *policy) { p.Remembered.LongestLife = day }, "the remembered duration (720h0m0s) must not be longer than the remembered longest life (24h0m0s)"},
+		"Grace":                  {func(p *policy) { p.Grace = 23 * time.Hour }, "the rotation grace (23h0m0s) must be shorter than the duration less the refresh threshold (23h0m0s)"},
+		"Grace/Remembered":       {func(p *policy) { p.Remembered.Duration = time.Hour + p.Grace }, "the rotation grace (30s) must be shorter than the remembered duration less the refresh threshold (30s)"},
+		"Idle":                   {func(p *policy) { p.Usual.IdleTimeout = -ns }, "the idle timeout (-1ns) must not be negative"},
+		"Idle/Remembered":        {func(p *policy) { p.Remembered.IdleTimeout = -ns }, "the remembered idle timeout (-1ns) must not be negative"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := session.DefaultPolicy()
+			c.change(&p)
+			err := p.Validate()
+			if err == nil || !slices.Contains(strings.Split(err.Error(), "\n"), c.want) {
 				t.Errorf("Validate = %v, want %q", err, c.want)
 			}
 		})
 	}
 	t.Run("EachMistakeHasALine", func(t *testing.T) {
 		t.Parallel()
-		err := session.Policy{Threshold: 1, LongestLife: -1}.Validate()
-		if err == nil || len(strings.Split(err.Error(), "\n")) != 3 {
-			t.Errorf("Validate = %v, want three lines", err)
+		wrong := session.Terms{Duration: -2, LongestLife: -3, IdleTimeout: -1}
+		err := policy{Threshold: -1, Grace: -1, Warning: -1, MostSessions: -1, Usual: wrong, Remembered: wrong}.Validate()
+		if err == nil || len(strings.Split(err.Error(), "\n")) != 13 {
+			t.Errorf("Validate = %v, want thirteen lines", err)
 		}
 	})
 }
 
 func TestPolicy_Accepts(t *testing.T) {
 	t.Parallel()
-	const us = time.Microsecond
-	policy := session.DefaultPolicy()
+	policy := shortIdle()
 	own, before, older := session.TokenHash{1}, session.TokenHash{2}, session.TokenHash{3}
-	rotated := func(createdAt, expiresAt, until time.Time) session.Session {
-		return session.Restore(session.Stored{
-			Status: session.StatusActive, CreatedAt: createdAt, ExpiresAt: expiresAt,
-			Credential: session.Credential{Hash: own}, Previous: before, PreviousUntil: until,
-		})
+	rotated := func(age, left, grace time.Duration, with ...func(*session.Stored)) session.Session {
+		return found(age, left, append(with, func(s *session.Stored) { s.Previous, s.PreviousUntil = before, noon.Add(grace) })...).Session
 	}
-	hour := noon.Add(time.Hour)
-	live := rotated(noon, hour, noon.Add(us))
-	revoked := live
+	revoked := rotated(0, time.Hour, us)
 	revoked.Revoke(session.EndUser, noon)
-	cases := map[string]struct {
+	for name, c := range map[string]struct {
 		session session.Session
 		hash    session.TokenHash
 		want    bool
 	}{
-		"ItsOwn":              {live, own, true},
-		"TheOneBefore":        {live, before, true},
-		"AnOlderOne":          {live, older, false},
-		"None":                {stored(noon, hour), session.TokenHash{}, false},
-		"GraceIsOver":         {rotated(noon, hour, noon), before, false},
-		"GraceOverOwnIsGood":  {rotated(noon, hour, noon), own, true},
-		"AlmostExpired":       {rotated(noon, noon.Add(us), noon), own, true},
-		"ExpiresNow":          {rotated(noon, noon, noon.Add(us)), own, false},
-		"ExpiredInTheGrace":   {rotated(noon, noon, noon.Add(us)), before, false},
+		"ItsOwn":              {rotated(0, time.Hour, us), own, true},
+		"TheOneBefore":        {rotated(0, time.Hour, us), before, true},
+		"AnOlderOne":          {rotated(0, time.Hour, us), older, false},
+		"None":                {found(0, time.Hour).Session, session.TokenHash{}, false},
+		"GraceIsOver":         {rotated(0, time.Hour, 0), before, false},
+		"GraceOverOwnIsGood":  {rotated(0, time.Hour, 0), own, true},
+		"AlmostExpired":       {rotated(0, us, 0), own, true},
+		"ExpiresNow":          {rotated(0, 0, us), own, false},
+		"ExpiredInTheGrace":   {rotated(0, 0, us), before, false},
 		"Revoked":             {revoked, own, false},
 		"RevokedInTheGrace":   {revoked, before, false},
-		"PastTheLongestLife":  {rotated(noon.Add(-policy.LongestLife), hour, hour), own, false},
-		"AlmostAtItsEnd":      {rotated(noon.Add(us-policy.LongestLife), hour, hour), own, true},
-		"AheadOfItsOwnFuture": {rotated(hour, hour.Add(time.Hour), noon), own, true},
-	}
-	for name, c := range cases {
+		"PastTheLongestLife":  {rotated(30*day, time.Hour, time.Hour), own, false},
+		"AlmostAtItsEnd":      {rotated(30*day-us, time.Hour, time.Hour), own, true},
+		"AheadOfItsOwnFuture": {rotated(-time.Hour, 2*time.Hour, 0), own, true},
+		"AlmostIdle":          {rotated(day, time.Hour, 0, idleFor(time.Hour-us)), own, true},
+		"ExactlyIdle":         {rotated(day, time.Hour, 0, idleFor(time.Hour)), own, false},
+		"IdleInTheGrace":      {rotated(day, time.Hour, us, idleFor(time.Hour)), before, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if got := policy.Accepts(noon, c.session, c.hash); got != c.want {
@@ -266,26 +466,136 @@ func TestPolicy_Accepts(t *testing.T) {
 }
 
 // What opening hands out as it is, back ends accept; what opening would
-// replace, they do not.
+// replace, they do not, but for the end of a life that it replaces early.
 func TestPolicy_Accepts_AsDecideSays(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		policy := session.DefaultPolicy()
-		within := rapid.Int64Range(-int64(40*24*time.Hour), int64(40*24*time.Hour))
-		s := stored(noon.Add(time.Duration(within.Draw(t, "created"))), noon.Add(time.Duration(within.Draw(t, "expires"))))
-		accepted := policy.Accepts(noon, s, s.Credential().Hash)
-		switch decision := policy.Decide(noon, &session.Found{Session: s}); decision.Outcome {
-		case session.OutcomeReused, session.OutcomeRefreshed:
-			if !accepted {
-				t.Fatalf("%s, but not accepted", decision.Outcome)
-			}
-		case session.OutcomeCreated:
-			expired := !noon.Before(s.ExpiresAt()) || !noon.Before(s.CreatedAt().Add(policy.LongestLife))
-			if accepted == expired {
-				t.Fatalf("expired is %v, accepted %v", expired, accepted)
-			}
+		policy, f := drawPolicy(t), drawFound(t, noon)
+		if f == nil {
+			return
+		}
+		s := f.Session
+		terms := termsOf(policy, s.Remembered())
+		lives := s.Status() == session.StatusActive && noon.Before(s.ExpiresAt()) && noon.Before(s.CreatedAt().Add(terms.LongestLife)) &&
+			(terms.IdleTimeout == 0 || noon.Before(s.LastActivityAt().Add(terms.IdleTimeout)))
+		if accepted := policy.Accepts(noon, s, s.Credential().Hash); accepted != lives {
+			t.Fatalf("lives is %v, accepted %v", lives, accepted)
+		}
+		if d := policy.Decide(noon, f, nil); d.Outcome != session.OutcomeCreated && !lives {
+			t.Fatalf("%s, but not accepted", d.Outcome)
 		}
 	})
+}
+
+func TestPolicy_Left(t *testing.T) {
+	t.Parallel()
+	revoked := found(0, day)
+	revoked.Session.Revoke(session.EndUser, noon)
+	never := session.DefaultPolicy()
+	never.Warning = 0
+	for name, c := range map[string]struct {
+		policy session.Policy
+		found  *session.Found
+		left   time.Duration
+		warn   bool
+	}{
+		"Plenty":                  {session.DefaultPolicy(), found(0, day), day, false},
+		"BeforeTheWarning":        {session.DefaultPolicy(), found(0, 5*time.Minute), 5 * time.Minute, false},
+		"LessThanTheWarning":      {session.DefaultPolicy(), found(0, 5*time.Minute-us), 5*time.Minute - us, true},
+		"AlmostNothing":           {session.DefaultPolicy(), found(0, us), us, true},
+		"Nothing":                 {session.DefaultPolicy(), found(0, 0), 0, false},
+		"OfItsLongestLife":        {session.DefaultPolicy(), found(30*day-time.Minute, day), time.Minute, true},
+		"OfItsLongestLifeForLong": {session.DefaultPolicy(), found(30*day-time.Minute, day, remembered), day, false},
+		"IdleIsNoWarning":         {shortIdle(), found(day, day, idleFor(time.Hour-us)), day, false},
+		"Idle":                    {shortIdle(), found(day, day, idleFor(time.Hour)), 0, false},
+		"Revoked":                 {session.DefaultPolicy(), revoked, 0, false},
+		"NeverWarned":             {never, found(0, us), us, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if left, warn := c.policy.Left(noon, c.found.Session); left != c.left || warn != c.warn {
+				t.Errorf("Left = %s, %v, want %s, %v", left, warn, c.left, c.warn)
+			}
+		})
+	}
+}
+
+func TestPolicy_Cutoff(t *testing.T) {
+	t.Parallel()
+	got := session.DefaultPolicy().Cutoff(noon)
+	want := session.Cutoff{
+		ExpiresAt:  noon,
+		Usual:      session.TermsCutoff{CreatedAt: noon.Add(-30 * day)},
+		Remembered: session.TermsCutoff{CreatedAt: noon.Add(-90 * day), LastActivityAt: noon.Add(-7 * day)},
+	}
+	if got != want {
+		t.Errorf("Cutoff = %+v, want %+v", got, want)
+	}
+}
+
+// What a store finds by the cutoff is what StatusAt calls expired; each time is
+// drawn at its boundary, too.
+func TestPolicy_Cutoff_AsStatusAtSays(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		policy := drawPolicy(t)
+		cutoff, isRemembered := policy.Cutoff(noon), rapid.Bool().Draw(t, "remembered")
+		of := cutoff.Usual
+		if isRemembered {
+			of = cutoff.Remembered
+		}
+		near := func(label string, boundary time.Time) time.Time {
+			return boundary.Add(time.Duration(rapid.SampledFrom([]int64{-1e12, -1, 0, 1, 1e12}).Draw(t, label)) * us)
+		}
+		s := stored(near("created", of.CreatedAt), near("expires", cutoff.ExpiresAt), func(s *session.Stored) {
+			s.Remembered, s.LastActivityAt = isRemembered, near("last used", of.LastActivityAt)
+		})
+		past := !s.ExpiresAt().After(cutoff.ExpiresAt) || !s.CreatedAt().After(of.CreatedAt) ||
+			(!of.LastActivityAt.IsZero() && !s.LastActivityAt().After(of.LastActivityAt))
+		if expired := policy.StatusAt(noon, s) == session.StatusExpired; expired != past {
+			t.Fatalf("expired is %v, past the cutoff %v", expired, past)
+		}
+	})
+}
+
+func TestPolicy_Excess(t *testing.T) {
+	t.Parallel()
+	live := func(id string, idle, age time.Duration) session.Session {
+		return stored(noon.Add(-age), noon.Add(day), idleFor(idle), func(s *session.Stored) { s.ID = id })
+	}
+	a, b, c := live("a", 3*time.Hour, 3*time.Hour), live("b", time.Hour, 5*time.Hour), live("c", 2*time.Hour, 9*time.Hour)
+	for name, test := range map[string]struct {
+		most int
+		live []session.Session
+		want string
+	}{
+		"NoLimit":               {0, []session.Session{a, b, c}, ""},
+		"None":                  {1, nil, ""},
+		"RoomForOne":            {4, []session.Session{a, b, c}, ""},
+		"JustFull":              {3, []session.Session{b, c, a}, "a"},
+		"OneTooMany":            {2, []session.Session{b, c, a}, "ac"},
+		"OnlyOne":               {1, []session.Session{b, c, a}, "acb"},
+		"AgeBreaksTies":         {1, []session.Session{live("a", 0, time.Hour), live("b", 0, 2*time.Hour)}, "ba"},
+		"TheIDBreaksTheRest":    {2, []session.Session{live("b", 0, 0), live("a", 0, 0)}, "a"},
+		"UseCountsBeforeTheAge": {2, []session.Session{live("a", 0, 2*time.Hour), live("b", us, time.Hour)}, "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			policy, order := session.Policy{MostSessions: test.most}, slices.Clone(test.live)
+			got := ""
+			for _, s := range policy.Excess(test.live) {
+				got += s.ID().String()
+			}
+			if got != test.want {
+				t.Errorf("Excess = %q, want %q", got, test.want)
+			}
+			for i := range order {
+				if order[i].ID() != test.live[i].ID() {
+					t.Fatal("Excess sorts its argument")
+				}
+			}
+		})
+	}
 }
 
 func BenchmarkPolicy_Decide(b *testing.B) {
@@ -293,7 +603,7 @@ func BenchmarkPolicy_Decide(b *testing.B) {
 	found := &session.Found{Session: stored(noon, noon.Add(24*time.Hour))}
 	b.ReportAllocs()
 	for b.Loop() {
-		if policy.Decide(noon, found).Outcome != session.OutcomeReused {
+		if policy.Decide(noon, found, nil).Outcome != session.OutcomeReused {
 			b.Fatal("not reused")
 		}
 	}

@@ -39,6 +39,9 @@ const (
 	// KindSignedOut means that this sign-in was signed out from elsewhere: it
 	// opens no session any more.
 	KindSignedOut
+	// KindReverification means that the caller must verify a factor anew before
+	// they may do this.
+	KindReverification
 	// KindRefreshFailed means that a session could not be refreshed, for a
 	// reason other than KindUnavailable.
 	KindRefreshFailed
@@ -80,6 +83,8 @@ func (k Kind) Error() string {
 		return "session not created"
 	case KindSignedOut:
 		return "signed out"
+	case KindReverification:
+		return "reverification needed"
 	case KindRefreshFailed:
 		return "session not refreshed"
 	}

@@ -30,6 +30,15 @@ const (
 	EndExpired EndReason = "expired"
 	// EndUser means that its user signed it out.
 	EndUser EndReason = "user"
+	// EndAdmin means that an admin signed it out.
+	EndAdmin EndReason = "admin"
+	// EndLimit means that its user had too many sessions, and it was the one
+	// that was not used for longest.
+	EndLimit EndReason = "limit"
+	// EndTransferred means that another session was moved to its device.
+	EndTransferred EndReason = "transferred"
+	// EndAnomaly means that somebody did with it what only thieves do.
+	EndAnomaly EndReason = "anomaly"
 )
 
 // Slot is what a request asks to continue: a user's session for a workflow on
@@ -60,6 +69,22 @@ type Session struct {
 	endedAt        time.Time
 	endReason      EndReason
 	blocksSignIn   bool
+	remembered     bool
+	opens, checks  int
+	source         Source
+	supersededSeen bool
+	offer          Offer
+}
+
+// Offer is a one-time code that moves a session to another device; the zero
+// Offer is none.
+type Offer struct {
+	// Code is the code's hash.
+	Code TokenHash
+	// Until is when the code's time is up.
+	Until time.Time
+	// Refused counts how often somebody else tried it.
+	Refused int
 }
 
 // Draft is what a new session is made from.
@@ -72,11 +97,14 @@ type Draft struct {
 	SignIn     SignInID
 	Credential Credential
 	Metadata   Metadata
-	// ExpiresAt comes from Decide.
-	ExpiresAt time.Time
+	// ExpiresAt and Remembered come from Decide.
+	ExpiresAt  time.Time
+	Remembered bool
+	// Source is from where it is opened.
+	Source Source
 }
 
-// New returns the active session of draft, created at now.
+// New returns the active session of draft, created at now and opened once.
 func New(draft Draft, now time.Time) Session {
 	return Session{
 		id:             draft.ID,
@@ -89,6 +117,9 @@ func New(draft Draft, now time.Time) Session {
 		createdAt:      now,
 		expiresAt:      draft.ExpiresAt,
 		lastActivityAt: now,
+		remembered:     draft.Remembered,
+		opens:          1,
+		source:         draft.Source,
 	}
 }
 
@@ -108,6 +139,11 @@ type Stored struct {
 	EndedAt        time.Time
 	EndReason      EndReason
 	BlocksSignIn   bool
+	Remembered     bool
+	Opens, Checks  int
+	Source         Source
+	SupersededSeen bool
+	Offer          Offer
 }
 
 // Restore rebuilds a session from storage WITHOUT checking any rule: what is
@@ -134,23 +170,30 @@ func Restore(stored Stored) Session {
 		endedAt:        stored.EndedAt,
 		endReason:      stored.EndReason,
 		blocksSignIn:   stored.BlocksSignIn,
+		remembered:     stored.Remembered,
+		opens:          stored.Opens,
+		checks:         stored.Checks,
+		source:         stored.Source,
+		supersededSeen: stored.SupersededSeen,
+		offer:          stored.Offer,
 	}
 }
 
 // Rotate replaces the token: the superseded one stays good until graceUntil,
 // the session lives until expiresAt.
 func (s *Session) Rotate(credential Credential, now, expiresAt, graceUntil time.Time) {
-	s.previous, s.previousUntil = s.credential.Hash, graceUntil
+	s.previous, s.previousUntil, s.supersededSeen = s.credential.Hash, graceUntil, false
 	s.credential = credential
 	s.expiresAt = expiresAt
 	s.lastActivityAt = now
 }
 
 // Continue notes who opened the session again, and with what: a zero metadata
-// pointer leaves the metadata as it is. It reports whether anything changed.
-func (s *Session) Continue(signIn SignInID, metadata *Metadata, expiresAt time.Time) bool {
-	changed := s.signIn != signIn || !s.expiresAt.Equal(expiresAt)
-	s.signIn, s.expiresAt = signIn, expiresAt
+// pointer leaves the metadata as it is; the decision is Decide's. It reports
+// whether anything changed.
+func (s *Session) Continue(signIn SignInID, metadata *Metadata, decision Decision) bool {
+	changed := s.signIn != signIn || !s.expiresAt.Equal(decision.ExpiresAt) || s.remembered != decision.Remembered
+	s.signIn, s.expiresAt, s.remembered = signIn, decision.ExpiresAt, decision.Remembered
 	if metadata != nil && !s.metadata.Equal(*metadata) {
 		s.metadata = *metadata
 		changed = true
@@ -158,26 +201,60 @@ func (s *Session) Continue(signIn SignInID, metadata *Metadata, expiresAt time.T
 	return changed
 }
 
+// Use notes that the session is in use at now: it is not idle, by whichever
+// terms it lives.
+func (s *Session) Use(now time.Time) { s.lastActivityAt = now }
+
 // Expire ends the session because its time is up.
 func (s *Session) Expire(now time.Time) { s.end(StatusExpired, EndExpired, now) }
 
 // Revoke ends the session before its time.
 func (s *Session) Revoke(reason EndReason, now time.Time) { s.end(StatusRevoked, reason, now) }
 
-// SignOut ends the session because its user said so in the sign-in by. From
-// another sign-in than its own it means it: the session's own sign-in is
-// blocked, see BlocksSignIn.
-func (s *Session) SignOut(by SignInID, now time.Time) {
-	s.Revoke(EndUser, now)
+// SignOut revokes the session because somebody said so in the sign-in by; zero
+// for nobody's. From another sign-in than its own it means it: the session's
+// own sign-in is blocked, see BlocksSignIn.
+func (s *Session) SignOut(by SignInID, reason EndReason, now time.Time) {
+	s.Revoke(reason, now)
 	s.blocksSignIn = by != s.signIn
 }
 
-// end drops the sealed token and the grace: nobody needs to read them again.
+// end drops the sealed token, the grace and the offer: nobody needs them again.
 func (s *Session) end(status Status, reason EndReason, now time.Time) {
 	s.status, s.endReason, s.endedAt = status, reason, now
 	s.credential.Sealed = nil
 	s.previous, s.previousUntil = TokenHash{}, time.Time{}
+	s.offer = Offer{}
 }
+
+// OfferTransfer lets whoever of its user has the code with this hash move the
+// session until the given time. An earlier code is good no more.
+func (s *Session) OfferTransfer(code TokenHash, until time.Time) {
+	s.offer = Offer{Code: code, Until: until}
+}
+
+// RefuseTransfer counts that somebody else tried the code.
+func (s *Session) RefuseTransfer() { s.offer.Refused++ }
+
+// Offers reports whether the code with this hash moves the session at now.
+func (s Session) Offers(code TokenHash, now time.Time) bool {
+	return !code.IsZero() && s.offer.Code == code && now.Before(s.offer.Until)
+}
+
+// Move takes the session to another device, one that its client named, opened
+// there by the sign-in by. The tokens of the old device, grace included, and
+// the code are good no more.
+func (s *Session) Move(to DeviceID, by SignInID, credential Credential, source Source, now time.Time) {
+	s.slot.Device, s.generated = to, false
+	s.signIn, s.credential, s.source = by, credential, source
+	s.previous, s.previousUntil = TokenHash{}, time.Time{}
+	s.offer = Offer{}
+	s.lastActivityAt = now
+	s.opens++
+}
+
+// SeeSuperseded notes that the use of the superseded token was reported.
+func (s *Session) SeeSuperseded() { s.supersededSeen = true }
 
 // ID returns what identifies the session for good.
 func (s Session) ID() ID { return s.id }
@@ -198,17 +275,8 @@ func (s Session) Generated() bool { return s.generated }
 func (s Session) SignIn() SignInID { return s.signIn }
 
 // Status returns where the session is in its life. An active session may be
-// past its expiry until somebody notices; Decide does.
+// past its time until somebody notices; see Policy.StatusAt.
 func (s Session) Status() Status { return s.status }
-
-// StatusAt returns where the session is in its life at now: one whose time is
-// up has expired, whether or not somebody wrote that down yet.
-func (s Session) StatusAt(now time.Time) Status {
-	if s.status == StatusActive && !now.Before(s.expiresAt) {
-		return StatusExpired
-	}
-	return s.status
-}
 
 // Credential returns the current token's hash and sealed text.
 func (s Session) Credential() Credential { return s.credential }
@@ -236,6 +304,26 @@ func (s Session) EndedAt() time.Time { return s.endedAt }
 // last opened it: that sign-in creates no session any more, so that its user
 // has to sign in anew.
 func (s Session) BlocksSignIn() bool { return s.blocksSignIn }
+
+// Remembered reports whether the session lives by the terms of remembered ones.
+func (s Session) Remembered() bool { return s.remembered }
+
+// Opens returns how often the session was opened, as far as that was written.
+func (s Session) Opens() int { return s.opens }
+
+// Checks returns how often the session's token was checked and found good, as
+// far as that was written.
+func (s Session) Checks() int { return s.checks }
+
+// Source returns from where the session was last used.
+func (s Session) Source() Source { return s.source }
+
+// SupersededSeen reports whether the use of the superseded token after its
+// grace was reported, which is done once for each rotation.
+func (s Session) SupersededSeen() bool { return s.supersededSeen }
+
+// Offer returns the transfer code that is open, by its hash.
+func (s Session) Offer() Offer { return s.offer }
 
 // EndReason returns why the session ended; empty while it is active.
 func (s Session) EndReason() EndReason { return s.endReason }

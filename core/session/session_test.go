@@ -2,6 +2,8 @@ package session_test
 
 import (
 	"errors"
+	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
@@ -11,13 +13,102 @@ import (
 var (
 	user     = session.Must(session.ParseUserID("user_1"))
 	phone    = session.Must(session.ParseDeviceID("phone"))
+	laptop   = session.Must(session.ParseDeviceID("laptop"))
 	workflow = session.Must(session.ParseWorkflowID("workflow_1"))
 	signIn   = session.Must(session.ParseSignInID("sess_1"))
+
+	atHome   = session.NewSource(netip.MustParseAddr("192.0.2.1"), session.NewClient("Firefox 133", "Linux", "desktop"))
+	metadata = session.Must(session.NewMetadata(map[string]any{"source": "web"}))
 )
+
+// busy is a session with everything in it, as it was stored.
+func busy() session.Stored {
+	return session.Stored{
+		ID: "id-1", User: "user_1", Device: "phone", Workflow: "workflow_1", SignIn: "sess_1",
+		Generated:      true,
+		Status:         session.StatusActive,
+		Credential:     session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")},
+		Previous:       session.TokenHash{2},
+		PreviousUntil:  noon.Add(time.Minute),
+		Metadata:       metadata,
+		CreatedAt:      noon.Add(-time.Hour),
+		ExpiresAt:      noon.Add(time.Hour),
+		LastActivityAt: noon.Add(-time.Minute),
+		EndedAt:        noon.Add(time.Second),
+		EndReason:      session.EndLimit,
+		BlocksSignIn:   true,
+		Remembered:     true,
+		Opens:          3,
+		Checks:         5,
+		Source:         atHome,
+		SupersededSeen: true,
+		Offer:          session.Offer{Code: session.TokenHash{3}, Until: noon.Add(time.Minute), Refused: 1},
+	}
+}
+
+// contents is what a session tells of itself, to compare all of it.
+func contents(s session.Session) session.Stored {
+	previous, until := s.Previous()
+	return session.Stored{
+		ID: s.ID().String(), User: s.User().String(), Device: s.Device().String(), Workflow: s.Workflow().String(), SignIn: s.SignIn().String(),
+		Generated:      s.Generated(),
+		Status:         s.Status(),
+		Credential:     s.Credential(),
+		Previous:       previous,
+		PreviousUntil:  until,
+		Metadata:       s.Metadata(),
+		CreatedAt:      s.CreatedAt(),
+		ExpiresAt:      s.ExpiresAt(),
+		LastActivityAt: s.LastActivityAt(),
+		EndedAt:        s.EndedAt(),
+		EndReason:      s.EndReason(),
+		BlocksSignIn:   s.BlocksSignIn(),
+		Remembered:     s.Remembered(),
+		Opens:          s.Opens(),
+		Checks:         s.Checks(),
+		Source:         s.Source(),
+		SupersededSeen: s.SupersededSeen(),
+		Offer:          s.Offer(),
+	}
+}
+
+// holds checks all that a session tells of itself.
+func holds(t *testing.T, s session.Session, want session.Stored) {
+	t.Helper()
+	got, wanted := reflect.ValueOf(contents(s)), reflect.ValueOf(want)
+	for i := range got.NumField() {
+		if name := got.Type().Field(i).Name; !reflect.DeepEqual(got.Field(i).Interface(), wanted.Field(i).Interface()) {
+			t.Errorf("%s is %v, want %v", name, got.Field(i), wanted.Field(i))
+		}
+	}
+}
+
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	holds(t, session.Restore(busy()), busy())
+	// Were a field zero here, nobody would see that it gets lost.
+	for i, v := 0, reflect.ValueOf(busy()); i < v.NumField(); i++ {
+		if v.Field(i).IsZero() {
+			t.Errorf("%s is not tested", v.Type().Field(i).Name)
+		}
+	}
+	holds(t, session.Restore(session.Stored{}), session.Stored{})
+}
+
+func TestRestoreActivity(t *testing.T) {
+	t.Parallel()
+	want := session.Activity{
+		ID: session.Must(session.ParseID("activity-1")), User: user, Session: session.Must(session.ParseID("id-1")),
+		Type: session.ActivityLimit, At: noon, Source: atHome, Detail: map[string]string{session.DetailSuccessor: "id-2"},
+	}
+	given := session.Activity{Type: want.Type, At: want.At, Source: want.Source, Detail: want.Detail}
+	if got := session.RestoreActivity("activity-1", "user_1", "id-1", given); !reflect.DeepEqual(got, want) {
+		t.Errorf("RestoreActivity = %+v, want %+v", got, want)
+	}
+}
 
 func TestNew(t *testing.T) {
 	t.Parallel()
-	metadata := session.Must(session.NewMetadata(map[string]any{"source": "web"}))
 	credential := session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")}
 	s := session.New(session.Draft{
 		ID:         session.Must(session.ParseID("id-1")),
@@ -27,124 +118,160 @@ func TestNew(t *testing.T) {
 		Credential: credential,
 		Metadata:   metadata,
 		ExpiresAt:  noon.Add(time.Hour),
+		Remembered: true,
+		Source:     atHome,
 	}, noon)
+	holds(t, s, session.Stored{
+		ID: "id-1", User: "user_1", Device: "phone", Workflow: "workflow_1", SignIn: "sess_1",
+		Generated: true, Status: session.StatusActive, Credential: credential, Metadata: metadata,
+		CreatedAt: noon, ExpiresAt: noon.Add(time.Hour), LastActivityAt: noon, Remembered: true, Opens: 1, Source: atHome,
+	})
+}
 
-	if s.ID().String() != "id-1" || s.User() != user || s.Workflow() != workflow || s.Device() != phone || s.SignIn() != signIn {
-		t.Errorf("names differ: %v %v %v %v %v", s.ID(), s.User(), s.Workflow(), s.Device(), s.SignIn())
+// What the methods that change a session change, and that they change nothing
+// else.
+func TestSession_Changes(t *testing.T) {
+	t.Parallel()
+	other := session.Must(session.ParseSignInID("sess_2"))
+	fresh := session.Credential{Hash: session.TokenHash{9}, Sealed: []byte("new")}
+	elsewhere := session.NewSource(netip.MustParseAddr("198.51.100.7"), session.NewClient("Safari 18", "iOS 18", "mobile"))
+	ends := func(s *session.Stored, status session.Status, reason session.EndReason) {
+		s.Status, s.EndReason, s.EndedAt = status, reason, noon
+		s.Credential.Sealed, s.Previous, s.PreviousUntil, s.Offer = nil, session.TokenHash{}, time.Time{}, session.Offer{}
 	}
-	if !s.Generated() || s.Status() != session.StatusActive || !s.Metadata().Equal(metadata) {
-		t.Errorf("generated %v, status %s, metadata %v", s.Generated(), s.Status(), s.Metadata())
-	}
-	if s.Credential().Hash != credential.Hash || string(s.Credential().Sealed) != "sealed" {
-		t.Errorf("credential = %v", s.Credential())
-	}
-	if s.CreatedAt() != noon || s.LastActivityAt() != noon || s.ExpiresAt() != noon.Add(time.Hour) {
-		t.Errorf("times = %s, %s, %s", s.CreatedAt(), s.LastActivityAt(), s.ExpiresAt())
-	}
-	if hash, until := s.Previous(); !hash.IsZero() || !until.IsZero() || !s.EndedAt().IsZero() || s.EndReason() != "" {
-		t.Error("a new session has a past")
+	for name, c := range map[string]struct {
+		do   func(*session.Session)
+		want func(*session.Stored)
+	}{
+		"Rotate": {
+			func(s *session.Session) { s.Rotate(fresh, noon, noon.Add(day), noon.Add(time.Second)) },
+			func(s *session.Stored) {
+				s.Previous, s.PreviousUntil, s.SupersededSeen = s.Credential.Hash, noon.Add(time.Second), false
+				s.Credential, s.ExpiresAt, s.LastActivityAt = fresh, noon.Add(day), noon
+			},
+		},
+		"Use":           {func(s *session.Session) { s.Use(noon) }, func(s *session.Stored) { s.LastActivityAt = noon }},
+		"SeeSuperseded": {func(s *session.Session) { *s = unseen(*s); s.SeeSuperseded() }, func(*session.Stored) {}},
+		"Expire": {
+			func(s *session.Session) { s.Expire(noon) },
+			func(s *session.Stored) { ends(s, session.StatusExpired, session.EndExpired) },
+		},
+		"Revoke": {
+			func(s *session.Session) { s.Revoke(session.EndAnomaly, noon) },
+			func(s *session.Stored) { ends(s, session.StatusRevoked, session.EndAnomaly) },
+		},
+		"SignOut/Itself": {
+			func(s *session.Session) { s.SignOut(signIn, session.EndUser, noon) },
+			func(s *session.Stored) { ends(s, session.StatusRevoked, session.EndUser); s.BlocksSignIn = false },
+		},
+		"SignOut/FromAnother": {
+			func(s *session.Session) { *s = unblocked(*s); s.SignOut(other, session.EndUser, noon) },
+			func(s *session.Stored) { ends(s, session.StatusRevoked, session.EndUser) },
+		},
+		"SignOut/ByNobody": {
+			func(s *session.Session) { *s = unblocked(*s); s.SignOut(session.SignInID{}, session.EndAdmin, noon) },
+			func(s *session.Stored) { ends(s, session.StatusRevoked, session.EndAdmin) },
+		},
+		"OfferTransfer": {
+			func(s *session.Session) { s.OfferTransfer(session.TokenHash{7}, noon) },
+			func(s *session.Stored) { s.Offer = session.Offer{Code: session.TokenHash{7}, Until: noon} },
+		},
+		"RefuseTransfer": {(*session.Session).RefuseTransfer, func(s *session.Stored) { s.Offer.Refused = 2 }},
+		"Move": {
+			func(s *session.Session) { s.Move(laptop, other, fresh, elsewhere, noon) },
+			func(s *session.Stored) {
+				s.Device, s.Generated, s.SignIn, s.Credential, s.Source = "laptop", false, "sess_2", fresh, elsewhere
+				s.Previous, s.PreviousUntil, s.Offer = session.TokenHash{}, time.Time{}, session.Offer{}
+				s.LastActivityAt, s.Opens = noon, 4
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before := session.Restore(busy())
+			s, want := before, busy()
+			c.do(&s)
+			c.want(&want)
+			holds(t, s, want)
+			holds(t, before, busy()) // a copy is a copy
+		})
 	}
 }
 
-func TestSession_Rotate(t *testing.T) {
-	t.Parallel()
-	s := stored(noon.Add(-time.Hour), noon.Add(time.Minute))
-	s.Rotate(session.Credential{Hash: session.TokenHash{2}, Sealed: []byte("new")}, noon, noon.Add(time.Hour), noon.Add(30*time.Second))
+func unseen(s session.Session) session.Session {
+	stored := contents(s)
+	stored.SupersededSeen = false
+	return session.Restore(stored)
+}
 
-	previous, until := s.Previous()
-	if previous != (session.TokenHash{1}) || until != noon.Add(30*time.Second) {
-		t.Errorf("previous = %v until %s", previous, until)
-	}
-	if s.Credential().Hash != (session.TokenHash{2}) || string(s.Credential().Sealed) != "new" {
-		t.Errorf("credential = %v", s.Credential())
-	}
-	if s.ExpiresAt() != noon.Add(time.Hour) || s.LastActivityAt() != noon || s.CreatedAt() != noon.Add(-time.Hour) {
-		t.Errorf("times = %s, %s, %s", s.ExpiresAt(), s.LastActivityAt(), s.CreatedAt())
-	}
+func unblocked(s session.Session) session.Session {
+	stored := contents(s)
+	stored.BlocksSignIn = false
+	return session.Restore(stored)
 }
 
 func TestSession_Continue(t *testing.T) {
 	t.Parallel()
-	same := stored(noon, noon.Add(time.Hour))
-	other := session.Must(session.NewMetadata(map[string]any{"source": "app"}))
+	same, other := busy(), session.Must(session.NewMetadata(map[string]any{"source": "app"}))
+	equal := session.Must(session.NewMetadata(map[string]any{"source": "web"}))
 	var empty session.Metadata
-
-	cases := map[string]struct {
-		signIn    session.SignInID
-		metadata  *session.Metadata
-		expiresAt time.Time
-		changed   bool
+	for name, c := range map[string]struct {
+		signIn     string
+		metadata   *session.Metadata
+		expiresAt  time.Time
+		remembered bool
+		changed    bool
 	}{
-		"NothingNew":    {same.SignIn(), nil, same.ExpiresAt(), false},
-		"SameMetadata":  {same.SignIn(), &empty, same.ExpiresAt(), false},
-		"OtherSignIn":   {signIn, nil, same.ExpiresAt(), true},
-		"OtherMetadata": {same.SignIn(), &other, same.ExpiresAt(), true},
-		"OtherExpiry":   {same.SignIn(), nil, noon.Add(time.Minute), true},
-	}
-	for name, c := range cases {
+		"NothingNew":      {"sess_1", nil, same.ExpiresAt, true, false},
+		"SameMetadata":    {"sess_1", &equal, same.ExpiresAt, true, false},
+		"OtherSignIn":     {"sess_2", nil, same.ExpiresAt, true, true},
+		"OtherMetadata":   {"sess_1", &other, same.ExpiresAt, true, true},
+		"NoMetadataAtAll": {"sess_1", &empty, same.ExpiresAt, true, true},
+		"OtherExpiry":     {"sess_1", nil, noon.Add(time.Minute), true, true},
+		"OtherTerms":      {"sess_1", nil, same.ExpiresAt, false, true},
+		"SameInAnyZone":   {"sess_1", nil, same.ExpiresAt.In(time.FixedZone("", 3600)), true, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := same
-			if got := s.Continue(c.signIn, c.metadata, c.expiresAt); got != c.changed {
+			s, want := session.Restore(busy()), busy()
+			decision := session.Decision{ExpiresAt: c.expiresAt, Remembered: c.remembered}
+			if got := s.Continue(session.Must(session.ParseSignInID(c.signIn)), c.metadata, decision); got != c.changed {
 				t.Errorf("Continue = %v, want %v", got, c.changed)
 			}
-			if s.SignIn() != c.signIn || s.ExpiresAt() != c.expiresAt || s.Credential().Hash != same.Credential().Hash {
-				t.Errorf("sign-in %v, expires %s, credential %v", s.SignIn(), s.ExpiresAt(), s.Credential())
+			want.SignIn, want.ExpiresAt, want.Remembered = c.signIn, c.expiresAt, c.remembered
+			if c.metadata != nil {
+				want.Metadata = *c.metadata
 			}
-			if c.metadata != nil && !s.Metadata().Equal(*c.metadata) {
-				t.Errorf("metadata = %v", s.Metadata().Tree())
-			}
+			holds(t, s, want)
 		})
 	}
 }
 
-func TestSession_End(t *testing.T) {
+func TestSession_Offers(t *testing.T) {
 	t.Parallel()
-	cases := map[string]struct {
-		end    func(*session.Session)
-		status session.Status
-		reason session.EndReason
+	code, older := session.TokenHash{1}, session.TokenHash{2}
+	offering := found(0, day).Session
+	offering.OfferTransfer(older, noon.Add(day))
+	offering.OfferTransfer(code, noon)
+	for name, c := range map[string]struct {
+		session session.Session
+		code    session.TokenHash
+		at      time.Duration
+		want    bool
 	}{
-		"Expire": {func(s *session.Session) { s.Expire(noon) }, session.StatusExpired, session.EndExpired},
-		"Revoke": {func(s *session.Session) { s.Revoke(session.EndUser, noon) }, session.StatusRevoked, session.EndUser},
-	}
-	for name, c := range cases {
+		"Good":                  {offering, code, -us, true},
+		"ItsTimeIsUp":           {offering, code, 0, false},
+		"Another":               {offering, session.TokenHash{3}, -us, false},
+		"TheOneBefore":          {offering, older, -us, false},
+		"None":                  {found(0, day).Session, code, -us, false},
+		"NoneIsNoCodeAtAnyTime": {session.Restore(session.Stored{Offer: session.Offer{Until: noon}}), session.TokenHash{}, -us, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := stored(noon, noon.Add(time.Hour))
-			s.Rotate(session.Credential{Hash: session.TokenHash{2}, Sealed: []byte("new")}, noon, noon.Add(time.Hour), noon.Add(time.Minute))
-			c.end(&s)
-			if s.Status() != c.status || s.EndReason() != c.reason || s.EndedAt() != noon {
-				t.Errorf("ended as %s (%s) at %s", s.Status(), s.EndReason(), s.EndedAt())
-			}
-			if previous, until := s.Previous(); !previous.IsZero() || !until.IsZero() {
-				t.Error("the grace outlives the session")
-			}
-			if s.Credential().Sealed != nil || s.Credential().Hash != (session.TokenHash{2}) {
-				t.Errorf("credential = %v, want the hash alone", s.Credential())
+			if got := c.session.Offers(c.code, noon.Add(c.at)); got != c.want {
+				t.Errorf("Offers = %v", got)
 			}
 		})
-	}
-}
-
-func TestSession_StatusAt(t *testing.T) {
-	t.Parallel()
-	active := stored(noon, noon.Add(time.Hour))
-	revoked := active
-	revoked.Revoke(session.EndUser, noon)
-	for _, c := range []struct {
-		session session.Session
-		at      time.Duration
-		want    session.Status
-	}{
-		{active, time.Hour - time.Microsecond, session.StatusActive},
-		{active, time.Hour, session.StatusExpired},
-		{revoked, 0, session.StatusRevoked},
-		{revoked, 2 * time.Hour, session.StatusRevoked},
-	} {
-		if got := c.session.StatusAt(noon.Add(c.at)); got != c.want {
-			t.Errorf("%s after noon it is %s, want %s", c.at, got, c.want)
-		}
 	}
 }
 

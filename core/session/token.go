@@ -3,16 +3,32 @@ package session
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 )
 
-// Token is the secret that stands for a session: a random UUID v4, shown to
-// its owner as chatKitSessionId. It prints masked in every format; only Reveal
-// gives its text.
-type Token struct{ secret string }
+// secret is a text that prints masked in every format; only Reveal gives it.
+type secret struct{ text string }
 
-const maskedToken = "[token]"
+const mask = "[secret]"
+
+// Reveal returns the secret's text. Only the answer to its owner and the
+// sealer have a reason to call it.
+func (s secret) Reveal() string { return s.text }
+
+// Hash returns what stores keep to find a session by its secret.
+func (s secret) Hash() TokenHash { return sha256.Sum256([]byte(s.text)) }
+
+// Format prints the mask, whatever the verb.
+func (s secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(mask)) }
+
+// MarshalText gives encoders the mask.
+func (s secret) MarshalText() ([]byte, error) { return []byte(mask), nil }
+
+// Token is the secret that stands for a session: a random UUID v4, shown to
+// its owner as chatKitSessionId. It prints masked; see Reveal.
+type Token struct{ secret }
 
 // ParseToken accepts the canonical text of a UUID v4. Its errors never carry
 // the text.
@@ -21,24 +37,31 @@ func ParseToken(text string) (Token, error) {
 	if err != nil || id.Version() != 4 || id.String() != text {
 		return Token{}, Invalid("token", "must be a UUID v4 in lower case")
 	}
-	return Token{text}, nil
+	return Token{secret{text}}, nil
 }
 
-// Reveal returns the token's text. Only the answer to its owner and the sealer
-// have a reason to call it.
-func (t Token) Reveal() string { return t.secret }
+// TransferCode is the secret that moves a session to another device: at least
+// 128 random bits as 26 characters of A–Z and 2–7, fit for a QR code and for
+// typing. It prints masked; see Reveal.
+type TransferCode struct{ secret }
 
-// Hash returns what stores keep to find a session by its token.
-func (t Token) Hash() TokenHash { return sha256.Sum256([]byte(t.secret)) }
+// transferCodeLength is that of crypto/rand.Text, which has 130 bits.
+const transferCodeLength = 26
 
-// Format prints the mask, whatever the verb.
-func (t Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(maskedToken)) }
+// ParseTransferCode accepts a code, in lower case, too. Its errors never carry
+// the text.
+func ParseTransferCode(text string) (TransferCode, error) {
+	text = strings.ToUpper(text)
+	if len(text) != transferCodeLength || strings.ContainsFunc(text, notBase32) {
+		return TransferCode{}, Invalid("code", "must be 26 characters of A–Z and 2–7")
+	}
+	return TransferCode{secret{text}}, nil
+}
 
-// MarshalText gives encoders the mask.
-func (t Token) MarshalText() ([]byte, error) { return []byte(maskedToken), nil }
+func notBase32(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }
 
-// TokenHash is the SHA-256 of a token's text. A token has 122 random bits, so
-// its hash needs neither salt nor stretching.
+// TokenHash is the SHA-256 of a token's or a code's text. These have at least
+// 122 random bits, so that their hash needs neither salt nor stretching.
 type TokenHash [sha256.Size]byte
 
 // IsZero reports whether there is no hash.

@@ -1,6 +1,8 @@
 package session_test
 
 import (
+	"encoding"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -44,6 +46,13 @@ func TestParseNames(t *testing.T) {
 	}
 }
 
+func TestNames_Zero(t *testing.T) {
+	t.Parallel()
+	if !(session.DeviceID{}).IsZero() || phone.IsZero() {
+		t.Error("only no name is zero")
+	}
+}
+
 func TestGenerateDeviceID(t *testing.T) {
 	t.Parallel()
 	longest := session.Must(session.ParseUserID(strings.Repeat("u", session.MaxUserIDLength)))
@@ -84,16 +93,64 @@ func TestParseToken(t *testing.T) {
 	}
 }
 
-func TestToken_IsMasked(t *testing.T) {
+const code32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+func TestParseTransferCode(t *testing.T) {
 	t.Parallel()
-	token := session.Must(session.ParseToken(uuid4))
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		if got := fmt.Sprintf(verb, token); got != "[token]" {
-			t.Errorf("%s prints %s", verb, got)
+	upper := session.Must(session.ParseTransferCode(code32))
+	lower := session.Must(session.ParseTransferCode(strings.ToLower(code32)))
+	if upper.Reveal() != code32 || lower != upper || lower.Hash() != upper.Hash() {
+		t.Error("a code in lower case is another one")
+	}
+	if _, err := session.ParseTransferCode(strings.Repeat("2", 13) + strings.Repeat("7", 13)); err != nil {
+		t.Errorf("digits are refused: %v", err)
+	}
+	for _, bad := range []string{
+		"", code32[1:], code32 + "A", code32[1:] + "1", code32[1:] + "8", code32[1:] + "0", code32[1:] + " ", code32[1:] + "@", code32[1:] + "[",
+		code32[2:] + "é", code32[1:] + "\x00", uuid4[:26],
+	} {
+		got, err := session.ParseTransferCode(bad)
+		var e *session.Error
+		if !errors.As(err, &e) || e.Kind != session.KindInvalid || e.Field != "code" || got != (session.TransferCode{}) {
+			t.Errorf("ParseTransferCode(%q) = %v", bad, err)
+		}
+		if bad != "" && strings.Contains(err.Error(), bad) {
+			t.Errorf("the error shows the code: %v", err)
 		}
 	}
-	if text, err := token.MarshalText(); err != nil || string(text) != "[token]" {
-		t.Errorf("MarshalText = %s, %v", text, err)
+}
+
+func TestSecrets_AreMasked(t *testing.T) {
+	t.Parallel()
+	const mask = "[secret]"
+	for text, secret := range map[string]interface {
+		fmt.Formatter
+		encoding.TextMarshaler
+		Reveal() string
+	}{
+		uuid4:  session.Must(session.ParseToken(uuid4)),
+		code32: session.Must(session.ParseTransferCode(code32)),
+	} {
+		// Not %p and %w: fmt refuses them before it asks a Formatter.
+		for _, verb := range "vsqxXdeEfFgGtbcoOU" {
+			for _, flag := range []string{"", "+", "#", "-60", "060", ".3"} {
+				if got := fmt.Sprintf("%"+flag+string(verb), secret); got != mask {
+					t.Errorf("%%%s%c prints %s", flag, verb, got)
+				}
+			}
+		}
+		if got := fmt.Sprint(secret, []any{secret}); strings.Contains(got, text) {
+			t.Errorf("Sprint prints %s", got)
+		}
+		if encoded, err := secret.MarshalText(); err != nil || string(encoded) != mask {
+			t.Errorf("MarshalText = %s, %v", encoded, err)
+		}
+		if encoded, err := json.Marshal(map[string]any{"a": secret}); err != nil || string(encoded) != `{"a":"`+mask+`"}` {
+			t.Errorf("JSON is %s, %v", encoded, err)
+		}
+		if secret.Reveal() != text {
+			t.Error("the owner does not see it")
+		}
 	}
 }
 
@@ -104,8 +161,8 @@ func TestToken_Hash(t *testing.T) {
 	if got := fmt.Sprintf("%x", token.Hash()); got != want {
 		t.Errorf("Hash = %s, want %s", got, want)
 	}
-	if !(session.TokenHash{}).IsZero() {
-		t.Error("the zero hash is not zero")
+	if !(session.TokenHash{}).IsZero() || token.Hash().IsZero() {
+		t.Error("only the zero hash is zero")
 	}
 }
 

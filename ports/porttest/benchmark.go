@@ -35,10 +35,8 @@ func SessionsBenchmark(b *testing.B, store Store) {
 // rotate gives the current session another token.
 func rotate(b *testing.B, ids ports.Identifiers, store ports.SessionStore, slot session.Slot) error {
 	b.Helper()
-	return store.Update(b.Context(), slot, func(current *session.Session) ([]session.Session, error) {
+	return change(b.Context(), store, slot, func(s *session.Session) {
 		token := session.Must(ids.Token())
-		s := *current
 		s.Rotate(session.Credential{Hash: token.Hash(), Sealed: []byte("sealed")}, noon, s.ExpiresAt(), noon)
-		return []session.Session{s}, nil
 	})
 }

@@ -50,11 +50,10 @@ func testFindByToken(t *testing.T, open Factory) {
 		hashes := []session.TokenHash{first.Credential().Hash}
 		var current session.Session
 		for range 2 {
-			err := b.one.Update(t.Context(), slot, func(found *session.Session) ([]session.Session, error) {
+			err := change(t.Context(), b.one, slot, func(s *session.Session) {
 				token := session.Must(b.ids.Token())
-				current = *found
-				current.Rotate(session.Credential{Hash: token.Hash(), Sealed: []byte("sealed")}, noon, noon.Add(time.Hour), noon.Add(time.Minute))
-				return []session.Session{current}, nil
+				s.Rotate(session.Credential{Hash: token.Hash(), Sealed: []byte("sealed")}, noon, noon.Add(time.Hour), noon.Add(time.Minute))
+				current = *s
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -74,11 +73,9 @@ func testFindByToken(t *testing.T, open Factory) {
 			b := setup(t, open)
 			mine := b.insert(t, b.draft(slot))
 			own := session.Must(b.ids.Token()).Hash()
-			err := b.one.Update(t.Context(), slot, func(found *session.Session) ([]session.Session, error) {
-				rotated := *found
-				rotated.Rotate(session.Credential{Hash: own, Sealed: []byte("sealed")}, noon, noon.Add(time.Hour), noon.Add(time.Minute))
-				end(&rotated)
-				return []session.Session{rotated}, nil
+			err := change(t.Context(), b.one, slot, func(s *session.Session) {
+				s.Rotate(session.Credential{Hash: own, Sealed: []byte("sealed")}, noon, noon.Add(time.Hour), noon.Add(time.Minute))
+				end(s)
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -87,4 +84,38 @@ func testFindByToken(t *testing.T, open Factory) {
 			findsNone(t, b.two, mine.Credential().Hash) // the one before
 		}
 	})
+}
+
+// testFindByOffer is about which transfer codes find which session.
+func testFindByOffer(t *testing.T, open Factory) {
+	t.Helper()
+	b := setup(t, open)
+	finds := func(code session.TokenHash, want *session.Session) {
+		t.Helper()
+		got, err := b.two.FindByOffer(t.Context(), code)
+		switch {
+		case want == nil && !errors.Is(err, session.KindNotFound):
+			t.Errorf("FindByOffer = %v, %v, want not found", got.ID(), err)
+		case want != nil && err != nil:
+			t.Errorf("FindByOffer = %v", err)
+		case want != nil:
+			same(t, got, *want)
+		}
+	}
+	first, second := session.Must(b.ids.TransferCode()).Hash(), session.Must(b.ids.TransferCode()).Hash()
+	offering := b.insert(t, b.draft(phoneSlot), func(s *session.Session) { s.OfferTransfer(first, noon.Add(-time.Hour)) })
+	b.insert(t, b.draft(laptopSlot))
+	finds(first, &offering) // its time is up, which is not the store's to say
+	finds(second, nil)
+	finds(session.TokenHash{}, nil)
+	finds(offering.Credential().Hash, nil)
+	if err := change(t.Context(), b.one, phoneSlot, func(s *session.Session) { s.OfferTransfer(second, noon); offering = *s }); err != nil {
+		t.Fatal(err)
+	}
+	finds(first, nil)
+	finds(second, &offering)
+	if _, err := revoke(t.Context(), b.one, phoneSlot); err != nil {
+		t.Fatal(err)
+	}
+	finds(second, nil)
 }

@@ -1,9 +1,9 @@
 package porttest
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,37 +24,28 @@ func testList(t *testing.T, open Factory) {
 		for _, change := range changes {
 			change(&s)
 		}
-		if err := put(t.Context(), b.one, device(n), s); err != nil {
+		if err := put(t.Context(), b.one, alice, s); err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
 	list := func(t *testing.T, store Store, query ports.ListQuery) []session.Session {
 		t.Helper()
-		query.User, query.Now = alice, noon
+		query.User, query.Cutoff = alice, session.DefaultPolicy().Cutoff(noon)
 		found, err := store.List(t.Context(), query)
 		if err != nil {
 			t.Fatalf("List = %v", err)
 		}
 		return found
 	}
-	lists := func(t *testing.T, got []session.Session, want ...session.Session) {
-		t.Helper()
-		if len(got) != len(want) {
-			t.Fatalf("%d are listed, want %d", len(got), len(want))
-		}
-		for i := range got {
-			same(t, got[i], want[i])
-		}
-	}
 	t.Run("NewestFirst", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
-		lists(t, list(t, b.two, ports.ListQuery{Limit: 9}))
+		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9}))
 		first, third, second := at(t, b, 1), at(t, b, 3), at(t, b, 2)
 		b.insert(t, b.draft(session.Slot{User: bob, Workflow: chat, Device: phone}))
-		lists(t, list(t, b.two, ports.ListQuery{Limit: 9}), third, second, first)
-		lists(t, list(t, b.two, ports.ListQuery{Limit: 2}), third, second)
+		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9}), third, second, first)
+		sameList(t, list(t, b.two, ports.ListQuery{Limit: 2}), third, second)
 	})
 	t.Run("ByStatus", func(t *testing.T) {
 		t.Parallel()
@@ -65,13 +56,13 @@ func testList(t *testing.T, open Factory) {
 		draft := b.draft(device(4))
 		draft.ExpiresAt = noon // nobody wrote that down yet
 		due := session.New(draft, noon.Add(4*time.Minute))
-		if err := put(t.Context(), b.one, device(4), due); err != nil {
+		if err := put(t.Context(), b.one, alice, due); err != nil {
 			t.Fatal(err)
 		}
-		lists(t, list(t, b.two, ports.ListQuery{Limit: 9}), due, expired, revoked, active)
-		lists(t, list(t, b.two, ports.ListQuery{Limit: 9, Status: session.StatusActive}), active)
-		lists(t, list(t, b.two, ports.ListQuery{Limit: 9, Status: session.StatusRevoked}), revoked)
-		lists(t, list(t, b.two, ports.ListQuery{Limit: 9, Status: session.StatusExpired}), due, expired)
+		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9}), due, expired, revoked, active)
+		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Status: session.StatusActive}), active)
+		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Status: session.StatusRevoked}), revoked)
+		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Status: session.StatusExpired}), due, expired)
 	})
 	// Page after page, while sessions come and go: none twice, none left out.
 	t.Run("PageAfterPage", func(t *testing.T) {
@@ -80,7 +71,7 @@ func testList(t *testing.T, open Factory) {
 		want := map[session.ID]bool{}
 		for n := range 10 {
 			s := session.New(b.draft(device(n)), noon.Add(time.Duration(n/3)*time.Minute)) // some at one time
-			if err := put(t.Context(), b.one, device(n), s); err != nil {
+			if err := put(t.Context(), b.one, alice, s); err != nil {
 				t.Fatal(err)
 			}
 			want[s.ID()] = true
@@ -96,7 +87,7 @@ func testList(t *testing.T, open Factory) {
 					t.Errorf("%s is listed twice, or was not there", s.ID())
 				}
 				delete(want, s.ID())
-				after = ports.Position{CreatedAt: s.CreatedAt(), ID: s.ID()}
+				after = ports.Position{At: s.CreatedAt(), ID: s.ID()}
 			}
 			at(t, b, 100+page) // newer ones come
 			if _, err := revoke(t.Context(), b.one, device(page)); err != nil {
@@ -107,13 +98,50 @@ func testList(t *testing.T, open Factory) {
 			t.Errorf("%d are left out", len(want))
 		}
 	})
-	t.Run("Cancelled", func(t *testing.T) {
+	// By idle timeout and longest life, too, each by its own terms.
+	t.Run("ByTerms", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := b.one.List(ctx, ports.ListQuery{User: alice, Now: noon, Limit: 1}); !errors.Is(err, session.KindUnavailable) {
-			t.Errorf("List = %v, want unavailable", err)
+		const age, idle = 10 * time.Minute, 5 * time.Minute
+		made := map[string]session.Session{}
+		for n, name := range []string{"usual", "usual old", "usual idle", "remembered", "remembered old", "remembered idle"} {
+			draft := b.draft(device(n))
+			draft.ExpiresAt, draft.Remembered = noon.Add(time.Hour), strings.HasPrefix(name, "remembered")
+			s := session.New(draft, noon)
+			if strings.HasSuffix(name, "old") {
+				s = session.New(draft, noon.Add(-age))
+			}
+			if strings.HasSuffix(name, "idle") {
+				s = session.New(draft, noon.Add(-idle))
+			}
+			if err := put(t.Context(), b.one, alice, s); err != nil {
+				t.Fatal(err)
+			}
+			made[name] = s
+		}
+		for what, test := range map[string]struct {
+			usual, remembered session.Terms
+			want              string
+		}{
+			"neither": {session.Terms{LongestLife: time.Hour}, session.Terms{LongestLife: time.Hour}, ""},
+			"life":    {session.Terms{LongestLife: age}, session.Terms{LongestLife: time.Hour}, "usual old"},
+			"idle":    {session.Terms{LongestLife: time.Hour}, session.Terms{LongestLife: time.Hour, IdleTimeout: idle}, "remembered idle, remembered old"},
+			"both":    {session.Terms{LongestLife: time.Hour, IdleTimeout: idle + time.Microsecond}, session.Terms{LongestLife: age}, "usual old, remembered old"},
+		} {
+			policy := session.Policy{Usual: test.usual, Remembered: test.remembered}
+			found, err := b.two.List(t.Context(), ports.ListQuery{User: alice, Status: session.StatusExpired, Cutoff: policy.Cutoff(noon), Limit: 9})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[session.ID]bool{}
+			for _, s := range found {
+				got[s.ID()] = true
+			}
+			for name, s := range made {
+				if want := slices.Contains(strings.Split(test.want, ", "), name); got[s.ID()] != want {
+					t.Errorf("%s: %s is expired: %v", what, name, got[s.ID()])
+				}
+			}
 		}
 	})
 }

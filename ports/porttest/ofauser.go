@@ -1,24 +1,23 @@
 package porttest
 
 import (
-	"context"
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
+	"chatkit-session/core/access"
+	"chatkit-session/core/lifecycle"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 var otherSignIn = session.Must(session.ParseSignInID("sess_2"))
 
-// testOfAUser is about all sessions of a user, and about signing out.
+// testOfAUser is about who sees a session, and about signing out.
 func testOfAUser(t *testing.T, open Factory) {
 	t.Helper()
 	onPhone := session.Slot{User: alice, Workflow: chat, Device: phone}
-	onLaptop := session.Slot{User: alice, Workflow: help, Device: laptop}
 	theirs := session.Slot{User: bob, Workflow: chat, Device: phone}
-	none := func([]session.Session) ([]session.Session, error) { return nil, nil }
 	t.Run("FindByID", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
@@ -40,131 +39,45 @@ func testOfAUser(t *testing.T, open Factory) {
 			}
 		}
 	})
-	t.Run("UpdateAllShowsWhatIsActive", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t, open)
-		one, two := b.insert(t, b.draft(onPhone)), b.insert(t, b.draft(onLaptop))
-		b.insert(t, b.draft(theirs))
-		b.insert(t, b.draft(session.Slot{User: alice, Workflow: chat, Device: laptop}), func(s *session.Session) { s.Expire(noon) })
-		err := b.two.UpdateAll(t.Context(), alice, func(active []session.Session) ([]session.Session, error) {
-			if len(active) != 2 {
-				t.Fatalf("%d are active, want 2", len(active))
-			}
-			same(t, active[0], one)
-			same(t, active[1], two)
-			return nil, nil
-		})
-		if err != nil {
-			t.Errorf("UpdateAll = %v", err)
-		}
-	})
-	t.Run("UpdateAllIsAllOrNothing", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t, open)
-		b.insert(t, b.draft(onPhone))
-		b.insert(t, b.draft(onLaptop))
-		boom := errors.New("boom")
-		end := func(result error) error {
-			return b.one.UpdateAll(t.Context(), alice, func(active []session.Session) ([]session.Session, error) {
-				for i := range active {
-					active[i].Revoke(session.EndUser, noon)
-				}
-				return active, result
-			})
-		}
-		if err := end(boom); !errors.Is(err, boom) {
-			t.Errorf("UpdateAll = %v, want its own error", err)
-		}
-		find(t, b.two, onPhone)
-		if err := end(nil); err != nil {
-			t.Errorf("UpdateAll = %v", err)
-		}
-		findsNothing(t, b.two, onPhone)
-		findsNothing(t, b.two, onLaptop)
-	})
-	t.Run("UpdateAllTakesTurnsWithUpdate", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t, open)
-		err := b.one.Update(t.Context(), onPhone, func(*session.Session) ([]session.Session, error) {
-			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-			defer cancel()
-			if err := b.two.UpdateAll(ctx, alice, none); !errors.Is(err, session.KindUnavailable) {
-				t.Errorf("within an Update UpdateAll = %v, want that it waits in vain", err)
-			}
-			return nil, nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-	t.Run("Cancelled", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t, open)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := b.one.UpdateAll(ctx, alice, none); !errors.Is(err, session.KindUnavailable) {
-			t.Errorf("UpdateAll = %v, want unavailable", err)
-		}
-		if _, err := b.one.FindByID(ctx, alice, session.Must(b.ids.SessionID())); !errors.Is(err, session.KindUnavailable) {
-			t.Errorf("FindByID = %v, want unavailable", err)
-		}
-	})
-	t.Run("ABlockedSignInCreatesNothing", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t, open)
-		b.insert(t, b.draft(onPhone), func(s *session.Session) { s.SignOut(otherSignIn, noon) })
-		blocked := session.New(b.draft(onLaptop), noon)
-		if err := put(t.Context(), b.two, onLaptop, blocked); !errors.Is(err, session.KindSignedOut) {
-			t.Errorf("Update = %v, want signed out", err)
-		}
-		findsNothing(t, b.two, onLaptop)
-		free := b.draft(onLaptop)
-		free.SignIn = otherSignIn
-		b.insert(t, free)
-		b.insert(t, b.draft(theirs)) // the same sign-in's name, but another user's
-	})
 	t.Run("ABlockIsNotForgotten", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
-		b.insert(t, b.draft(onPhone), func(s *session.Session) { s.SignOut(otherSignIn, noon) })
-		b.insert(t, b.draft(onLaptop, otherSignIn), func(s *session.Session) { s.SignOut(otherSignIn, noon) })
+		blocks := b.insert(t, b.draft(onPhone), func(s *session.Session) { s.SignOut(otherSignIn, session.EndUser, noon) })
+		b.insert(t, b.draft(onPhone), func(s *session.Session) { s.SignOut(signIn, session.EndUser, noon) })
 		if n, err := b.one.PurgeEnded(t.Context(), noon.Add(time.Hour), 10); err != nil || n != 1 {
 			t.Errorf("PurgeEnded = %d, %v, want the one that blocks nothing", n, err)
 		}
-		if err := put(t.Context(), b.two, onPhone, session.New(b.draft(onPhone), noon)); !errors.Is(err, session.KindSignedOut) {
-			t.Errorf("Update = %v, want signed out", err)
+		err := b.two.Update(t.Context(), ports.Scope{User: alice, SignIn: signIn}, func(seen []session.Session) (ports.Changes, error) {
+			sameList(t, seen, blocks)
+			return ports.Changes{}, nil
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	})
 	// Signing out while the same sign-in opens: once both are done, nothing is
-	// active, or it was opened before.
+	// active.
 	t.Run("SigningOutRacesOpening", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
-		b.insert(t, b.draft(onPhone))
-		var group sync.WaitGroup
-		for n := range 16 {
-			store := []Store{b.one, b.two}[n%2]
-			fresh := session.New(b.draft(onLaptop), noon)
-			group.Go(func() {
-				err := put(t.Context(), store, onLaptop, fresh)
-				if err != nil && !errors.Is(err, session.KindSignedOut) && !errors.Is(err, session.KindConflict) {
-					t.Errorf("Update = %v", err)
+		b.insert(t, b.draft(phoneSlot))
+		there := access.Caller{User: alice, SignIn: otherSignIn}
+		b.race(func(store Store, n int) {
+			if n == racers/2 {
+				if _, err := lifecycle.NewRevoker(b.parts(store)).RevokeAll(t.Context(), there, session.ID{}); err != nil {
+					t.Errorf("RevokeAll = %v", err)
 				}
-			})
-		}
-		group.Go(func() {
-			err := b.two.UpdateAll(t.Context(), alice, func(active []session.Session) ([]session.Session, error) {
-				for i := range active {
-					active[i].SignOut(otherSignIn, noon)
-				}
-				return active, nil
-			})
-			if err != nil {
-				t.Errorf("UpdateAll = %v", err)
+				return
+			}
+			_, err := b.opener(store).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: laptop})
+			if err != nil && !errors.Is(err, session.KindSignedOut) {
+				t.Errorf("Open = %v", err)
 			}
 		})
-		group.Wait()
-		findsNothing(t, b.one, onPhone)
-		findsNothing(t, b.one, onLaptop)
+		findsNothing(t, b.one, phoneSlot)
+		findsNothing(t, b.one, laptopSlot)
+		if _, err := b.opener(b.two).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: laptop}); !errors.Is(err, session.KindSignedOut) {
+			t.Errorf("afterwards Open = %v, want signed out", err)
+		}
 	})
 }

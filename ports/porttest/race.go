@@ -3,6 +3,7 @@ package porttest
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,14 +19,27 @@ import (
 const racers = 64
 
 var (
-	phoneSlot = session.Slot{User: alice, Workflow: chat, Device: phone}
-	anySlot   = session.Slot{User: alice, Workflow: chat}
+	phoneSlot  = session.Slot{User: alice, Workflow: chat, Device: phone}
+	laptopSlot = session.Slot{User: alice, Workflow: chat, Device: laptop}
+	anySlot    = session.Slot{User: alice, Workflow: chat}
 )
 
-// opener returns the real use case on store, at noon.
-func (b *bench) opener(store Store) *lifecycle.Opener {
-	return lifecycle.NewOpener(store, sealer{}, b.ids, clock{noon}, session.DefaultPolicy(), chat, lifecycle.NewActivity(store, time.Minute))
+// parts are the real use cases' on store, at noon.
+func (b *bench) parts(store Store) lifecycle.Parts {
+	return lifecycle.Parts{
+		Store: store, Secrets: store, Sealer: sealer{}, IDs: b.ids, Clock: clock{noon}, Meter: &b.anomalies,
+		Usage: lifecycle.NewUsage(store, clock{noon}, time.Minute), Policy: session.DefaultPolicy(),
+	}
 }
+
+func (b *bench) opener(store Store) *lifecycle.Opener {
+	return lifecycle.NewOpener(b.parts(store), chat)
+}
+
+// meter counts anomalies.
+type meter struct{ atomic.Int32 }
+
+func (m *meter) Anomaly(session.Rule) { m.Add(1) }
 
 // race runs act racers times at once, half on each store, and returns when all
 // are done.
@@ -112,7 +126,7 @@ var staleRows = map[string]func(*testing.T, *bench, session.Slot){
 		t.Helper()
 		draft := b.draft(slot)
 		old := session.New(draft, noon.Add(-31*24*time.Hour))
-		if err := put(t.Context(), b.one, slot, old); err != nil {
+		if err := put(t.Context(), b.one, alice, old); err != nil {
 			t.Fatal(err)
 		}
 	},
@@ -166,6 +180,18 @@ func testRace(t *testing.T, open Factory) {
 		agree(t, b.raceToOpen(t, named, ports.OpenRequest{}), session.OutcomeRefreshed)
 		b.exactlyOneActive(t, anySlot)
 	})
+	t.Run("AtMostTenSessions", func(t *testing.T) {
+		t.Parallel()
+		raceForRoom(t, setup(t, open))
+	})
+	t.Run("OneClaimOfMany", func(t *testing.T) {
+		t.Parallel()
+		raceToClaim(t, setup(t, open))
+	})
+	t.Run("ASupersededTokenIsReportedOnce", func(t *testing.T) {
+		t.Parallel()
+		raceWithASupersededToken(t, setup(t, open))
+	})
 	t.Run("UpdatesOfAUserTakeTurns", func(t *testing.T) {
 		t.Parallel()
 		updatesTakeTurns(t, setup(t, open))
@@ -173,7 +199,9 @@ func testRace(t *testing.T, open Factory) {
 }
 
 // nearExpiry leaves a session less than the default threshold.
-func nearExpiry(s *session.Session) { s.Continue(s.SignIn(), nil, noon.Add(time.Minute)) }
+func nearExpiry(s *session.Session) {
+	s.Continue(s.SignIn(), nil, session.Decision{ExpiresAt: noon.Add(time.Minute)})
+}
 
 func raceToRefresh(t *testing.T, b *bench, slot session.Slot) {
 	t.Helper()
@@ -279,7 +307,7 @@ func updatesTakeTurns(t *testing.T, b *bench) {
 	var inside, overlaps, done atomic.Int32
 	b.race(func(store Store, n int) {
 		slot := device(alice, n%4)
-		err := store.Update(t.Context(), slot, func(current *session.Session) ([]session.Session, error) {
+		err := store.Update(t.Context(), ports.Scope{User: alice}, func(seen []session.Session) (ports.Changes, error) {
 			if inside.Add(1) > 1 {
 				overlaps.Add(1)
 			}
@@ -288,10 +316,10 @@ func updatesTakeTurns(t *testing.T, b *bench) {
 				runtime.Gosched() // gives an Update that does not wait its chance
 			}
 			done.Add(1)
-			if current == nil {
-				return []session.Session{session.New(b.draft(slot), noon)}, nil
+			if slices.ContainsFunc(seen, func(s session.Session) bool { return in(slot, s) }) {
+				return ports.Changes{}, nil
 			}
-			return nil, nil
+			return ports.Changes{Sessions: []session.Session{session.New(b.draft(slot), noon)}}, nil
 		})
 		if err != nil {
 			t.Errorf("Update: %v", err)
@@ -299,6 +327,108 @@ func updatesTakeTurns(t *testing.T, b *bench) {
 	})
 	if overlaps.Load() != 0 || done.Load() != racers {
 		t.Errorf("%d changes ran, %d while another was running", done.Load(), overlaps.Load())
+	}
+}
+
+// active returns alice's active sessions.
+func (b *bench) active(t *testing.T) []session.Session {
+	t.Helper()
+	found, err := b.two.List(t.Context(), ports.ListQuery{User: alice, Status: session.StatusActive, Cutoff: session.DefaultPolicy().Cutoff(noon), Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// happened counts the records of a type in alice's timeline.
+func (b *bench) happened(t *testing.T, what session.ActivityType) int {
+	t.Helper()
+	n := 0
+	for _, a := range timeline(t, b.two, alice) {
+		if a.Type == what {
+			n++
+		}
+	}
+	return n
+}
+
+// raceForRoom opens sessions on many devices at once, where some are already.
+func raceForRoom(t *testing.T, b *bench) {
+	t.Helper()
+	const before = 4
+	for n := range before {
+		draft := b.draft(device(alice, racers+n))
+		if err := put(t.Context(), b.one, alice, session.New(draft, noon.Add(-time.Minute))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.race(func(store Store, n int) {
+		_, err := b.opener(store).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: device(alice, n).Device})
+		if err != nil {
+			t.Errorf("Open: %v", err)
+		}
+		if left := len(b.active(t)); left > 10 {
+			t.Errorf("%d are active at once", left)
+		}
+	})
+	active := b.active(t)
+	if len(active) != 10 || b.happened(t, session.ActivityLimit) != racers+before-10 || b.happened(t, session.ActivityCreated) != racers {
+		t.Errorf("%d are active, %d ended", len(active), b.happened(t, session.ActivityLimit))
+	}
+	for _, s := range active {
+		if s.CreatedAt().Before(noon) {
+			t.Error("one that was not used for longer is left")
+		}
+	}
+}
+
+// raceToClaim moves a session by one code from everywhere at once.
+func raceToClaim(t *testing.T, b *bench) {
+	t.Helper()
+	moved := b.insert(t, b.draft(phoneSlot))
+	b.insert(t, b.draft(laptopSlot))
+	mine := access.Caller{User: alice, SignIn: otherSignIn}
+	offered, err := lifecycle.NewTransferrer(b.parts(b.one)).Offer(t.Context(), mine, moved.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claimed atomic.Int32
+	b.race(func(store Store, _ int) {
+		opened, err := lifecycle.NewTransferrer(b.parts(store)).Claim(t.Context(), mine, offered.Code.Reveal(), laptop)
+		switch {
+		case err == nil:
+			claimed.Add(1)
+			if opened.Session.ID() != moved.ID() || opened.Session.Device() != laptop {
+				t.Errorf("claimed %s on %s", opened.Session.ID(), opened.Session.Device())
+			}
+		case !errors.Is(err, session.KindNotFound):
+			t.Errorf("Claim: %v", err)
+		}
+	})
+	if claimed.Load() != 1 || len(b.active(t)) != 1 || b.happened(t, session.ActivityTransferred) != 2 {
+		t.Errorf("%d claimed it, %d are active", claimed.Load(), len(b.active(t)))
+	}
+	findsNothing(t, b.one, phoneSlot)
+	if _, err := b.one.FindByToken(t.Context(), moved.Credential().Hash); !errors.Is(err, session.KindNotFound) {
+		t.Errorf("the old device's token finds %v", err)
+	}
+}
+
+// raceWithASupersededToken checks, from everywhere at once, a token whose grace
+// is over.
+func raceWithASupersededToken(t *testing.T, b *bench) {
+	t.Helper()
+	old := session.Must(b.ids.Token())
+	draft := b.draft(phoneSlot)
+	draft.Credential.Hash = old.Hash()
+	b.insert(t, draft, func(s *session.Session) { s.Rotate(b.draft(phoneSlot).Credential, noon, noon.Add(time.Hour), noon) })
+	b.race(func(store Store, _ int) {
+		if _, err := lifecycle.NewChecker(b.parts(store)).Check(t.Context(), old.Reveal(), elsewhere); !errors.Is(err, session.KindNotFound) {
+			t.Errorf("Check = %v, want not found", err)
+		}
+	})
+	if records, counted := b.happened(t, session.ActivityAnomaly), b.anomalies.Load(); records != 1 || counted != 1 {
+		t.Errorf("it was recorded %d times and counted %d times", records, counted)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +19,10 @@ import (
 // Store is all that a session store must do.
 type Store interface {
 	ports.SessionStore
-	ports.TokenFinder
+	ports.SecretFinder
+	ports.UsageStore
 	ports.ActivityStore
+	ports.AdminStore
 	ports.SessionCleaner
 	ports.StoreProbe
 }
@@ -28,15 +31,17 @@ type Store interface {
 // on one fresh and empty database, and closes them when the test ends.
 type Factory func(t *testing.T) (one, two Store)
 
-// Sessions proves that the stores of open keep what ports.SessionStore,
-// ports.SessionCleaner and ports.StoreProbe promise, and with them the
-// invariants that a store can break.
+// Sessions proves that the stores of open keep what Store's ports promise, and
+// with that the invariants that a store can break.
 func Sessions(t *testing.T, open Factory) {
 	t.Helper()
 	groups := map[string]func(*testing.T, Factory){
 		"Find":      testFind,
 		"ByToken":   testFindByToken,
+		"ByOffer":   testFindByOffer,
+		"Usage":     testUsage,
 		"Activity":  testActivity,
+		"Admin":     testAdmin,
 		"OfAUser":   testOfAUser,
 		"List":      testList,
 		"RoundTrip": testRoundTrip,
@@ -66,12 +71,16 @@ var (
 	chat   = session.Must(session.ParseWorkflowID("workflow_chat"))
 	help   = session.Must(session.ParseWorkflowID("workflow_help"))
 	signIn = session.Must(session.ParseSignInID("sess_1"))
+
+	here      = session.NewSource(netip.MustParseAddr("192.0.2.1"), session.NewClient("Firefox 133", "Linux", "desktop"))
+	elsewhere = session.NewSource(netip.MustParseAddr("2001:db8::1"), session.NewClient("Safari 18", "iOS 18", "mobile"))
 )
 
 // bench is two stores on one database and what makes sessions unique.
 type bench struct {
-	one, two Store
-	ids      *identifiers
+	one, two  Store
+	ids       *identifiers
+	anomalies meter
 }
 
 func setup(t *testing.T, open Factory) *bench {
@@ -91,6 +100,7 @@ func (b *bench) draft(slot session.Slot, by ...session.SignInID) session.Draft {
 		SignIn:     signIn,
 		Credential: session.Credential{Hash: token.Hash(), Sealed: session.Must(sealer{}.Seal(id, token))},
 		ExpiresAt:  noon.Add(time.Hour),
+		Source:     here,
 	}
 	if len(by) > 0 {
 		d.SignIn = by[0]
@@ -109,29 +119,45 @@ func (b *bench) insert(t testing.TB, draft session.Draft, changes ...func(*sessi
 	for _, change := range changes {
 		change(&s)
 	}
-	if err := put(t.Context(), b.one, draft.Slot, s); err != nil {
+	if err := put(t.Context(), b.one, draft.Slot.User, s); err != nil {
 		t.Fatalf("insert: %v", err)
 	}
 	return s
 }
 
-// put writes sessions, whatever is there.
-func put(ctx context.Context, store ports.SessionStore, slot session.Slot, sessions ...session.Session) error {
-	return store.Update(ctx, slot, func(*session.Session) ([]session.Session, error) { return sessions, nil })
+// put writes sessions of a user, whatever is there.
+func put(ctx context.Context, store ports.SessionStore, user session.UserID, sessions ...session.Session) error {
+	return store.Update(ctx, ports.Scope{User: user}, func([]session.Session) (ports.Changes, error) {
+		return ports.Changes{Sessions: sessions}, nil
+	})
+}
+
+// in reports whether s is what a request for slot continues.
+func in(slot session.Slot, s session.Session) bool {
+	mine := s.Device() == slot.Device || (slot.Device.IsZero() && s.Generated())
+	return s.Status() == session.StatusActive && s.Workflow() == slot.Workflow && mine
+}
+
+// change writes what with makes of the session in slot, if there is one.
+func change(ctx context.Context, store ports.SessionStore, slot session.Slot, with func(*session.Session)) error {
+	return store.Update(ctx, ports.Scope{User: slot.User}, func(seen []session.Session) (ports.Changes, error) {
+		for _, s := range seen {
+			if in(slot, s) {
+				with(&s)
+				return ports.Changes{Sessions: []session.Session{s}}, nil
+			}
+		}
+		return ports.Changes{}, nil
+	})
 }
 
 // revoke ends what is active in slot and returns its token's hash, zero when
 // there was nothing.
 func revoke(ctx context.Context, store ports.SessionStore, slot session.Slot) (session.TokenHash, error) {
 	var ended session.TokenHash
-	err := store.Update(ctx, slot, func(current *session.Session) ([]session.Session, error) {
-		if current == nil {
-			return nil, nil
-		}
-		ended = current.Credential().Hash
-		s := *current
+	err := change(ctx, store, slot, func(s *session.Session) {
+		ended = s.Credential().Hash
 		s.Revoke(session.EndUser, noon)
-		return []session.Session{s}, nil
 	})
 	return ended, err
 }
@@ -223,12 +249,40 @@ func testRoundTrip(t *testing.T, open Factory) {
 		b := setup(t, open)
 		want := b.insert(t, b.draft(slot))
 		metadata := session.Must(session.NewMetadata(map[string]any{"version": "2"}))
-		want.Continue(session.Must(session.ParseSignInID("sess_2")), &metadata, noon.Add(3*time.Hour))
+		want.Continue(session.Must(session.ParseSignInID("sess_2")), &metadata, session.Decision{ExpiresAt: noon.Add(3 * time.Hour), Remembered: true})
 		want.Rotate(b.draft(slot).Credential, noon.Add(time.Second), noon.Add(4*time.Hour), noon.Add(time.Minute))
-		if err := put(t.Context(), b.two, slot, want); err != nil {
+		want.SeeSuperseded()
+		want.OfferTransfer(session.Must(b.ids.TransferCode()).Hash(), noon.Add(2*time.Minute))
+		want.RefuseTransfer()
+		if err := put(t.Context(), b.two, slot.User, want); err != nil {
 			t.Fatal(err)
 		}
 		same(t, find(t, b.one, slot), want)
+	})
+	t.Run("Moved", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		want := b.insert(t, b.draft(session.Slot{User: alice, Workflow: chat}))
+		want.Move(phone, otherSignIn, b.draft(slot).Credential, elsewhere, noon.Add(time.Second))
+		if err := put(t.Context(), b.two, alice, want); err != nil {
+			t.Fatal(err)
+		}
+		same(t, find(t, b.one, slot), want)
+	})
+	t.Run("Ended", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		want := b.insert(t, b.draft(slot))
+		want.OfferTransfer(session.Must(b.ids.TransferCode()).Hash(), noon.Add(2*time.Minute))
+		want.SignOut(otherSignIn, session.EndAdmin, noon.Add(time.Second))
+		if err := put(t.Context(), b.two, alice, want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := b.one.FindByID(t.Context(), alice, want.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, got, want)
 	})
 	t.Run("Unsealed", func(t *testing.T) {
 		t.Parallel()
@@ -278,7 +332,8 @@ func same(t *testing.T, got, want session.Session) {
 		previous, until := s.Previous()
 		return fmt.Sprint(s.ID(), s.User(), s.Device(), s.Workflow(), s.SignIn(), s.Generated(), s.Status(),
 			s.Credential(), previous, until, s.Metadata().Tree(),
-			s.CreatedAt(), s.ExpiresAt(), s.LastActivityAt(), s.EndedAt(), s.EndReason())
+			s.CreatedAt(), s.ExpiresAt(), s.LastActivityAt(), s.EndedAt(), s.EndReason(), s.BlocksSignIn(),
+			s.Remembered(), s.Opens(), s.Checks(), s.Source(), s.SupersededSeen(), s.Offer())
 	}
 	if describe(got) != describe(want) {
 		t.Errorf("got  %s\nwant %s", describe(got), describe(want))
@@ -287,34 +342,15 @@ func same(t *testing.T, got, want session.Session) {
 
 func testUpdate(t *testing.T, open Factory) {
 	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
-	t.Run("ShowsWhatFindFinds", func(t *testing.T) {
+	t.Run("ShowsWhatIsInScope", func(t *testing.T) {
 		t.Parallel()
-		b := setup(t, open)
-		var seen []*session.Session
-		look := func(current *session.Session) ([]session.Session, error) {
-			seen = append(seen, current)
-			return nil, nil
-		}
-		for _, s := range []session.Slot{slot, {User: alice, Workflow: chat}} {
-			seen = nil
-			if err := b.one.Update(t.Context(), s, look); err != nil {
-				t.Fatal(err)
-			}
-			want := b.insert(t, b.draft(s))
-			if err := b.two.Update(t.Context(), s, look); err != nil {
-				t.Fatal(err)
-			}
-			if len(seen) != 2 || seen[0] != nil || seen[1] == nil {
-				t.Fatalf("change saw %v", seen)
-			}
-			same(t, *seen[1], want)
-		}
+		updateShowsItsScope(t, setup(t, open))
 	})
 	t.Run("NoSessionsWriteNothing", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		want := b.insert(t, b.draft(slot))
-		if err := put(t.Context(), b.two, slot); err != nil {
+		if err := put(t.Context(), b.two, alice); err != nil {
 			t.Fatal(err)
 		}
 		same(t, find(t, b.one, slot), want)
@@ -323,24 +359,29 @@ func testUpdate(t *testing.T, open Factory) {
 		t.Parallel()
 		b := setup(t, open)
 		refused := errors.New("refused")
-		err := b.one.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) {
-			return []session.Session{session.New(b.draft(slot), noon)}, refused
+		err := b.one.Update(t.Context(), ports.Scope{User: alice}, func([]session.Session) (ports.Changes, error) {
+			return ports.Changes{Sessions: []session.Session{session.New(b.draft(slot), noon)}}, refused
 		})
 		if !errors.Is(err, refused) || session.KindOf(err) != session.KindInternal {
 			t.Errorf("Update = %v, want %v as it is", err, refused)
 		}
 		findsNothing(t, b.one, slot)
 	})
-	t.Run("InTheGivenOrder", func(t *testing.T) {
+	// Whatever their order, what ends makes room.
+	t.Run("EndsMakeRoom", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
-		stale := b.insert(t, b.draft(slot))
+		moved, ends, stale := b.insert(t, b.draft(session.Slot{User: alice, Workflow: chat})), b.insert(t, b.draft(slot)), b.insert(t, b.draft(laptopSlot))
+		moved.Move(phone, signIn, b.draft(slot).Credential, here, noon)
+		ends.Revoke(session.EndTransferred, noon)
 		stale.Expire(noon)
-		want := session.New(b.draft(slot), noon)
-		if err := put(t.Context(), b.one, slot, stale, want); err != nil {
+		fresh, generated := session.New(b.draft(laptopSlot), noon), session.New(b.draft(session.Slot{User: alice, Workflow: chat}), noon)
+		if err := put(t.Context(), b.one, alice, generated, fresh, moved, ends, stale); err != nil {
 			t.Fatal(err)
 		}
-		same(t, find(t, b.two, slot), want)
+		same(t, find(t, b.two, slot), moved)
+		same(t, find(t, b.two, laptopSlot), fresh)
+		same(t, find(t, b.two, session.Slot{User: alice, Workflow: chat}), generated)
 	})
 	t.Run("AllOrNothing", func(t *testing.T) {
 		t.Parallel()
@@ -350,7 +391,7 @@ func testUpdate(t *testing.T, open Factory) {
 		taken.Credential.Hash = want.Credential().Hash
 		ended := want
 		ended.Expire(noon)
-		if err := put(t.Context(), b.one, slot, ended, session.New(taken, noon)); !errors.Is(err, session.KindConflict) {
+		if err := put(t.Context(), b.one, slot.User, ended, session.New(taken, noon)); !errors.Is(err, session.KindConflict) {
 			t.Errorf("Update = %v, want a conflict", err)
 		}
 		same(t, find(t, b.two, slot), want)
@@ -360,18 +401,66 @@ func testUpdate(t *testing.T, open Factory) {
 		b := setup(t, open)
 		func() {
 			defer func() { _ = recover() }()
-			_ = b.one.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) { panic("bug") })
+			_ = b.one.Update(t.Context(), ports.Scope{User: alice}, func([]session.Session) (ports.Changes, error) { panic("bug") })
 		}()
 		want := b.insert(t, b.draft(slot))
 		same(t, find(t, b.two, slot), want)
 	})
 }
 
+// updateShowsItsScope checks which sessions Update shows, and in which order.
+func updateShowsItsScope(t *testing.T, b *bench) {
+	t.Helper()
+	early := func(s *session.Session) { s.Revoke(session.EndUser, noon) }
+	active := b.insert(t, b.draft(phoneSlot))
+	stale := b.draft(laptopSlot)
+	stale.ExpiresAt = noon
+	due := b.insert(t, stale)
+	help := b.insert(t, b.draft(session.Slot{User: alice, Workflow: help, Device: phone}))
+	b.insert(t, b.draft(session.Slot{User: bob, Workflow: chat, Device: phone}))
+	b.insert(t, b.draft(laptopSlot), early)
+	blocks := b.insert(t, b.draft(laptopSlot), func(s *session.Session) { s.SignOut(otherSignIn, session.EndUser, noon) })
+	b.insert(t, b.draft(laptopSlot, otherSignIn), func(s *session.Session) { s.SignOut(signIn, session.EndUser, noon) })
+	young := session.New(b.draft(laptopSlot), noon.Add(time.Microsecond))
+	young.Revoke(session.EndUser, noon.Add(time.Microsecond))
+	if err := put(t.Context(), b.one, alice, young); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		scope ports.Scope
+		want  []session.Session
+	}{
+		{ports.Scope{User: alice}, []session.Session{active, due, help}},
+		{ports.Scope{User: alice, SignIn: signIn}, []session.Session{active, due, help, blocks}},
+		{ports.Scope{User: alice, CreatedAfter: noon}, []session.Session{active, due, help, young}},
+		{ports.Scope{User: session.Must(session.ParseUserID("user_carol")), SignIn: signIn, CreatedAfter: noon.Add(-time.Hour)}, nil},
+	} {
+		err := b.two.Update(t.Context(), test.scope, func(seen []session.Session) (ports.Changes, error) {
+			sameList(t, seen, test.want...)
+			return ports.Changes{}, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// sameList checks that got are the sessions of want, in their order.
+func sameList(t *testing.T, got []session.Session, want ...session.Session) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("got %d sessions, want %d", len(got), len(want))
+	}
+	for i := range got {
+		same(t, got[i], want[i])
+	}
+}
+
 func testConflict(t *testing.T, open Factory) {
 	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
 	conflicts := func(t *testing.T, b *bench, draft session.Draft) {
 		t.Helper()
-		if err := put(t.Context(), b.two, draft.Slot, session.New(draft, noon)); !errors.Is(err, session.KindConflict) {
+		if err := put(t.Context(), b.two, draft.Slot.User, session.New(draft, noon)); !errors.Is(err, session.KindConflict) {
 			t.Errorf("Update = %v, want a conflict", err)
 		}
 	}
@@ -400,6 +489,17 @@ func testConflict(t *testing.T, open Factory) {
 		conflicts(t, b, other)
 		findsNothing(t, b.one, other.Slot)
 	})
+	t.Run("CodeTaken", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		code := session.Must(b.ids.TransferCode()).Hash()
+		b.insert(t, b.draft(slot), func(s *session.Session) { s.OfferTransfer(code, noon) })
+		other := b.insert(t, b.draft(session.Slot{User: bob, Workflow: chat, Device: laptop}))
+		other.OfferTransfer(code, noon)
+		if err := put(t.Context(), b.two, bob, other); !errors.Is(err, session.KindConflict) {
+			t.Errorf("Update = %v, want a conflict", err)
+		}
+	})
 	t.Run("ElsewhereIsNone", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
@@ -421,9 +521,18 @@ func testCancelled(t *testing.T, open Factory) {
 		cancel()
 		calls := map[string]error{}
 		_, calls["Find"] = b.one.Find(ctx, slot)
-		calls["Update"] = put(ctx, b.one, slot, session.New(b.draft(slot), noon))
+		calls["Update"] = put(ctx, b.one, slot.User, session.New(b.draft(slot), noon))
 		_, calls["ExpireDue"] = b.one.ExpireDue(ctx, noon, 1)
 		_, calls["PurgeEnded"] = b.one.PurgeEnded(ctx, noon, 1)
+		_, calls["PurgeActivity"] = b.one.PurgeActivity(ctx, noon, 1)
+		_, calls["FindByID"] = b.one.FindByID(ctx, alice, session.Must(b.ids.SessionID()))
+		_, calls["FindByToken"] = b.one.FindByToken(ctx, session.TokenHash{1})
+		_, calls["FindByOffer"] = b.one.FindByOffer(ctx, session.TokenHash{1})
+		_, calls["List"] = b.one.List(ctx, ports.ListQuery{User: alice, Limit: 1})
+		_, calls["ListActivity"] = b.one.ListActivity(ctx, ports.ActivityQuery{User: alice, Limit: 1})
+		_, calls["Touch"] = b.one.Touch(ctx, []session.Use{{Session: session.Must(b.ids.SessionID()), At: noon}})
+		_, calls["OwnerOf"] = b.one.OwnerOf(ctx, session.Must(b.ids.SessionID()))
+		_, calls["Stats"] = b.one.Stats(ctx, session.DefaultPolicy().Cutoff(noon), noon)
 		_, calls["Now"] = b.one.Now(ctx)
 		for name, err := range calls {
 			if !errors.Is(err, session.KindUnavailable) {
@@ -436,9 +545,9 @@ func testCancelled(t *testing.T, open Factory) {
 		t.Parallel()
 		b := setup(t, open)
 		ctx, cancel := context.WithCancel(t.Context())
-		err := b.one.Update(ctx, slot, func(*session.Session) ([]session.Session, error) {
+		err := b.one.Update(ctx, ports.Scope{User: alice}, func([]session.Session) (ports.Changes, error) {
 			cancel()
-			return []session.Session{session.New(b.draft(slot), noon)}, nil
+			return ports.Changes{Sessions: []session.Session{session.New(b.draft(slot), noon)}}, nil
 		})
 		if !errors.Is(err, session.KindUnavailable) {
 			t.Errorf("Update = %v, want unavailable", err)
@@ -449,13 +558,13 @@ func testCancelled(t *testing.T, open Factory) {
 	t.Run("WhileWaiting", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
-		err := b.one.Update(t.Context(), slot, func(*session.Session) ([]session.Session, error) {
+		err := b.one.Update(t.Context(), ports.Scope{User: alice}, func([]session.Session) (ports.Changes, error) {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			if err := put(ctx, b.two, slot, session.New(b.draft(slot), noon)); !errors.Is(err, session.KindUnavailable) {
+			if err := put(ctx, b.two, slot.User, session.New(b.draft(slot), noon)); !errors.Is(err, session.KindUnavailable) {
 				t.Errorf("the Update that waits returns %v, want unavailable", err)
 			}
-			return nil, nil
+			return ports.Changes{}, nil
 		})
 		if err != nil {
 			t.Fatal(err)

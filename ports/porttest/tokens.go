@@ -2,6 +2,7 @@ package porttest
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
@@ -28,6 +29,10 @@ func (*identifiers) SessionID() (session.ID, error) {
 }
 
 func (*identifiers) Token() (session.Token, error) { return session.ParseToken(uuid.NewString()) }
+
+func (*identifiers) TransferCode() (session.TransferCode, error) {
+	return session.ParseTransferCode(rand.Text())
+}
 
 // Sealer proves that the sealers that it opens keep what ports.Sealer promises.
 func Sealer(t *testing.T, open func(t *testing.T) ports.Sealer) {
@@ -120,6 +125,13 @@ func Identifiers(t *testing.T, ids ports.Identifiers) {
 		if parsed, err := session.ParseToken(token.Reveal()); err != nil || parsed != token {
 			t.Fatal("the token is no UUID v4")
 		}
-		seen[id.String()], seen[token.Reveal()] = true, true
+		code, err := ids.TransferCode()
+		if err != nil || seen[code.Reveal()] {
+			t.Fatalf("TransferCode: %v", err)
+		}
+		if parsed, err := session.ParseTransferCode(code.Reveal()); err != nil || parsed != code {
+			t.Fatal("the code is none")
+		}
+		seen[id.String()], seen[token.Reveal()], seen[code.Reveal()] = true, true, true
 	}
 }

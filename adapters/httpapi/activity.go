@@ -1,0 +1,56 @@
+package httpapi
+
+import (
+	"maps"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"chatkit-session/api"
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// ListActivity shows a page of what happened to the caller's sessions.
+func (s *server) ListActivity(c echo.Context, params api.ListActivityParams) error {
+	caller, err := s.admit(c, access.ReadOwn)
+	if err != nil {
+		return err
+	}
+	return s.timeline(c, caller.User, session.ID{}, params)
+}
+
+// ListSessionActivity shows a page of what happened to one of them.
+func (s *server) ListSessionActivity(c echo.Context, id api.SessionID, params api.ListSessionActivityParams) error {
+	caller, of, err := s.admitToSession(c, access.ReadOwn, id)
+	if err != nil {
+		return err
+	}
+	return s.timeline(c, caller.User, of, api.ListActivityParams(params))
+}
+
+func (s *server) timeline(c echo.Context, user session.UserID, of session.ID, params api.ListActivityParams) error {
+	limit, after, err := pageOf(params.Limit, params.Cursor)
+	if err != nil {
+		return err
+	}
+	page, err := s.Lister.Activity(c.Request().Context(), user, ports.ActivityRequest{Session: of, After: after, Limit: limit})
+	if err != nil {
+		return err
+	}
+	answer := api.ActivityPage{Activity: make([]api.Activity, len(page.Activity)), NextCursor: nextCursor(page.Next)}
+	for i, record := range page.Activity {
+		answer.Activity[i] = activityToWire(record)
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+func activityToWire(record session.Activity) api.Activity {
+	wire := api.Activity{
+		Id: record.ID.String(), SessionId: record.Session.String(), Type: api.ActivityType(record.Type), At: api.Time(record.At),
+		Ip: addressToWire(record.Source), Client: clientToWire(record.Source), Detail: map[string]string{},
+	}
+	maps.Copy(wire.Detail, record.Detail) // which may be nil; the wire's is an object
+	return wire
+}

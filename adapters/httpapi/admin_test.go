@@ -1,0 +1,137 @@
+package httpapi_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/adapters/httpapi"
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+const (
+	adminPath = "/api/chatkit/admin"
+	statsPath = adminPath + "/stats"
+)
+
+// Which permission each route asks for, before it looks at anything else; who
+// lacks it reaches nothing.
+func TestRoutes_AskForPermission(t *testing.T) {
+	t.Parallel()
+	id := "/" + anID.String()
+	for route, wants := range map[string]access.Permission{
+		"POST " + openPath:                              access.ReadOwn,
+		"POST " + claimPath:                             access.ManageOwn,
+		"GET " + sessionsPath:                           access.ReadOwn,
+		"DELETE " + sessionsPath:                        access.ManageOwn,
+		"GET " + sessionsPath + id:                      access.ReadOwn,
+		"GET " + sessionsPath + "/a%20b":                access.ReadOwn,
+		"DELETE " + sessionsPath + id:                   access.ManageOwn,
+		"DELETE " + sessionsPath + "/a%20b":             access.ManageOwn,
+		"GET " + sessionsPath + id + "/activity":        access.ReadOwn,
+		"GET " + sessionsPath + "/a%20b/activity":       access.ReadOwn,
+		"POST " + sessionsPath + id + "/transfer":       access.ManageOwn,
+		"POST " + sessionsPath + "/a%20b/transfer":      access.ManageOwn,
+		"GET " + activityPath:                           access.ReadOwn,
+		"GET " + adminSessionsPath:                      access.ReadAll,
+		"GET " + adminPath + "/users/a%20b/sessions":    access.ReadAll,
+		"DELETE " + adminSessionsPath:                   access.ManageAll,
+		"DELETE " + adminPath + "/users/a%20b/sessions": access.ManageAll,
+		"DELETE " + adminPath + "/sessions" + id:        access.ManageAll,
+		"DELETE " + adminPath + "/sessions/a%20b":       access.ManageAll,
+		"GET " + statsPath:                              access.ReadAll,
+	} {
+		t.Run(route, func(t *testing.T) {
+			t.Parallel()
+			method, path, _ := strings.Cut(route, " ")
+			for kind, want := range map[session.Kind]int{session.KindUnauthenticated: 401, session.KindNoRole: 403, session.KindForbidden: 403, session.KindUnavailable: 503} {
+				s := newSubject(t, httpapi.Config{})
+				s.gate.EXPECT().Admit(gomock.Any(), "jwt", wants).Return(access.Caller{}, kind)
+				if got := s.send(t, method, path, "["); got.status != want || got.header.Get("Cache-Control") != "no-store" {
+					t.Errorf("%v got %d %s", kind, got.status, got.body)
+				}
+			}
+		})
+	}
+}
+
+func TestRevokeUserSessions(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer error
+		want   int
+		body   string
+	}{
+		"All":       {nil, 200, `{"revoked":3}`},
+		"StepUp":    {session.Wrap(session.KindReverification, errors.New(secret)), 403, `"reverification_required"`},
+		"StoreDown": {session.Wrap(session.KindUnavailable, errors.New(secret)), 503, `"unavailable"`},
+		"Bug":       {errors.New(secret), 500, `"internal_error"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{}).permits(access.ManageAll)
+			s.admin.EXPECT().RevokeAll(gomock.Any(), calling, other).Return(3, test.answer)
+			got := s.del(t, adminSessionsPath)
+			if got.status != test.want || !strings.Contains(got.body, test.body) || strings.Contains(got.body, secret) {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
+// What is unclear signs nobody out and shows nobody.
+func TestAdmin_Refuses(t *testing.T) {
+	t.Parallel()
+	for path, field := range map[string]string{
+		"/users/a%20b/sessions": "userId", "/users/" + strings.Repeat("x", 101) + "/sessions": "userId", "/users/a%2Fb/sessions": "userId", "/users/%00/sessions": "userId",
+		"/sessions/a%20b": "id", "/sessions/" + strings.Repeat("x", 65): "id",
+	} {
+		for method, wants := range map[string]access.Permission{http.MethodDelete: access.ManageAll, http.MethodGet: access.ReadAll} {
+			if field == "id" && method == http.MethodGet {
+				continue // there is no such route
+			}
+			s := newSubject(t, httpapi.Config{}).permits(wants) // the core is not asked
+			if got := s.send(t, method, adminPath+path, ""); got.status != http.StatusBadRequest || got.Field != field {
+				t.Errorf("%s %s got %d %s", method, path, got.status, got.body)
+			}
+		}
+	}
+}
+
+func TestShowStats(t *testing.T) {
+	t.Parallel()
+	west := time.FixedZone("", -8*60*60)
+	for name, test := range map[string]struct {
+		stats ports.Stats
+		want  string
+	}{
+		"Nothing": {ports.Stats{}, `{"days":[],"sessions":{"active":0,"expired":0,"revoked":0}}`},
+		"Some": {
+			ports.Stats{
+				Sessions: map[session.Status]int{session.StatusActive: 2, session.StatusExpired: 3, session.StatusRevoked: 5},
+				Days:     []ports.Day{{Start: midnight.In(west), Opens: 7, Checks: 11}, {Start: midnight.AddDate(0, 0, -1), Opens: 13}},
+			},
+			`{"days":[{"checks":11,"day":"2025-01-01","opens":7},{"checks":0,"day":"2024-12-31","opens":13}],"sessions":{"active":2,"expired":3,"revoked":5}}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{}).permits(access.ReadAll)
+			s.admin.EXPECT().Stats(gomock.Any()).Return(test.stats, nil)
+			if got := s.read(t, statsPath); got.status != http.StatusOK || strings.TrimSpace(got.body) != test.want || got.header.Get("Cache-Control") != "no-store" {
+				t.Errorf("got %d %s\nwant %s", got.status, got.body, test.want)
+			}
+		})
+	}
+	s := newSubject(t, httpapi.Config{}).permits(access.ReadAll)
+	s.admin.EXPECT().Stats(gomock.Any()).Return(ports.Stats{}, session.KindUnavailable)
+	if got := s.read(t, statsPath); got.status != http.StatusServiceUnavailable {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}

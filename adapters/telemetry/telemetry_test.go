@@ -1,0 +1,41 @@
+package telemetry_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"chatkit-session/adapters/telemetry"
+	"chatkit-session/core/session"
+)
+
+func scrape(t *testing.T, m *telemetry.Metrics) string {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	m.Handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+	if recorder.Code != http.StatusOK {
+		t.Fatalf("got %d %s", recorder.Code, recorder.Body)
+	}
+	return recorder.Body.String()
+}
+
+func TestMetrics_Anomaly(t *testing.T) {
+	t.Parallel()
+	m := telemetry.New()
+	before := scrape(t, m)
+	for _, rule := range session.Rules() {
+		if !strings.Contains(before, `chatkit_anomalies_total{rule="`+string(rule)+`"} 0`) {
+			t.Errorf("%s does not begin at zero:\n%s", rule, before)
+		}
+	}
+	m.Anomaly(session.RuleOpens)
+	m.Anomaly(session.RuleOpens)
+	after := scrape(t, m)
+	if !strings.Contains(after, `chatkit_anomalies_total{rule="opens"} 2`) || !strings.Contains(after, `chatkit_anomalies_total{rule="addresses"} 0`) {
+		t.Errorf("after two there is\n%s", after)
+	}
+	if !strings.Contains(after, "go_goroutines") {
+		t.Error("the process's own metrics are missing")
+	}
+}

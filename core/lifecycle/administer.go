@@ -1,0 +1,60 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// statsDays is how many days Stats looks back, today included.
+const statsDays = 30
+
+// Administrator looks after anybody's sessions. It implements
+// ports.Administrator.
+type Administrator struct {
+	Parts
+	admin ports.AdminStore
+}
+
+var _ ports.Administrator = (*Administrator)(nil)
+
+// NewAdministrator returns an Administrator.
+func NewAdministrator(parts Parts, admin ports.AdminStore) *Administrator {
+	return &Administrator{parts, admin}
+}
+
+// Revoke implements ports.Administrator.
+func (a *Administrator) Revoke(ctx context.Context, admin access.Caller, id session.ID) error {
+	if err := a.StepUp.Require(admin); err != nil {
+		return err
+	}
+	owner, err := a.admin.OwnerOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, err = a.end(ctx, admin, owner, reasonOne, func(active []session.Session) []session.Session { return only(active, id) })
+	return err
+}
+
+// RevokeAll implements ports.Administrator.
+func (a *Administrator) RevokeAll(ctx context.Context, admin access.Caller, user session.UserID) (int, error) {
+	if err := a.StepUp.Require(admin); err != nil {
+		return 0, err
+	}
+	return a.end(ctx, admin, user, reasonAll, func(active []session.Session) []session.Session { return active })
+}
+
+func (a *Administrator) end(ctx context.Context, admin access.Caller, user session.UserID, reason string, choose func([]session.Session) []session.Session) (int, error) {
+	how := signingOut{as: session.EndAdmin, by: session.DetailByAdmin, reason: reason}
+	return a.signOut(ctx, user, admin, how, func(active []session.Session) ([]session.Session, error) { return choose(active), nil })
+}
+
+// Stats implements ports.Administrator.
+func (a *Administrator) Stats(ctx context.Context) (ports.Stats, error) {
+	now := a.Clock.Now()
+	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)
+	return a.admin.Stats(ctx, a.Policy.Cutoff(now), today.AddDate(0, 0, 1-statsDays))
+}

@@ -1,0 +1,317 @@
+package lifecycle_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/lifecycle"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// onNewDevices are sessions of the caller's on as many devices, new since age.
+func onNewDevices(n int, since time.Duration, more ...with) []session.Session {
+	var sessions []session.Session
+	for i := range n {
+		sessions = append(sessions, active(fmt.Sprintf("d%d", i+1), append([]with{age(since)}, more...)...))
+	}
+	return sessions
+}
+
+// ended lets a session be signed out by itself.
+func ended(s *session.Stored) {
+	signedOut(s)
+	s.BlocksSignIn = false
+}
+
+func TestOpener_Open_NewDevices(t *testing.T) {
+	t.Parallel()
+	const (
+		anomaly = "; anomaly new from 192.0.2.1 action=%s rule=new_devices"
+		byRule  = "; revoked %s by=service reason=new_devices"
+	)
+	recorded := createdHere + fmt.Sprintf(anomaly, "record")
+	gone := func(ids ...string) (wrote, recorded string) {
+		for _, id := range ids {
+			wrote += "; " + id + " revoked (anomaly) blocks sess_1"
+			recorded += fmt.Sprintf(byRule, id)
+		}
+		return wrote, recorded
+	}
+	goneAll, goneAllRecorded := gone("new", "d1", "d2", "d3")
+	goneStale, goneStaleRecorded := gone("new", "d1", "d2")
+	others := onNewDevices(3, time.Minute, by("sess_2"))
+	for name, c := range map[string]struct {
+		seen     []session.Session
+		revokes  bool
+		wrote    string
+		recorded string
+		counted  int
+	}{
+		"JustAllowed":        {onNewDevices(2, time.Minute), false, "new active", createdHere, 0},
+		"OneTooMany":         {onNewDevices(3, time.Minute), false, "new active", recorded, 1},
+		"RecordedOnce":       {onNewDevices(4, time.Minute), false, "new active", createdHere, 0},
+		"OfAnySignIn":        {others, false, "new active", recorded, 1},
+		"SignedOutOnesCount": {onNewDevices(3, time.Minute, ended), false, "new active", recorded, 1},
+		"NotNewAnyMore":      {onNewDevices(3, 10*time.Minute), false, "new active", createdHere, 0},
+		"JustNew":            {onNewDevices(3, 10*time.Minute-us), false, "new active", recorded, 1},
+		"AgainOnAKnownDevice": {
+			append(onNewDevices(3, time.Minute), active("x", on("phone"), age(2*time.Minute), ended)), false, "new active", createdHere, 0,
+		},
+		"Revoke/JustAllowed": {onNewDevices(2, time.Minute), true, "new active", createdHere, 0},
+		"Revoke/OneTooMany": {
+			onNewDevices(3, time.Minute), true, goneAll[2:], createdHere + fmt.Sprintf(anomaly, "revoke") + goneAllRecorded, 1,
+		},
+		// Those who sign in anew are not kept out for what another sign-in did.
+		"Revoke/NoFurtherOne": {append(onNewDevices(4, time.Minute, ended), active("old")), true, "new active", createdHere, 0},
+		"Revoke/OtherSignInsStay": {
+			others, true, "new revoked (anomaly) blocks sess_1", createdHere + fmt.Sprintf(anomaly, "revoke") + fmt.Sprintf(byRule, "new"), 1,
+		},
+		"Revoke/ThoseThatEndedAnywayStaySo": {
+			append(onNewDevices(2, time.Minute), active("d3", age(time.Minute), left(0)), active("d4", age(time.Hour), ended)), true,
+			"d3 expired (expired)" + goneStale, "expired d3; " + createdHere + fmt.Sprintf(anomaly, "revoke") + goneStaleRecorded, 1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.parts.Rules.NewDevices.Most = 3
+			if c.revokes {
+				b.revokes(session.RuleNewDevices)
+			}
+			b.has(c.seen...)
+			b.creates()
+			b.updates(nil, c.seen...)
+			_, err := b.opener().Open(t.Context(), caller, onPhone)
+			if refused := strings.Contains(c.wrote, "new revoked"); (session.KindOf(err) == session.KindSignedOut) != refused || (err == nil) == refused {
+				t.Errorf("Open = %v", err)
+			}
+			b.changed(t, c.wrote, c.recorded)
+			b.metered(t, []session.Rule{session.RuleNewDevices}[:c.counted]...)
+		})
+	}
+}
+
+// Nothing is counted that was not stored.
+func TestOpener_Open_NewDevices_StoreDown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parts.Rules.NewDevices.Most = 1
+	b.revokes(session.RuleNewDevices)
+	b.has()
+	b.creates()
+	b.updates(errDown, onNewDevices(1, time.Minute)...)
+	if _, err := b.opener().Open(t.Context(), caller, onPhone); session.KindOf(err) != session.KindUnavailable {
+		t.Errorf("Open = %v", err)
+	}
+	b.metered(t)
+}
+
+// A person who sets up a phone, a tablet, two computers, a television and a
+// game console in one sitting is no anomaly.
+func TestOpener_Open_NewDevices_HandfulInOneSitting(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.revokes(session.Rules()...)
+	var seen []session.Session
+	for i := range 6 {
+		b.now = noon.Add(time.Duration(i) * time.Minute)
+		b.has(seen...)
+		b.creates()
+		b.updates(nil, seen...)
+		device := device(fmt.Sprintf("device-%d", i))
+		b.opens(t, caller, ports.OpenRequest{Device: device})
+		seen = append(seen, active(device.String(), age(-time.Duration(i)*time.Minute)))
+	}
+	b.metered(t)
+}
+
+// opening opens on the phone, where there is a session, again and again.
+type opening struct {
+	*bench
+	opener  *lifecycle.Opener
+	current []session.Session
+}
+
+func newOpening(t *testing.T, limit session.Limit, rules ...session.Rule) *opening {
+	t.Helper()
+	b := setup(t)
+	b.parts.Rules.Opens = limit
+	b.revokes(rules...)
+	return &opening{b, b.opener(), []session.Session{active("phone", left(day))}}
+}
+
+// open opens once more; crossing says that this one passes the limit.
+func (o *opening) open(t *testing.T, after time.Duration, crossing bool) error {
+	t.Helper()
+	o.now = noon.Add(after)
+	o.has(o.current...)
+	if crossing {
+		o.updates(nil, o.current...)
+	}
+	_, err := o.opener.Open(t.Context(), caller, onPhone)
+	return err
+}
+
+func TestOpener_Open_Opens_Record(t *testing.T) {
+	t.Parallel()
+	o := newOpening(t, session.Limit{Most: 2, Within: time.Minute})
+	for i, step := range []struct {
+		after    time.Duration
+		crossing bool
+	}{
+		{0, false},
+		{0, false},
+		{time.Second, true},
+		{time.Second, false},
+		{time.Minute - us, false},
+		{time.Minute, false},
+		{time.Minute, false},
+		{2*time.Minute - us, true},
+		{2*time.Minute - us, false},
+	} {
+		if err := o.open(t, step.after, step.crossing); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		if step.crossing {
+			o.changed(t, "", "anomaly phone from 192.0.2.1 action=record rule=opens")
+		}
+	}
+	o.metered(t, session.RuleOpens, session.RuleOpens)
+}
+
+func TestOpener_Open_Opens_Revoke(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		seen     []session.Session
+		wrote    string
+		recorded string
+	}{
+		"EndsAllOfTheSignIn": {
+			[]session.Session{active("a"), active("b", by("sess_2")), active("c", signedOut, by("sess_3")), active("phone")},
+			"phone revoked (anomaly) blocks sess_1; a revoked (anomaly) blocks sess_1",
+			"; revoked phone by=service reason=opens; revoked a by=service reason=opens",
+		},
+		"EndsWhatItTookOver": {
+			[]session.Session{active("a", by("sess_2")), active("phone", by("sess_2"))},
+			"phone revoked (anomaly) blocks sess_1", "; revoked phone by=service reason=opens",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOpening(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens)
+			if err := o.open(t, 0, false); err != nil {
+				t.Fatal(err)
+			}
+			o.current = c.seen
+			if err := o.open(t, 0, true); session.KindOf(err) != session.KindSignedOut {
+				t.Errorf("Open = %v", err)
+			}
+			o.changed(t, c.wrote, "anomaly phone from 192.0.2.1 action=revoke rule=opens"+c.recorded)
+			o.metered(t, session.RuleOpens)
+			if used := o.used(t); used != "phone 1/0 from 192.0.2.1" { // of the first
+				t.Errorf("used are %q", used)
+			}
+		})
+	}
+}
+
+// Two rules at once end each session once, and both are counted.
+func TestOpener_Open_TwoAnomaliesAtOnce(t *testing.T) {
+	t.Parallel()
+	o := newOpening(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens, session.RuleNewDevices)
+	o.parts.Rules.NewDevices.Most = 1
+	o.opener = o.bench.opener()
+	if err := o.open(t, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	o.current = onNewDevices(1, time.Minute)
+	o.creates()
+	if err := o.open(t, 0, true); session.KindOf(err) != session.KindSignedOut {
+		t.Errorf("Open = %v", err)
+	}
+	const blocked = " revoked (anomaly) blocks sess_1"
+	o.changed(t, "new"+blocked+"; d1"+blocked, createdHere+"; anomaly new from 192.0.2.1 action=revoke rule=new_devices"+
+		"; revoked new by=service reason=new_devices; revoked d1 by=service reason=new_devices; anomaly new from 192.0.2.1 action=revoke rule=opens")
+	o.metered(t, session.RuleNewDevices, session.RuleOpens)
+}
+
+// What fails is no anomaly, and is not counted.
+func TestOpener_Open_Opens_Fails(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		arrange  func(*opening)
+		want     session.Kind
+		recorded string // until the store forgot it
+	}{
+		"StoreDown": {func(o *opening) { o.updates(errDown, o.current...) }, session.KindUnavailable, "anomaly phone from 192.0.2.1 action=record rule=opens"},
+		"NoToken": {func(o *opening) {
+			o.updates(nil, active("phone", left(0)))
+			o.ids.EXPECT().SessionID().Return(session.ID{}, errBug)
+		}, session.KindCreateFailed, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOpening(t, session.Limit{Most: 1, Within: time.Minute})
+			if err := o.open(t, 0, false); err != nil {
+				t.Fatal(err)
+			}
+			c.arrange(o)
+			if err := o.open(t, 0, false); session.KindOf(err) != c.want {
+				t.Errorf("Open = %v", err)
+			}
+			o.changed(t, "", c.recorded)
+			o.metered(t)
+		})
+	}
+}
+
+// A page whose parts each open the session when it loads is no anomaly, not
+// even in twenty tabs.
+func TestOpener_Open_Opens_ManyOfOnePageLoad(t *testing.T) {
+	t.Parallel()
+	o := newOpening(t, session.DefaultAnomalyRules().Opens, session.Rules()...)
+	for range 100 {
+		if err := o.open(t, 0, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.metered(t)
+}
+
+// Users are counted each by themselves, and so many that memory is bounded.
+func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parts.Rules.Opens = session.Limit{Most: 1, Within: time.Minute}
+	b.store.EXPECT().Find(gomock.Any(), gomock.Any()).Return(session.Session{}, errDown).Times(50_000)
+	opener := b.opener()
+	open := func(n int) error {
+		_, err := opener.Open(t.Context(), access.Caller{User: session.Must(session.ParseUserID(fmt.Sprint("user_", n)))}, onPhone)
+		return err
+	}
+	for n := range 50_000 {
+		_ = open(n)
+	}
+	// The last that was watched comes again, and one for whom there was no room.
+	theirs := func(s *session.Stored) { s.User, s.SignIn = "user_49999", "" }
+	b.has(active("phone", theirs))
+	b.updates(nil, active("phone", theirs))
+	if err := open(49_999); err != nil {
+		t.Error(err)
+	}
+	b.metered(t, session.RuleOpens)
+	nobodys := func(s *session.Stored) { s.User, s.SignIn = "user_50000", "" }
+	for range 2 {
+		b.has(active("phone", nobodys))
+		if err := open(50_000); err != nil {
+			t.Error(err)
+		}
+	}
+	b.metered(t, session.RuleOpens)
+}

@@ -1,0 +1,291 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/lifecycle"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+	"chatkit-session/ports/portmock"
+)
+
+const (
+	us  = time.Microsecond
+	day = 24 * time.Hour
+)
+
+var (
+	noon     = time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
+	user     = session.Must(session.ParseUserID("user_1"))
+	stranger = session.Must(session.ParseUserID("user_2"))
+	phone    = session.Must(session.ParseDeviceID("phone"))
+	workflow = session.Must(session.ParseWorkflowID("workflow_1"))
+	signIn   = session.Must(session.ParseSignInID("sess_1"))
+	member   = session.Must(access.ParseRole("member"))
+	admin    = session.Must(access.ParseRole("admin"))
+
+	oldToken = session.Must(session.ParseToken("550e8400-e29b-41d4-a716-446655440000"))
+	newToken = session.Must(session.ParseToken("6ba7b810-9dad-41d1-80b4-00c04fd430c8"))
+	code     = session.Must(session.ParseTransferCode("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+
+	errDown = session.Wrap(session.KindUnavailable, errors.New("down"))
+	errBug  = errors.New("bug")
+
+	atHome = from("192.0.2.1")
+	caller = access.Caller{User: user, SignIn: signIn, Role: member, Source: atHome, VerifiedAgo: -1}
+)
+
+// from is a source in the network of an address, of Firefox on Linux.
+func from(address string) session.Source {
+	return session.NewSource(netip.MustParseAddr(address), session.NewClient("Firefox 133", "Linux", "desktop"))
+}
+
+// thief is a source that differs from all of those.
+func thief() session.Source {
+	return session.NewSource(netip.MustParseAddr("203.0.113.9"), session.NewClient("Chrome 130", "Windows 11", "desktop"))
+}
+
+func id(text string) session.ID             { return session.Must(session.ParseID(text)) }
+func device(text string) session.DeviceID   { return session.Must(session.ParseDeviceID(text)) }
+func signInID(text string) session.SignInID { return session.Must(session.ParseSignInID(text)) }
+
+// with changes what a session, or a bench, starts as.
+type with func(*session.Stored)
+
+// active is a session on the device of its id that was opened an hour ago by
+// the caller's sign-in and then used, with 20 hours left and oldToken.
+func active(id string, with ...with) session.Session {
+	s := session.Stored{
+		ID: id, User: "user_1", Device: id, Workflow: "workflow_1", SignIn: "sess_1", Status: session.StatusActive,
+		CreatedAt: noon.Add(-time.Hour), ExpiresAt: noon.Add(20 * time.Hour), LastActivityAt: noon.Add(-time.Hour),
+		Credential: session.Credential{Hash: oldToken.Hash(), Sealed: []byte("old")}, Source: atHome, Opens: 1,
+	}
+	for _, change := range with {
+		change(&s)
+	}
+	return session.Restore(s)
+}
+
+func left(d time.Duration) with { return func(s *session.Stored) { s.ExpiresAt = noon.Add(d) } }
+func age(d time.Duration) with  { return func(s *session.Stored) { s.CreatedAt = noon.Add(-d) } }
+func idle(d time.Duration) with {
+	return func(s *session.Stored) { s.LastActivityAt = noon.Add(-d) }
+}
+func by(signIn string) with   { return func(s *session.Stored) { s.SignIn = signIn } }
+func on(device string) with   { return func(s *session.Stored) { s.Device = device } }
+func of(workflow string) with { return func(s *session.Stored) { s.Workflow = workflow } }
+func sealed(sealed string) with {
+	return func(s *session.Stored) { s.Credential.Sealed = []byte(sealed) }
+}
+func generated(s *session.Stored)  { s.Generated = true }
+func remembered(s *session.Stored) { s.Remembered = true }
+
+// signedOut lets the session be signed out against its sign-in.
+func signedOut(s *session.Stored) {
+	s.Status, s.EndReason, s.EndedAt, s.BlocksSignIn = session.StatusRevoked, session.EndUser, noon.Add(-time.Minute), true
+}
+
+// rotatedAgo lets newToken have superseded oldToken so long ago.
+func rotatedAgo(d time.Duration) with {
+	return func(s *session.Stored) {
+		s.Credential.Hash = newToken.Hash()
+		s.Previous, s.PreviousUntil = oldToken.Hash(), noon.Add(-d).Add(session.DefaultPolicy().Grace)
+	}
+}
+
+// offers lets the session have a transfer code of the given time.
+func offers(d time.Duration) with {
+	return func(s *session.Stored) { s.Offer = session.Offer{Code: code.Hash(), Until: noon.Add(d)} }
+}
+
+// bench is the use cases' parts as mocks, at noon until somebody sets now.
+type bench struct {
+	store   *portmock.MockSessionStore
+	secrets *portmock.MockSecretFinder
+	sealer  *portmock.MockSealer
+	ids     *portmock.MockIdentifiers
+	meter   *portmock.MockMeter
+	usages  *portmock.MockUsageStore
+	parts   lifecycle.Parts
+	now     time.Time
+
+	scope   ports.Scope // of the last Update
+	changes ports.Changes
+	counted []session.Rule
+}
+
+func setup(t *testing.T) *bench {
+	t.Helper()
+	ctrl := gomock.NewController(t)
+	clock := portmock.NewMockClock(ctrl)
+	b := &bench{
+		store:   portmock.NewMockSessionStore(ctrl),
+		secrets: portmock.NewMockSecretFinder(ctrl),
+		sealer:  portmock.NewMockSealer(ctrl),
+		ids:     portmock.NewMockIdentifiers(ctrl),
+		meter:   portmock.NewMockMeter(ctrl),
+		usages:  portmock.NewMockUsageStore(ctrl),
+		now:     noon,
+	}
+	clock.EXPECT().Now().DoAndReturn(func() time.Time { return b.now }).AnyTimes()
+	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("old")).Return(oldToken, nil).AnyTimes()
+	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("new")).Return(newToken, nil).AnyTimes()
+	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("lost")).Return(session.Token{}, session.KindUnreadable).AnyTimes()
+	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("broken")).Return(session.Token{}, errBug).AnyTimes()
+	b.meter.EXPECT().Anomaly(gomock.Any()).Do(func(rule session.Rule) { b.counted = append(b.counted, rule) }).AnyTimes()
+	b.parts = lifecycle.Parts{
+		Store: b.store, Secrets: b.secrets, Sealer: b.sealer, IDs: b.ids, Clock: clock, Meter: b.meter,
+		Usage:  lifecycle.NewUsage(b.usages, clock, time.Minute),
+		Policy: session.DefaultPolicy(), Rules: session.DefaultAnomalyRules(),
+	}
+	return b
+}
+
+func (b *bench) revokes(rules ...session.Rule) {
+	b.parts.Rules.Actions = map[session.Rule]session.Action{}
+	for _, rule := range rules {
+		b.parts.Rules.Actions[rule] = session.ActionRevoke
+	}
+}
+
+// mints lets one token be made, for the session with this id.
+func (b *bench) mints(id session.ID) {
+	b.ids.EXPECT().Token().Return(newToken, nil)
+	b.sealer.EXPECT().Seal(id, newToken).Return([]byte("new"), nil)
+}
+
+// creates lets one session be made: "new".
+func (b *bench) creates() {
+	b.ids.EXPECT().SessionID().Return(id("new"), nil)
+	b.mints(id("new"))
+}
+
+// updates lets one Update see sessions and return fails after it has written.
+func (b *bench) updates(fails error, seen ...session.Session) {
+	b.store.EXPECT().Update(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
+		func(_ context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+			b.scope = scope
+			changes, err := change(slices.Clone(seen))
+			if err != nil {
+				return err
+			}
+			b.changes = changes
+			return fails
+		})
+}
+
+// wrote is what the last Update wrote of sessions: "id status"; of those that
+// ended, why, and whether that blocks their sign-in.
+func (b *bench) wrote() string {
+	var lines []string
+	for _, s := range b.changes.Sessions {
+		line := fmt.Sprintf("%s %s", s.ID(), s.Status())
+		if s.Status() != session.StatusActive {
+			line += fmt.Sprintf(" (%s)", s.EndReason())
+		}
+		if s.BlocksSignIn() {
+			line += " blocks " + s.SignIn().String()
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "; ")
+}
+
+// recorded is what the last Update added to the timeline: "type id", from
+// where if somebody did it, and its details.
+func (b *bench) recorded(t *testing.T) string {
+	t.Helper()
+	var lines []string
+	for _, a := range b.changes.Activity {
+		line := fmt.Sprintf("%s %s", a.Type, a.Session)
+		if a.Source.Address.IsValid() {
+			line += " from " + a.Source.Address.String()
+		}
+		for _, name := range slices.Sorted(maps.Keys(a.Detail)) {
+			line += " " + name + "=" + a.Detail[name]
+		}
+		lines = append(lines, line)
+		if !a.At.Equal(b.now) || a.User != user || !a.ID.IsZero() {
+			t.Errorf("%s is of %s at %s, with the id %q", line, a.User, a.At, a.ID)
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+// changed checks what the last Update wrote.
+func (b *bench) changed(t *testing.T, wrote, recorded string) {
+	t.Helper()
+	if got := b.wrote(); got != wrote {
+		t.Errorf("wrote %q, want %q", got, wrote)
+	}
+	if got := b.recorded(t); got != recorded {
+		t.Errorf("recorded\n%s, want\n%s", got, recorded)
+	}
+}
+
+// metered checks which anomalies were counted.
+func (b *bench) metered(t *testing.T, want ...session.Rule) {
+	t.Helper()
+	if !slices.Equal(b.counted, want) {
+		t.Errorf("counted are %v, want %v", b.counted, want)
+	}
+}
+
+// used is what waits to be written of sessions' use: "id opens/checks from".
+func (b *bench) used(t *testing.T) string {
+	t.Helper()
+	var lines []string
+	b.usages.EXPECT().Touch(gomock.Any(), gomock.Any()).DoAndReturn(func(_ context.Context, uses []session.Use) ([]session.ID, error) {
+		for _, use := range uses {
+			lines = append(lines, fmt.Sprintf("%s %d/%d from %s", use.Session, use.Opens, use.Checks, use.Source.Address))
+			if !use.At.Equal(b.now) {
+				t.Errorf("used at %s", use.At)
+			}
+		}
+		return nil, nil
+	}).AnyTimes()
+	if err := b.parts.Usage.FlushAll(t.Context()); err != nil {
+		t.Error(err)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "; ")
+}
+
+// find answers as a store does that has these sessions.
+func find(slot session.Slot, sessions []session.Session) (session.Session, error) {
+	for _, s := range sessions {
+		same := s.Device() == slot.Device || (slot.Device.IsZero() && s.Generated())
+		if same && s.Status() == session.StatusActive && s.User() == slot.User && s.Workflow() == slot.Workflow {
+			return s, nil
+		}
+	}
+	return session.Session{}, session.KindNotFound
+}
+
+// has lets the store be asked for a slot once, and answer as one that has these
+// sessions.
+func (b *bench) has(sessions ...session.Session) {
+	b.store.EXPECT().Find(gomock.Any(), gomock.Any()).DoAndReturn(
+		func(_ context.Context, slot session.Slot) (session.Session, error) { return find(slot, sessions) })
+}
+
+// hides checks that an error shows no secret.
+func hides(t *testing.T, err error) {
+	t.Helper()
+	for _, secret := range []string{oldToken.Reveal(), newToken.Reveal(), code.Reveal(), strings.ToLower(code.Reveal())} {
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("the error shows a secret: %v", err)
+		}
+	}
+}

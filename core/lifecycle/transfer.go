@@ -1,0 +1,171 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+var (
+	errNoSuchSession = errors.New("the user has no such active session")
+	errBadCode       = errors.New("the code is not good")
+)
+
+// Transferrer moves sessions between devices. It implements
+// ports.Transferrer.
+type Transferrer struct{ Parts }
+
+var _ ports.Transferrer = (*Transferrer)(nil)
+
+// NewTransferrer returns a Transferrer.
+func NewTransferrer(parts Parts) *Transferrer { return &Transferrer{parts} }
+
+// Offer implements ports.Transferrer.
+func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id session.ID) (ports.Offered, error) {
+	if err := t.StepUp.Require(caller); err != nil {
+		return ports.Offered{}, err
+	}
+	code, err := t.IDs.TransferCode()
+	if err != nil {
+		return ports.Offered{}, err
+	}
+	offered := ports.Offered{Code: code}
+	err = t.Store.Update(ctx, ports.Scope{User: caller.User}, func(seen []session.Session) (ports.Changes, error) {
+		now := t.Clock.Now()
+		for _, s := range seen {
+			if s.ID() == id && t.Policy.StatusAt(now, s) == session.StatusActive {
+				offered.ExpiresAt = now.Add(t.Policy.OfferLifetime)
+				s.OfferTransfer(code.Hash(), offered.ExpiresAt)
+				return ports.Changes{Sessions: []session.Session{s}}, nil
+			}
+		}
+		return ports.Changes{}, session.Wrap(session.KindNotFound, errNoSuchSession)
+	})
+	if err != nil {
+		return ports.Offered{}, err
+	}
+	return offered, nil
+}
+
+// Claim implements ports.Transferrer. It first looks whose the code is: that
+// somebody else has it is worth a record.
+func (t *Transferrer) Claim(ctx context.Context, caller access.Caller, text string, device session.DeviceID) (ports.Opened, error) {
+	if err := t.StepUp.Require(caller); err != nil {
+		return ports.Opened{}, err
+	}
+	code, err := session.ParseTransferCode(text)
+	if err != nil {
+		return ports.Opened{}, session.Wrap(session.KindNotFound, errBadCode)
+	}
+	found, err := t.Secrets.FindByOffer(ctx, code.Hash())
+	if err != nil {
+		return ports.Opened{}, err
+	}
+	if found.User() != caller.User {
+		return ports.Opened{}, t.refuse(ctx, caller, found, code.Hash())
+	}
+	c := claim{Transferrer: t, caller: caller, code: code.Hash(), device: device}
+	err = t.Store.Update(ctx, ports.Scope{User: caller.User, SignIn: caller.SignIn}, c.apply)
+	if err != nil {
+		return ports.Opened{}, err
+	}
+	return t.opened(c.now, c.moved, c.token, session.OutcomeTransferred), nil
+}
+
+// refuse counts and records that somebody else tried the code.
+func (t *Transferrer) refuse(ctx context.Context, caller access.Caller, found session.Session, code session.TokenHash) error {
+	now := t.Clock.Now()
+	err := t.report(ctx, found.User(), found.ID(), session.RuleForeignCode, func(s session.Session) ports.Changes {
+		if !s.Offers(code, now) {
+			return ports.Changes{}
+		}
+		s.RefuseTransfer()
+		var changes ports.Changes
+		if t.Rules.ForeignCode(s.Offer().Refused) {
+			action := t.Rules.Action(session.RuleForeignCode)
+			stranger := access.Caller{Source: caller.Source}
+			changes.Activity = append(changes.Activity, anomalyOf(stranger, s, now, session.RuleForeignCode, action))
+			if action == session.ActionRevoke {
+				changes.Activity = append(changes.Activity, revokedFor(session.RuleForeignCode, &s, now))
+			}
+		}
+		changes.Sessions = []session.Session{s}
+		return changes
+	})
+	if err != nil {
+		return err
+	}
+	return session.Wrap(session.KindNotFound, errBadCode)
+}
+
+// claim is one call of Claim on its way.
+type claim struct {
+	*Transferrer
+	caller access.Caller
+	code   session.TokenHash
+	device session.DeviceID
+
+	now   time.Time
+	moved session.Session
+	token session.Token
+}
+
+// apply moves the session under the store's lock: of many claims, the first
+// takes the code away.
+func (c *claim) apply(seen []session.Session) (ports.Changes, error) {
+	c.now = c.Clock.Now()
+	current := c.offering(seen)
+	switch {
+	case current == nil:
+		return ports.Changes{}, session.Wrap(session.KindNotFound, errBadCode)
+	case blocked(seen, c.caller.SignIn):
+		return ports.Changes{}, session.Wrap(session.KindSignedOut, errBlocked)
+	case current.Device() == c.device:
+		return ports.Changes{}, session.Invalid("deviceId", "must be another device than the session is on")
+	}
+	token, credential, err := c.mint(current.ID())
+	if err != nil {
+		return ports.Changes{}, err
+	}
+	c.token, c.moved = token, *current
+	c.moved.Move(c.device, c.caller.SignIn, credential, c.caller.Source, c.now)
+	changes := ports.Changes{
+		Sessions: []session.Session{c.moved},
+		Activity: []session.Activity{note(c.caller, c.moved, c.now, session.ActivityTransferred, map[string]string{
+			session.DetailFromDevice: current.Device().String(), session.DetailDevice: c.device.String(),
+		})},
+	}
+	for _, s := range seen {
+		if s.Status() == session.StatusActive && s.Device() == c.device && s.Workflow() == c.moved.Workflow() {
+			changes.Activity = append(changes.Activity, c.end(&s))
+			changes.Sessions = append(changes.Sessions, s)
+		}
+	}
+	return changes, nil
+}
+
+// offering is the session that the code is good for, nil when there is none.
+func (c *claim) offering(seen []session.Session) *session.Session {
+	for i, s := range seen {
+		if s.Offers(c.code, c.now) && c.Policy.StatusAt(c.now, s) == session.StatusActive {
+			return &seen[i]
+		}
+	}
+	return nil
+}
+
+// end ends what the device had.
+func (c *claim) end(s *session.Session) session.Activity {
+	if c.Policy.StatusAt(c.now, *s) == session.StatusExpired {
+		s.Expire(c.now)
+		return expired(*s, c.now)
+	}
+	s.Revoke(session.EndTransferred, c.now)
+	return note(c.caller, *s, c.now, session.ActivityTransferred, map[string]string{
+		session.DetailDevice: c.device.String(), session.DetailSuccessor: c.moved.ID().String(),
+	})
+}

@@ -1,0 +1,274 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/core/lifecycle"
+	"chatkit-session/core/session"
+	"chatkit-session/ports/portmock"
+)
+
+// touches is a Usage on a store that keeps what it is told.
+type touches struct {
+	*lifecycle.Usage
+	now     time.Time
+	batches [][]session.Use
+	busy    []session.ID // once
+	fails   error
+	during  func() // runs, once, while the store writes
+}
+
+func newTouches(t *testing.T) *touches {
+	t.Helper()
+	ctrl := gomock.NewController(t)
+	store, clock := portmock.NewMockUsageStore(ctrl), portmock.NewMockClock(ctrl)
+	s := &touches{now: noon}
+	s.Usage = lifecycle.NewUsage(store, clock, time.Minute)
+	clock.EXPECT().Now().DoAndReturn(func() time.Time { return s.now }).AnyTimes()
+	store.EXPECT().Touch(gomock.Any(), gomock.Any()).DoAndReturn(func(_ context.Context, uses []session.Use) ([]session.ID, error) {
+		busy, during := s.busy, s.during
+		s.busy, s.during = nil, nil
+		if during != nil {
+			during()
+		}
+		if s.fails != nil {
+			return nil, s.fails
+		}
+		s.batches = append(s.batches, slices.DeleteFunc(slices.Clone(uses), func(use session.Use) bool { return slices.Contains(busy, use.Session) }))
+		return busy, nil
+	}).AnyTimes()
+	return s
+}
+
+// flush flushes so long after noon and returns what was written by it: "id
+// opens/checks@after noon".
+func (s *touches) flush(t *testing.T, after time.Duration) string {
+	t.Helper()
+	s.now, s.batches = noon.Add(after), nil
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatalf("Flush = %v", err)
+	}
+	return s.written()
+}
+
+func (s *touches) written() string {
+	var lines []string
+	for _, use := range slices.Concat(s.batches...) {
+		lines = append(lines, fmt.Sprintf("%s %d/%d@%s", use.Session, use.Opens, use.Checks, use.At.Sub(noon)))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "; ")
+}
+
+// checked notes a check of a session so long after noon that was found as last
+// active so long after noon.
+func (s *touches) checked(id string, at, stored time.Duration) {
+	s.Checked(session.Restore(session.Stored{ID: id, LastActivityAt: noon.Add(stored)}), noon.Add(at), atHome)
+}
+
+// check compares what was written.
+func check(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("written is %q, want %q", got, want)
+	}
+}
+
+// What counts is how long ago the session was written, not when it was used:
+// else the last use before a pause would never be written.
+func TestUsage_Flush_WhenDue(t *testing.T) {
+	t.Parallel()
+	s := newTouches(t)
+	s.checked("a", time.Second, 0)
+	check(t, s.flush(t, time.Minute-us), "")
+	check(t, s.flush(t, time.Minute), "a 0/1@1s")
+	check(t, s.flush(t, time.Hour), "")
+	s.checked("b", 30*time.Second, -time.Hour)
+	s.checked("ahead", 30*time.Second, time.Hour)
+	check(t, s.flush(t, 30*time.Second), "b 0/1@30s")
+}
+
+// A use that was seen while a flush was running, or whose session was read
+// before the flush was done, does not know of it, and waits all the same.
+func TestUsage_Flush_OnceInAResolution(t *testing.T) {
+	t.Parallel()
+	s := newTouches(t)
+	s.checked("a", time.Minute, 0)
+	s.during = func() { s.checked("a", time.Minute+us, 0) }
+	check(t, s.flush(t, time.Minute), "a 0/1@1m0s")
+	s.checked("a", time.Minute+time.Second, 0)
+	check(t, s.flush(t, time.Minute+time.Second), "")
+	check(t, s.flush(t, 2*time.Minute-us), "")
+	check(t, s.flush(t, 2*time.Minute), "a 0/2@1m1s")
+	s.checked("a", 2*time.Minute, time.Minute+time.Second) // read when it was written
+	check(t, s.flush(t, 2*time.Minute), "")
+	check(t, s.flush(t, 2*time.Minute+time.Second), "a 0/1@2m0s")
+	// One that waits and is read anew, as written by another replica.
+	s.checked("b", 0, -time.Hour)
+	s.checked("b", time.Second, time.Second)
+	check(t, s.flush(t, time.Minute), "")
+	check(t, s.flush(t, time.Minute+time.Second), "b 0/2@1s")
+	s.checked("c", 0, time.Second)
+	s.checked("c", 0, -time.Hour) // read before that
+	check(t, s.flush(t, time.Minute), "")
+}
+
+func TestUsage_SumsUp(t *testing.T) {
+	t.Parallel()
+	address, client := session.Source{Address: atHome.Address}, session.Source{Client: thief().Client}
+	for name, c := range map[string]struct {
+		first, second session.Source // a second apart
+		want          session.Source
+	}{
+		"TheLatestWins":        {atHome, thief(), thief()},
+		"UnknownStays":         {atHome, session.Source{}, atHome},
+		"TheFirstThatIsKnown":  {session.Source{}, atHome, atHome},
+		"UnknownAddressFilled": {address, client, session.Source{Address: atHome.Address, Client: thief().Client}},
+		"UnknownClientFilled":  {client, address, session.Source{Address: atHome.Address, Client: thief().Client}},
+		"NobodyKnows":          {session.Source{}, session.Source{}, session.Source{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first := func(s *touches) { s.Opened(active("a"), noon, c.first) }
+			second := func(s *touches) { s.Checked(active("a"), noon.Add(time.Second), c.second) }
+			for _, order := range [][]func(*touches){{first, second}, {second, first}} {
+				s := newTouches(t)
+				for _, use := range order {
+					use(s)
+				}
+				check(t, s.flush(t, time.Hour), "a 1/1@1s")
+				if got := s.batches[0][0].Source; got != c.want {
+					t.Errorf("from %v, want %v", got, c.want)
+				}
+			}
+		})
+	}
+}
+
+// However many use a session at once, all count and it is written once.
+func TestUsage_Concurrent(t *testing.T) {
+	t.Parallel()
+	s := newTouches(t)
+	var group sync.WaitGroup
+	for n := range 64 {
+		group.Go(func() { s.checked(fmt.Sprint(n%2), 0, -time.Hour) })
+	}
+	group.Wait()
+	check(t, s.flush(t, 0), "0 0/32@0s; 1 0/32@0s")
+	check(t, s.flush(t, 0), "")
+	if len(s.batches) != 0 {
+		t.Error("the store is asked to write nothing")
+	}
+}
+
+// What somebody else is changing waits, and what was seen of it meanwhile: as
+// it was not written, it is due at once.
+func TestUsage_Flush_Busy(t *testing.T) {
+	t.Parallel()
+	s := newTouches(t)
+	s.checked("a", 0, -time.Hour)
+	s.checked("b", 0, -time.Hour)
+	s.busy = []session.ID{id("a")}
+	s.during = func() { s.Opened(active("a"), noon.Add(time.Second), thief()) }
+	check(t, s.flush(t, 0), "b 0/1@0s")
+	check(t, s.flush(t, time.Second), "a 1/1@1s")
+	if got := s.batches[0][0].Source; got != thief() {
+		t.Errorf("from %v", got)
+	}
+	s.checked("c", 0, -time.Hour)
+	s.busy = []session.ID{id("c")}
+	check(t, s.flush(t, 0), "")
+	s.checked("c", 0, -time.Hour) // read before, seen after
+	check(t, s.flush(t, 0), "c 0/2@0s")
+}
+
+// What could not be written is kept, and what was is not written again.
+func TestUsage_Flush_StoreDown(t *testing.T) {
+	t.Parallel()
+	s := newTouches(t)
+	for n := range 2500 {
+		s.checked(fmt.Sprint(n), 0, -time.Hour)
+	}
+	s.during = func() {
+		s.during = func() { s.fails = errDown }
+	}
+	if err := s.Flush(t.Context()); !errors.Is(err, session.KindUnavailable) {
+		t.Errorf("Flush = %v", err)
+	}
+	if len(s.batches) != 1 || len(s.batches[0]) != 1000 {
+		t.Fatalf("%d batches went well", len(s.batches))
+	}
+	first := s.batches[0]
+	s.fails = nil
+	s.during = func() { s.checked(first[0].Session.String(), us, -time.Hour) }
+	s.flush(t, 0)
+	if len(s.batches) != 2 || len(s.batches[0]) != 1000 || len(s.batches[1]) != 500 {
+		t.Errorf("%d batches, the first of %d", len(s.batches), len(s.batches[0]))
+	}
+	all := map[session.ID]bool{}
+	for _, use := range slices.Concat(append(s.batches, first)...) {
+		all[use.Session] = true
+	}
+	if len(all) != 2500 {
+		t.Errorf("%d of 2500 are written", len(all))
+	}
+}
+
+func TestUsage_FlushAll(t *testing.T) {
+	t.Parallel()
+	s := newTouches(t)
+	s.checked("a", 0, 0)
+	s.checked("b", 0, -time.Hour)
+	if err := s.FlushAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check(t, s.written(), "a 0/1@0s; b 0/1@0s")
+}
+
+// When many wait they are written early.
+func TestUsage_Flush_ManyAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newTouches(t)
+	for n := range 49_999 {
+		s.checked(fmt.Sprint(n), 0, 0)
+	}
+	check(t, s.flush(t, 0), "")
+	s.checked("one-more", 0, 0)
+	s.flush(t, 0)
+	if len(s.batches) != 50 {
+		t.Errorf("%d batches", len(s.batches))
+	}
+}
+
+// What waits is bounded; those who wait still count.
+func TestUsage_Bounded(t *testing.T) {
+	t.Parallel()
+	s := newTouches(t)
+	for n := range 100_001 {
+		s.checked(fmt.Sprint(n), 0, 0)
+	}
+	s.checked("99999", time.Second, 0)
+	s.fails = errDown
+	if err := s.Flush(t.Context()); !errors.Is(err, errDown) {
+		t.Errorf("Flush = %v", err)
+	}
+	s.checked("200000", 0, 0) // there is no room
+	s.fails = nil
+	s.flush(t, 0)
+	counts := map[string]int{}
+	for _, use := range slices.Concat(s.batches...) {
+		counts[use.Session.String()] += use.Checks
+	}
+	if len(counts) != 100_000 || counts["99999"] != 2 || counts["100000"] != 0 || counts["200000"] != 0 {
+		t.Errorf("%d are written, one that waited %d times", len(counts), counts["99999"])
+	}
+}
