@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -172,7 +171,7 @@ func (a *Authenticator) identity(verified *sdk.SessionClaims) (ports.Identity, e
 		Role:             a.role(*custom),
 		OrganizationRole: organizationRole(verified.ActiveOrganizationRole),
 		ActedBy:          custom.actor(),
-		VerifiedAgo:      custom.verifiedAgo(),
+		VerifiedAgo:      a.verifiedAgo(verified, *custom),
 	}, nil
 }
 
@@ -228,8 +227,11 @@ func (c claims) actor() string { return c.at([]string{"act", "sub"}) }
 // never is the age of a factor that was not verified.
 const never time.Duration = -1
 
-// verifiedAgo is how long ago the latest of the user's two factors was
-// verified, in the whole minutes that Clerk counts.
+// oldestFactor bounds the age of a factor, in minutes: a hundred years.
+const oldestFactor = 100 * 365 * 24 * 60
+
+// verifiedAgo is how long before the credential was issued the latest of the
+// user's two factors was verified, in the whole minutes that Clerk counts.
 func (c claims) verifiedAgo() time.Duration {
 	var ages []*int64 // null would be 0 otherwise: just verified
 	if json.Unmarshal(c["fva"], &ages) != nil || len(ages) != 2 || slices.Contains(ages, nil) {
@@ -237,7 +239,7 @@ func (c claims) verifiedAgo() time.Duration {
 	}
 	latest := never
 	for _, age := range ages {
-		if *age < 0 || *age > int64(math.MaxInt64/time.Minute) {
+		if *age < 0 || *age > oldestFactor {
 			continue
 		}
 		if ago := time.Duration(*age) * time.Minute; latest == never || ago < latest {
@@ -245,6 +247,16 @@ func (c claims) verifiedAgo() time.Duration {
 		}
 	}
 	return latest
+}
+
+// verifiedAgo is how long ago the user verified a factor: since then the
+// credential has aged, too.
+func (a *Authenticator) verifiedAgo(verified *sdk.SessionClaims, custom claims) time.Duration {
+	ago := custom.verifiedAgo()
+	if ago == never || verified.IssuedAt == nil {
+		return ago
+	}
+	return ago + max(0, a.config.Clock.Now().Sub(time.Unix(*verified.IssuedAt, 0)))
 }
 
 func text(value json.RawMessage) string {

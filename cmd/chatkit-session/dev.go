@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ import (
 type devCommand struct {
 	Listen    string `default:"127.0.0.1:8080" help:"Loopback address to listen on."`
 	DataDir   string `default:".chatkit-dev" type:"path" help:"Folder that keeps the database and the keys between runs."`
+	User      string `default:"user_dev" help:"User that the printed line is for."`
+	Role      string `default:"member" help:"Their role, such as admin."`
 	WriteKeys string `type:"path" placeholder:"DIR" help:"Write the keys that serve needs to DIR, print its settings and a curl line, and exit; for a local stack."`
 }
 
@@ -34,8 +37,6 @@ func (devCommand) Help() string {
 
 const (
 	devIssuer = "https://dev.clerk.accounts.dev"
-	devUser   = "user_dev"
-	devRole   = "member"
 	// devTokenLifetime is long, so that the printed line can be pasted all day.
 	devTokenLifetime = 24 * time.Hour
 )
@@ -61,7 +62,7 @@ func (d devCommand) Run(p *process) error {
 		logger.Warn(warning)
 	}
 	return listenAndServe(p.ctx, c, logger, d.Listen, func(address net.Addr) {
-		_ = printCurl(p, identity, "http://"+address.String())
+		_ = d.printCurl(p, identity, "http://"+address.String())
 		_, _ = fmt.Fprintf(p.stdout, "The first answer says \"created\", the next \"reused\". The API is described at http://%s/docs.\nStop with Ctrl-C; sessions survive a restart.\n", address)
 	})
 }
@@ -82,7 +83,7 @@ func (d devCommand) environ(environ []string, identity *fakeclerk.Instance, keys
 		"LOG_LEVEL=debug",
 		"ALLOWED_ORIGINS=http://localhost:3000,http://127.0.0.1:3000,http://localhost:5173,http://127.0.0.1:5173",
 	} {
-		if name, _, _ := strings.Cut(fallback, "="); !containsName(environ, name) && !containsName(environ, name+fileSuffix) {
+		if name, _, _ := strings.Cut(fallback, "="); !isSet(environ, name) && !isSet(environ, name+fileSuffix) {
 			own = append(own, fallback)
 		}
 	}
@@ -98,12 +99,12 @@ func (d devCommand) environ(environ []string, identity *fakeclerk.Instance, keys
 }
 
 func containsName(pairs []string, name string) bool {
-	for _, pair := range pairs {
-		if strings.HasPrefix(pair, name+"=") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(pairs, func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
+}
+
+// isSet reports whether a variable is; an empty one is not.
+func isSet(environ []string, name string) bool {
+	return containsName(environ, name) && !slices.Contains(environ, name+"=")
 }
 
 // requireLoopback refuses addresses that others can reach.
@@ -167,18 +168,18 @@ func (d devCommand) writeKeys(p *process) error {
 	}
 	_, err = fmt.Fprintf(p.stdout, "The settings of serve for these keys:\n\n  CLERK_JWT_KEY_FILE=%s\n  CLERK_ISSUER_FILE=%s\n  CHATKIT_TOKEN_KEYS_FILE=%s\n\n",
 		keys, issuer, filepath.Join(d.WriteKeys, "token_keys"))
-	return errors.Join(err, printCurl(p, identity, "http://"+d.Listen))
+	return errors.Join(err, d.printCurl(p, identity, "http://"+d.Listen))
 }
 
 // printCurl prints a line that opens a session when it is pasted.
-func printCurl(p *process, identity *fakeclerk.Instance, address string) error {
+func (d devCommand) printCurl(p *process, identity *fakeclerk.Instance, address string) error {
 	signIn := make([]byte, 8)
 	_, _ = rand.Read(signIn) // never fails (crypto/rand)
 	now := time.Now()
 	token, err := identity.Mint(fakeclerk.Claims{
-		Subject:  devUser,
+		Subject:  d.User,
 		SignIn:   "sess_dev_" + hex.EncodeToString(signIn),
-		Role:     devRole,
+		Role:     d.Role,
 		IssuedAt: now,
 		Lifetime: devTokenLifetime,
 	})
@@ -186,6 +187,6 @@ func printCurl(p *process, identity *fakeclerk.Instance, address string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "Open a session as %s (the line works until %s):\n\n  curl -sS -X POST %s/api/chatkit/session -H 'Authorization: Bearer %s'\n\n",
-		devUser, now.Add(devTokenLifetime).UTC().Format(time.RFC3339), address, token)
+		d.User, now.Add(devTokenLifetime).UTC().Format(time.RFC3339), address, token)
 	return err
 }

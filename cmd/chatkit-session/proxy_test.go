@@ -32,6 +32,9 @@ func (b *chatBackend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	b.seen <- r.Header.Clone()
 	b.body <- string(body)
+	if r.Method == http.MethodOptions {
+		return
+	}
 	_, _ = io.WriteString(w, "one ")
 	w.(http.Flusher).Flush()
 	select {
@@ -58,9 +61,9 @@ func TestREADME_NginxConfiguration(t *testing.T) {
 	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
-	send := func(token string) *http.Response {
+	send := func(token, method string) *http.Response {
 		t.Helper()
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, proxy+"/chatkit", strings.NewReader("hello"))
+		request, err := http.NewRequestWithContext(ctx, method, proxy+"/chatkit", strings.NewReader("hello"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,12 +82,12 @@ func TestREADME_NginxConfiguration(t *testing.T) {
 		return response
 	}
 	status := func(token string) int {
-		response := send(token)
+		response := send(token, http.MethodPost)
 		defer response.Body.Close() //nolint:errcheck // nobody reads it
 		return response.StatusCode
 	}
 
-	response := send(token)
+	response := send(token, http.MethodPost)
 	defer response.Body.Close() //nolint:errcheck // it is read to its end
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("a good token got %d", response.StatusCode)
@@ -116,6 +119,11 @@ func TestREADME_NginxConfiguration(t *testing.T) {
 		if got := status(token); got != http.StatusUnauthorized {
 			t.Errorf("%s got %d", name, got)
 		}
+	}
+	preflight := send("", http.MethodOptions)
+	_ = preflight.Body.Close()
+	if header := <-backend.seen; preflight.StatusCode != http.StatusOK || strings.Contains(fmt.Sprint(header), "forged") {
+		t.Errorf("a preflight got %d, and the back end %v", preflight.StatusCode, header)
 	}
 	s.revoke(t, "user_1", "phone")
 	if got := status(token); got != http.StatusUnauthorized {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -32,7 +33,9 @@ func contextWithStop(t *testing.T) (context.Context, context.CancelFunc) {
 type running struct {
 	logs  *logs
 	curls chan []string // the lines to paste that it prints, in parts
-	stop  func() error
+	// pasted is the header of the last one.
+	pasted string
+	stop   func() error
 }
 
 var curlLine = regexp.MustCompile(`curl -sS -X POST (\S+) -H '(Authorization): ([^']+)'`)
@@ -69,6 +72,7 @@ func (r *running) paste(t *testing.T) func() answer {
 	if !printed {
 		t.Fatalf("no curl line: %v\n%s", r.stop(), r.logs)
 	}
+	r.pasted = parts[3]
 	return func() answer {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, parts[1], http.NoBody)
 		if err != nil {
@@ -103,6 +107,19 @@ func TestRun_Dev(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(dir, "signing_key.pem")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the signing key's file: %v %v", info, err)
+	}
+}
+
+// The line is for whoever one wants to be, such as an admin.
+func TestRun_Dev_AsSomebody(t *testing.T) {
+	t.Parallel()
+	s := start(t, []string{"CHATKIT_WORKFLOW_ID="}, "dev", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(t.TempDir(), "data"), "--user", "user_boss", "--role", "admin")
+	if got := s.paste(t)(); got.Session.UserID != "user_boss" || got.Session.WorkflowID != "workflow_dev" {
+		t.Errorf("got %s", got.raw)
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(strings.Split(s.pasted, ".")[1])
+	if err != nil || !strings.Contains(string(claims), `"role":"admin"`) {
+		t.Errorf("the credential says %s, %v", claims, err)
 	}
 }
 
@@ -276,7 +293,7 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 	wants := []string{
 		"CLERK_ISSUER: ", "CHATKIT_DEFAULT_ROLE: set it or CHATKIT_DEFAULT_ROLE_FILE",
 		"DATABASE_PREPARED_STATEMENTS: must be true or false", "DATABASE_MAX_CONNECTIONS: must be a whole number", "CHATKIT_ENDED_RETENTION: must be a duration",
-		"session times: the refresh threshold", "session times: the rotation grace", "LISTEN_ADDR: ", "LOG_LEVEL: must be debug", "CHATKIT_TOKEN_KEYS: key 1",
+		"session times: CHATKIT_REFRESH_THRESHOLD (48h0m0s) must be shorter than CHATKIT_SESSION_DURATION", "session times: CHATKIT_ROTATION_GRACE", "LISTEN_ADDR: ", "LOG_LEVEL: must be debug", "CHATKIT_TOKEN_KEYS: key 1",
 		"CHATKIT_WORKFLOW_ID: ", "CHATKIT_ACCESS_POLICY: ", `ALLOWED_ORIGINS: "nonsense" must be`, `TRUSTED_PROXIES: "nowhere" must be`, "INTROSPECTION_KEYS: key 1 must have",
 		"CLERK_JWT_KEY: must be an RSA public key", `CLERK_API_URL: "api.clerk.com/" must be`,
 		`CLERK_AUTHORIZED_PARTIES: "https://a.example.com/" must be`, `CLERK_AUTHORIZED_PARTIES: "b.example.com" must be`,
@@ -297,14 +314,14 @@ func TestParseSettings_RefusesEach(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
 		"METRICS_ADDR=9090":                       "METRICS_ADDR: must be like :9090",
-		"CHATKIT_REMEMBER_DURATION=1h10s":         "session times: the rotation grace (30s) must be shorter than the remembered duration",
-		"CHATKIT_REMEMBER_LONGEST_LIFE=24h":       "session times: the remembered duration (720h0m0s) must not be longer",
+		"CHATKIT_REMEMBER_DURATION=1h10s":         "session times: CHATKIT_ROTATION_GRACE (30s) must be shorter than CHATKIT_REMEMBER_DURATION less CHATKIT_REFRESH_THRESHOLD (10s)",
+		"CHATKIT_REMEMBER_LONGEST_LIFE=24h":       "session times: CHATKIT_REMEMBER_DURATION (720h0m0s) must not be longer than CHATKIT_REMEMBER_LONGEST_LIFE",
 		"CHATKIT_REMEMBER_IDLE_TIMEOUT=119s":      "CHATKIT_REMEMBER_IDLE_TIMEOUT: must be at least twice",
 		"CHATKIT_IDLE_TIMEOUT=1s":                 "CHATKIT_IDLE_TIMEOUT: must be at least twice",
-		"CHATKIT_IDLE_TIMEOUT=-2h":                "session times: the idle timeout (-2h0m0s) must not be negative",
-		"CHATKIT_WARNING_WINDOW=-1s":              "session times: the warning window",
-		"CHATKIT_MAX_SESSIONS=-1":                 "session times: the most sessions",
-		"CHATKIT_TRANSFER_CODE_LIFETIME=0s":       "session times: the lifetime of transfer codes",
+		"CHATKIT_IDLE_TIMEOUT=-2h":                "session times: CHATKIT_IDLE_TIMEOUT (-2h0m0s) must not be negative",
+		"CHATKIT_WARNING_WINDOW=-1s":              "session times: CHATKIT_WARNING_WINDOW",
+		"CHATKIT_MAX_SESSIONS=-1":                 "session times: CHATKIT_MAX_SESSIONS",
+		"CHATKIT_TRANSFER_CODE_LIFETIME=0s":       "session times: CHATKIT_TRANSFER_CODE_LIFETIME",
 		"CHATKIT_TRANSFER_URL=app.example.com":    "CHATKIT_TRANSFER_URL: ",
 		"CHATKIT_STEP_UP_WITHIN=-1m":              "CHATKIT_STEP_UP_WITHIN: must not be negative",
 		"CHATKIT_STEP_UP_WITHIN=90s":              "CHATKIT_STEP_UP_WITHIN: must be whole minutes",

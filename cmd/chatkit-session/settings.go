@@ -420,7 +420,9 @@ func (m *mistakes) checkTimes(c *config) {
 	if !m.aboutAny("CHATKIT_SESSION_DURATION", "CHATKIT_REFRESH_THRESHOLD", "CHATKIT_LONGEST_LIFE", "CHATKIT_ROTATION_GRACE", "CHATKIT_IDLE_TIMEOUT",
 		"CHATKIT_REMEMBER_DURATION", "CHATKIT_REMEMBER_LONGEST_LIFE", "CHATKIT_REMEMBER_IDLE_TIMEOUT",
 		"CHATKIT_WARNING_WINDOW", "CHATKIT_TRANSFER_CODE_LIFETIME", "CHATKIT_MAX_SESSIONS") {
-		m.add("session times", c.policy.Validate())
+		if err := c.policy.Validate(); err != nil {
+			m.add("session times", errors.New(inSettings.Replace(err.Error())))
+		}
 	}
 	m.positive("CHATKIT_ACTIVITY_RESOLUTION", c.ActivityResolution)
 	m.idle("CHATKIT_IDLE_TIMEOUT", c.IdleTimeout, c.ActivityResolution)
@@ -435,6 +437,16 @@ func (m *mistakes) checkTimes(c *config) {
 		m.add("CHATKIT_STEP_UP_WITHIN", errors.New("must be whole minutes: Clerk counts in them"))
 	}
 }
+
+// inSettings puts the policy's words into the operator's.
+var inSettings = strings.NewReplacer(
+	"the refresh threshold", "CHATKIT_REFRESH_THRESHOLD", "the rotation grace", "CHATKIT_ROTATION_GRACE",
+	"the remembered duration", "CHATKIT_REMEMBER_DURATION", "the duration", "CHATKIT_SESSION_DURATION",
+	"the remembered longest life", "CHATKIT_REMEMBER_LONGEST_LIFE", "the longest life", "CHATKIT_LONGEST_LIFE",
+	"the remembered idle timeout", "CHATKIT_REMEMBER_IDLE_TIMEOUT", "the idle timeout", "CHATKIT_IDLE_TIMEOUT",
+	"the warning window", "CHATKIT_WARNING_WINDOW", "the lifetime of transfer codes", "CHATKIT_TRANSFER_CODE_LIFETIME",
+	"the most sessions of a user", "CHATKIT_MAX_SESSIONS",
+)
 
 // aboutAny reports whether there is a mistake of any of these settings.
 func (m *mistakes) aboutAny(names ...string) bool {

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -49,7 +50,9 @@ func (a *Administrator) RevokeAll(ctx context.Context, admin access.Caller, user
 
 func (a *Administrator) end(ctx context.Context, admin access.Caller, user session.UserID, reason string, choose func([]session.Session) []session.Session) (int, error) {
 	how := signingOut{as: session.EndAdmin, by: session.DetailByAdmin, reason: reason}
-	return a.signOut(ctx, user, admin, how, func(active []session.Session) ([]session.Session, error) { return choose(active), nil })
+	// The user learns who it was, and not from where.
+	told := access.Caller{SignIn: admin.SignIn, ActedBy: cmp.Or(admin.ActedBy, admin.User.String())}
+	return a.signOut(ctx, user, told, how, func(active []session.Session) ([]session.Session, error) { return choose(active), nil })
 }
 
 // Stats implements ports.Administrator.

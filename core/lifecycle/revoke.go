@@ -87,9 +87,6 @@ func (p Parts) signOut(ctx context.Context, user session.UserID, caller access.C
 		for i := range ends {
 			ends[i].SignOut(caller.SignIn, how.as, now)
 			detail := map[string]string{session.DetailBy: how.by, session.DetailReason: how.reason}
-			if how.by == session.DetailByAdmin {
-				detail[session.DetailActor] = caller.User.String()
-			}
 			changes.Activity = append(changes.Activity, note(caller, ends[i], now, session.ActivityRevoked, detail))
 		}
 		ended = len(ends)
