@@ -42,7 +42,8 @@ type Opener interface {
 	//
 	// Errors: KindNotConfigured; KindUnavailable when the store cannot answer;
 	// KindSignedOut when this sign-in was signed out and there is no session
-	// that it opened; KindRefreshFailed when a session was found and could not
+	// that it opened; KindReverification where the device's session is another
+	// sign-in's; KindRefreshFailed when a session was found and could not
 	// be refreshed; KindCreateFailed for every other failure.
 	Open(ctx context.Context, caller access.Caller, request OpenRequest) (Opened, error)
 }
@@ -194,7 +195,8 @@ type Revoker interface {
 	Revoke(ctx context.Context, caller access.Caller, id session.ID) error
 
 	// RevokeAll ends all active sessions of the caller, or, all or none, all
-	// but keep, and returns how many. keep is zero for none.
+	// but keep, and returns how many. keep is zero for none. Those whose time is
+	// up end as expired and do not count.
 	//
 	// Errors: KindNotFound when keep is no active session of the caller.
 	RevokeAll(ctx context.Context, caller access.Caller, keep session.ID) (int, error)

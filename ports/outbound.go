@@ -56,8 +56,10 @@ type Scope struct {
 	User session.UserID
 	// SignIn adds those that block it; zero adds none.
 	SignIn session.SignInID
-	// CreatedAfter adds those created after it; zero adds none.
+	// CreatedAfter adds, for each device on which one was created after it, the
+	// newest; of NewDevices devices at most, the newest first.
 	CreatedAfter time.Time
+	NewDevices   int
 }
 
 // Changes are what an Update stores.
@@ -152,7 +154,8 @@ type AdminStore interface {
 type SessionCleaner interface {
 	// ExpireDue ends, as expired at now, at most limit active sessions whose
 	// expiry is at or before now, and returns how many it ended. Each is in its
-	// user's timeline.
+	// user's timeline. Those that are idle stay until their expiry, or until
+	// somebody opens them: nobody is given them meanwhile.
 	ExpireDue(ctx context.Context, now time.Time, limit int) (int, error)
 
 	// PurgeEnded deletes at most limit sessions that ended before the given

@@ -196,9 +196,10 @@ func TestStore_IndexesAreUsed(t *testing.T) {
 		"FindByToken":   {postgres.FindByTokenSQL, sessions, []string{hash}},
 		"FindByOffer":   {postgres.FindByOfferSQL, sessions, []string{hash}},
 		"FindByID":      {postgres.FindByIDSQL, sessions, []string{id, "'user_8'"}},
-		"Lock":          {postgres.LockSQL, sessions, []string{"'user_8'", "'sess_1'", far}},
+		"Lock":          {postgres.LockSQL, sessions, []string{"'user_8'", "'sess_1'", far, "11"}},
 		"List":          {postgres.ListSQL, sessions, []string{far, far, far, "NULL", "NULL", "'user_8'", "'active'", far, id, "20"}},
 		"ListActivity":  {postgres.ActivitySQL, activity, []string{"'user_8'", "NULL", far, id, "20"}},
+		"OfOneSession":  {postgres.ActivitySQL, activity, []string{"'user_8'", id, far, id, "20"}},
 	} {
 		replace := make([]string, 0, 2*len(query.args))
 		for i := len(query.args); i > 0; i-- { // $10 before $1

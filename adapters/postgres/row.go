@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/uuid"
+
 	"chatkit-session/core/session"
 )
 
@@ -134,7 +136,7 @@ func parseMetadata(text json.RawMessage) (session.Metadata, error) {
 
 // activityRow is an activity as the table holds it.
 type activityRow struct {
-	ID      string            `db:"id" json:"-"`
+	ID      string            `db:"id" json:"id"`
 	User    string            `db:"clerk_user_id" json:"clerk_user_id"`
 	Session string            `db:"session_id" json:"session_id"`
 	Type    string            `db:"type" json:"type"`
@@ -144,13 +146,19 @@ type activityRow struct {
 	source
 }
 
-func newActivityRow(a session.Activity) (activityRow, error) { //nolint:unparam // encode's form
+// newActivityRow gives the activity an id that sorts after earlier ones (UUID
+// v7): what one Update records has one time.
+func newActivityRow(a session.Activity) (activityRow, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return activityRow{}, err
+	}
 	detail := a.Detail
 	if detail == nil {
 		detail = map[string]string{}
 	}
 	return activityRow{
-		User: a.User.String(), Session: a.Session.String(), Type: string(a.Type), At: a.At, Detail: detail, source: newSource(a.Source),
+		ID: id.String(), User: a.User.String(), Session: a.Session.String(), Type: string(a.Type), At: a.At, Detail: detail, source: newSource(a.Source),
 	}, nil
 }
 

@@ -37,7 +37,11 @@ const (
 	ORDER BY created_at DESC, id DESC LIMIT $10`
 
 	lockSQL = `SELECT ` + columns + ` FROM chatkit_sessions
-	WHERE clerk_user_id = $1 AND (status = 'active' OR (blocks_sign_in AND sign_in_id = $2) OR created_at > $3)
+	WHERE clerk_user_id = $1 AND (status = 'active' OR (blocks_sign_in AND sign_in_id = $2 AND $2 <> '') OR id IN (
+		SELECT id FROM (
+			SELECT DISTINCT ON (device_id) id, created_at FROM chatkit_sessions
+			WHERE clerk_user_id = $1 AND created_at > $3 ORDER BY device_id, created_at DESC) newest
+		ORDER BY created_at DESC LIMIT $4))
 	ORDER BY id FOR UPDATE`
 
 	changeSQL = `device_id = g.device_id, device_generated = g.device_generated, sign_in_id = g.sign_in_id, status = g.status,
@@ -65,8 +69,8 @@ const (
 		INSERT INTO chatkit_sessions (` + columns + `)
 		SELECT ` + columns + ` FROM json_populate_recordset(NULL::chatkit_sessions, $2::json)
 		WHERE (SELECT count(*) FROM ended) >= 0 AND (SELECT count(*) FROM changed) >= 0)
-	INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail)
-	SELECT clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail
+	INSERT INTO chatkit_activity (id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail)
+	SELECT id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail
 	FROM json_populate_recordset(NULL::chatkit_activity, $3::json)`
 
 	// Rows are locked in the order of their ids, and none is waited for: an

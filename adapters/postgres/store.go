@@ -138,7 +138,7 @@ func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]ses
 	if err := s.lockUser.exec(ctx, tx, scope.User.String()); err != nil {
 		return err
 	}
-	rows, err := s.lock.all(ctx, tx, scope.User.String(), scope.SignIn.String(), orInfinity(scope.CreatedAfter))
+	rows, err := s.lock.all(ctx, tx, scope.User.String(), scope.SignIn.String(), scope.CreatedAfter, scope.NewDevices)
 	if err != nil {
 		return err
 	}
@@ -154,14 +154,6 @@ func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]ses
 		return err
 	}
 	return kinded(tx.Commit())
-}
-
-// orInfinity is a time that nothing comes after, for the zero time.
-func orInfinity(t time.Time) any {
-	if t.IsZero() {
-		return "infinity"
-	}
-	return t
 }
 
 // store writes changes in one statement.

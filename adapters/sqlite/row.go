@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/uuid"
+
 	"chatkit-session/core/session"
 )
 
@@ -129,14 +131,20 @@ type activityRow struct {
 	source
 }
 
+// newActivityRow gives the activity an id that sorts after earlier ones (UUID
+// v7): what one Update records has one time.
 func newActivityRow(a session.Activity) (activityRow, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return activityRow{}, err
+	}
 	detail := a.Detail
 	if detail == nil {
 		detail = map[string]string{}
 	}
 	encoded, err := json.Marshal(detail)
 	return activityRow{
-		User: a.User.String(), Session: a.Session.String(), Type: string(a.Type), At: micros(a.At), Detail: string(encoded), source: newSource(a.Source),
+		ID: id.String(), User: a.User.String(), Session: a.Session.String(), Type: string(a.Type), At: micros(a.At), Detail: string(encoded), source: newSource(a.Source),
 	}, err
 }
 

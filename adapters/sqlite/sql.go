@@ -45,7 +45,12 @@ const (
 	ORDER BY created_at DESC, id DESC LIMIT ?10`
 
 	scopeSQL = `SELECT ` + columns + ` FROM chatkit_sessions
-	WHERE clerk_user_id = ?1 AND (status = 'active' OR (blocks_sign_in = 1 AND sign_in_id = ?2) OR created_at > ?3) ORDER BY id`
+	WHERE clerk_user_id = ?1 AND (status = 'active' OR (blocks_sign_in = 1 AND sign_in_id = ?2 AND ?2 <> '') OR id IN (
+		SELECT id FROM (
+			SELECT id, max(created_at) AS newest FROM chatkit_sessions
+			WHERE clerk_user_id = ?1 AND created_at > ?3 GROUP BY device_id)
+		ORDER BY newest DESC LIMIT ?4))
+	ORDER BY id`
 
 	insertSQL = `INSERT INTO chatkit_sessions (` + columns + `, updated_at) VALUES (` + values + `, ` + nowSQL + `)`
 
@@ -61,8 +66,8 @@ const (
 		updated_at = ` + nowSQL + `
 	WHERE id = :id`
 
-	noteSQL = `INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail)
-	VALUES (:clerk_user_id, :session_id, :type, :at, :address, :client_browser, :client_os, :client_kind, :detail)`
+	noteSQL = `INSERT INTO chatkit_activity (id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail)
+	VALUES (:id, :clerk_user_id, :session_id, :type, :at, :address, :client_browser, :client_os, :client_kind, :detail)`
 
 	touchSQL = `UPDATE chatkit_sessions SET
 		last_activity_at = max(last_activity_at, :at), opens = opens + :opens, checks = checks + :checks,

@@ -5,7 +5,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"math"
 	"net/url"
 	"os"
 	"slices"
@@ -152,7 +151,7 @@ func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]ses
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
 	var rows []row
-	if err := tx.SelectContext(ctx, &rows, scopeSQL, scope.User.String(), scope.SignIn.String(), orForever(scope.CreatedAfter)); err != nil {
+	if err := tx.SelectContext(ctx, &rows, scopeSQL, scope.User.String(), scope.SignIn.String(), micros(scope.CreatedAfter), scope.NewDevices); err != nil {
 		return kinded(err)
 	}
 	seen, err := sessions(rows)
@@ -167,14 +166,6 @@ func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]ses
 		return err
 	}
 	return kinded(tx.Commit())
-}
-
-// orForever is a time that nothing comes after, for the zero time.
-func orForever(t time.Time) int64 {
-	if t.IsZero() {
-		return math.MaxInt64
-	}
-	return micros(t)
 }
 
 // store writes changes: sessions that end first, new ones last, so that there

@@ -117,8 +117,7 @@ func (m *machine) Revoke(t *rapid.T) {
 func (m *machine) signOutAll(user, by, keep string) string {
 	ends := 0
 	for _, s := range m.model.sessions {
-		if s.user == user && !s.ended && s.id != keep {
-			m.model.signOut(s, by, m.s.clock.Now())
+		if s.user == user && s.id != keep && m.model.signOut(s, by, m.s.clock.Now()) {
 			ends++
 		}
 	}
@@ -130,7 +129,7 @@ func (m *machine) RevokeAll(t *rapid.T) {
 	user, signIn, path, keep := m.user(t), m.signIn(t), "/sessions", ""
 	if rapid.Bool().Draw(t, "keep") {
 		s := m.model.active(user, rapid.SampledFrom([]string{"", "phone"}).Draw(t, "kept"))
-		if s == nil {
+		if s == nil || !s.live(m.s.clock.Now()) {
 			t.Skip("there is none to keep")
 		}
 		keep = s.id

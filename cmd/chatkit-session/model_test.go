@@ -217,13 +217,21 @@ func (m *model) accepts(now time.Time, token string, checks int) bool {
 	return false
 }
 
-// signOut ends a session in the name of a sign-in.
-func (m *model) signOut(s *modelSession, by string, now time.Time) {
-	if !s.ended {
-		s.end("revoked", now)
-		s.blocks = by != s.signIn
-		m.note(now, s.user, "revoked")
+// signOut ends a session in the name of a sign-in, and reports whether it was
+// not over anyway.
+func (m *model) signOut(s *modelSession, by string, now time.Time) bool {
+	switch {
+	case s.ended:
+		return false
+	case !s.live(now):
+		s.end("expired", now)
+		m.note(now, s.user, "expired")
+		return false
 	}
+	s.end("revoked", now)
+	s.blocks = by != s.signIn
+	m.note(now, s.user, "revoked")
+	return true
 }
 
 // claim says what claiming a code must answer, and moves the session.

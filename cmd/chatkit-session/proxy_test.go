@@ -72,8 +72,8 @@ func TestREADME_NginxConfiguration(t *testing.T) {
 		}
 		request.Header.Set("User-Agent", iphone)
 		request.Header.Set("X-Forwarded-For", "203.0.113.66") // nobody believes it
-		for _, name := range []string{"User", "Session", "Device", "Workflow"} {
-			request.Header.Set("X-ChatKit-"+name+"-Id", "forged")
+		for _, name := range []string{"User-Id", "Session-Id", "Device-Id", "Workflow-Id", "Warning", "Token"} {
+			request.Header.Set("X-ChatKit-"+name, "forged")
 		}
 		response, err := client.Do(request)
 		if err != nil {

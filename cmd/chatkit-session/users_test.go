@@ -383,6 +383,10 @@ func TestStepUp(t *testing.T) {
 				t.Errorf("once verified %s %s = %d %s", test.method, test.path, status, body)
 			}
 		}
+		taken := s.post(t, verified("sess_5", "member", 0), `{"deviceId":"taken"}`)
+		if got := s.post(t, verified("sess_4", "member", 10), `{"deviceId":"taken"}`); got.Code != "reverification_required" || strings.Contains(got.raw, taken.Session.ChatKitSessionID) {
+			t.Errorf("another sign-in's session is had by its device's name: %s", got.raw)
+		}
 		own := s.post(t, verified("sess_4", "member", 600), `{"deviceId":"desk"}`)
 		if status, body := s.send(t, http.MethodDelete, "/sessions/"+own.Session.ID, verified("sess_4", "member", -1), ""); status != http.StatusNoContent {
 			t.Errorf("one's own DELETE = %d %s", status, body)

@@ -36,7 +36,7 @@ func (a *Administrator) Revoke(ctx context.Context, admin access.Caller, id sess
 	if err != nil {
 		return err
 	}
-	_, err = a.end(ctx, admin, owner, reasonOne, func(active []session.Session) []session.Session { return only(active, id) })
+	_, err = a.end(ctx, admin, owner, reasonOne, func(_ time.Time, active []session.Session) ([]session.Session, error) { return only(active, id), nil })
 	return err
 }
 
@@ -45,14 +45,14 @@ func (a *Administrator) RevokeAll(ctx context.Context, admin access.Caller, user
 	if err := a.StepUp.Require(admin); err != nil {
 		return 0, err
 	}
-	return a.end(ctx, admin, user, reasonAll, func(active []session.Session) []session.Session { return active })
+	return a.end(ctx, admin, user, reasonAll, func(_ time.Time, active []session.Session) ([]session.Session, error) { return active, nil })
 }
 
-func (a *Administrator) end(ctx context.Context, admin access.Caller, user session.UserID, reason string, choose func([]session.Session) []session.Session) (int, error) {
+func (a *Administrator) end(ctx context.Context, admin access.Caller, user session.UserID, reason string, choose chooser) (int, error) {
 	how := signingOut{as: session.EndAdmin, by: session.DetailByAdmin, reason: reason}
 	// The user learns who it was, and not from where.
 	told := access.Caller{SignIn: admin.SignIn, ActedBy: cmp.Or(admin.ActedBy, admin.User.String())}
-	return a.signOut(ctx, user, told, how, func(active []session.Session) ([]session.Session, error) { return choose(active), nil })
+	return a.signOut(ctx, user, told, how, choose)
 }
 
 // Stats implements ports.Administrator.

@@ -267,6 +267,10 @@ func TestOpener_Open_Opens_Fails(t *testing.T) {
 			}
 			o.changed(t, "", c.recorded)
 			o.metered(t)
+			if err := o.open(t, 0, true); err != nil { // the next one says it
+				t.Errorf("then Open = %v", err)
+			}
+			o.metered(t, session.RuleOpens)
 		})
 	}
 }

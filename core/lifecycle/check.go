@@ -16,14 +16,14 @@ var errNotAccepted = errors.New("the session has ended, or the token is not its 
 // Checker checks tokens. It implements ports.Checker.
 type Checker struct {
 	Parts
-	networks *window[session.ID, []session.Network]
+	networks *window[session.ID, watched[[]session.Network]]
 }
 
 var _ ports.Checker = (*Checker)(nil)
 
 // NewChecker returns a Checker.
 func NewChecker(parts Parts) *Checker {
-	return &Checker{Parts: parts, networks: newWindow[session.ID, []session.Network](parts.Rules.Addresses.Within)}
+	return &Checker{Parts: parts, networks: newWindow[session.ID, watched[[]session.Network]](parts.Rules.Addresses.Within)}
 }
 
 // Check implements ports.Checker.
@@ -41,7 +41,7 @@ func (c *Checker) Check(ctx context.Context, text string, source session.Source)
 		return ports.Checked{}, c.refuse(ctx, now, found, token.Hash(), source)
 	}
 	if c.tooManyNetworks(found.ID(), now, source) {
-		if revoked, err := c.reportNetworks(ctx, now, found, source); revoked || err != nil {
+		if err := c.reportNetworks(ctx, now, found, source); err != nil {
 			return ports.Checked{}, err
 		}
 	}
@@ -81,32 +81,44 @@ func anomaly(s session.Session, source session.Source, now time.Time, rule sessi
 	return ports.Changes{Sessions: []session.Session{s}, Activity: records}
 }
 
-// tooManyNetworks reports whether this check is the one that makes the many
-// networks of a session an anomaly. Each replica counts those that it sees.
-func (c *Checker) tooManyNetworks(id session.ID, now time.Time, source session.Source) (crossed bool) {
+// tooManyNetworks reports whether a session's token is used from more networks
+// than is normal and nobody said so yet; then this check is the one that does.
+// Each replica counts those that it sees.
+func (c *Checker) tooManyNetworks(id session.ID, now time.Time, source session.Source) (report bool) {
 	network := source.Network()
 	if network == (session.Network{}) {
 		return false
 	}
-	c.networks.change(now, id, func(seen []session.Network) []session.Network {
-		if slices.Contains(seen, network) || c.Rules.Addresses.Passed(len(seen)) {
-			return seen
+	c.networks.change(now, id, func(w watched[[]session.Network]) watched[[]session.Network] {
+		if !c.Rules.Addresses.Passed(len(w.value)) && !slices.Contains(w.value, network) {
+			w.value = append(w.value, network)
 		}
-		crossed = c.Rules.Addresses.Crossed(len(seen) + 1)
-		return append(seen, network)
+		report = !w.reported && c.Rules.Addresses.Passed(len(w.value))
+		w.reported = w.reported || report
+		return w
 	})
-	return crossed
+	return report
 }
 
-// reportNetworks records that a token is used from many networks, and reports
-// whether its session was ended for it.
-func (c *Checker) reportNetworks(ctx context.Context, now time.Time, found session.Session, source session.Source) (bool, error) {
+// reportNetworks records that a token is used from many networks. Its error is
+// that of a session that ended for it, or is to end and could not; a token that
+// is only recorded stays good, and the next check reports it.
+func (c *Checker) reportNetworks(ctx context.Context, now time.Time, found session.Session, source session.Source) error {
 	action := c.Rules.Action(session.RuleAddresses)
 	err := c.report(ctx, found.User(), found.ID(), session.RuleAddresses, func(s session.Session) ports.Changes {
 		return anomaly(s, source, now, session.RuleAddresses, action)
 	})
-	if err != nil || action != session.ActionRevoke {
-		return false, err
+	if err != nil {
+		c.networks.change(now, found.ID(), func(w watched[[]session.Network]) watched[[]session.Network] {
+			w.reported = false
+			return w
+		})
 	}
-	return true, session.Wrap(session.KindNotFound, errNotAccepted)
+	if action != session.ActionRevoke {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return session.Wrap(session.KindNotFound, errNotAccepted)
 }

@@ -318,18 +318,26 @@ func TestChecker_Check_Addresses_Revoke(t *testing.T) {
 	}
 }
 
-// A store that is down while an anomaly is to be recorded is no good token.
+// A token that is only to be recorded stays good while the store is down, and
+// the next check reports it.
 func TestChecker_Check_Addresses_RecordStoreDown(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.parts.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
 	checker := lifecycle.NewChecker(b.parts)
-	b.finds(active("phone"))
-	_ = b.checks(t, checker, from("198.51.100.1"))
-	b.finds(active("phone"))
-	b.updates(errDown, active("phone"))
-	if err := b.checks(t, checker, from("198.51.100.2")); session.KindOf(err) != session.KindUnavailable {
-		t.Errorf("Check = %v", err)
+	check := func(address string) {
+		t.Helper()
+		b.finds(active("phone"))
+		if err := b.checks(t, checker, from(address)); err != nil {
+			t.Errorf("Check = %v", err)
+		}
 	}
+	check("198.51.100.1")
+	b.updates(errDown, active("phone"))
+	check("198.51.100.2")
 	b.metered(t)
+	b.updates(nil, active("phone"))
+	check("198.51.100.1")
+	check("198.51.100.3") // reported already
+	b.metered(t, session.RuleAddresses)
 }

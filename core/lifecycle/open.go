@@ -20,7 +20,7 @@ var (
 type Opener struct {
 	Parts
 	workflow session.WorkflowID
-	opens    *window[session.UserID, int]
+	opens    *window[session.UserID, watched[int]]
 }
 
 var _ ports.Opener = (*Opener)(nil)
@@ -28,7 +28,7 @@ var _ ports.Opener = (*Opener)(nil)
 // NewOpener returns an Opener. workflow may be zero: then nothing can be
 // opened.
 func NewOpener(parts Parts, workflow session.WorkflowID) *Opener {
-	return &Opener{Parts: parts, workflow: workflow, opens: newWindow[session.UserID, int](parts.Rules.Opens.Within)}
+	return &Opener{Parts: parts, workflow: workflow, opens: newWindow[session.UserID, watched[int]](parts.Rules.Opens.Within)}
 }
 
 // Workflow implements ports.Opener.
@@ -67,14 +67,25 @@ func (o *Opener) Open(ctx context.Context, caller access.Caller, request ports.O
 	return op.result(o.Store.Update(ctx, op.scope(), op.apply))
 }
 
-// tooOften reports whether this open is the one that makes the user's many
-// ones an anomaly. Each replica counts those that it sees.
-func (o *Opener) tooOften(user session.UserID, now time.Time) (crossed bool) {
-	o.opens.change(now, user, func(n int) int {
-		crossed = o.Rules.Opens.Crossed(n + 1)
-		return n + 1
+// tooOften reports whether the user opens more often than is normal and nobody
+// said so yet; then this open is the one that does. Each replica counts those
+// that it sees.
+func (o *Opener) tooOften(user session.UserID, now time.Time) (report bool) {
+	o.opens.change(now, user, func(w watched[int]) watched[int] {
+		w.value++
+		report = !w.reported && o.Rules.Opens.Passed(w.value)
+		w.reported = w.reported || report
+		return w
 	})
-	return crossed
+	return report
+}
+
+// notReported leaves it to the next open to report what this one could not.
+func (op *opening) notReported() {
+	op.opens.change(op.now, op.slot.User, func(w watched[int]) watched[int] {
+		w.reported = false
+		return w
+	})
 }
 
 // opening is one call of Open on its way.
@@ -98,7 +109,7 @@ type opening struct {
 func (op *opening) scope() ports.Scope {
 	scope := ports.Scope{User: op.slot.User, SignIn: op.caller.SignIn}
 	if op.Rules.NewDevices.Most > 0 {
-		scope.CreatedAfter = op.Rules.DevicesSince(op.now)
+		scope.CreatedAfter, scope.NewDevices = op.Rules.DevicesSince(op.now), op.Rules.NewDevices.Most+1
 	}
 	return scope
 }
@@ -124,9 +135,8 @@ func (op *opening) apply(seen []session.Session) (ports.Changes, error) {
 	if err := op.decide(current); err != nil {
 		return ports.Changes{}, err
 	}
-	takesOver := op.decision.Outcome == session.OutcomeCreated || current.SignIn() != op.caller.SignIn
-	if takesOver && blocked(seen, op.caller.SignIn) {
-		return ports.Changes{}, session.Wrap(session.KindSignedOut, errBlocked)
+	if err := op.mayTake(seen, current); err != nil {
+		return ports.Changes{}, err
 	}
 	var err error
 	switch op.decision.Outcome {
@@ -141,6 +151,23 @@ func (op *opening) apply(seen []session.Session) (ports.Changes, error) {
 		op.suspect(session.RuleOpens, seen)
 	}
 	return op.changes, err
+}
+
+// mayTake says whether the caller may have what they would get. A session that
+// another sign-in opened is as good as transferred to this one: whoever was
+// signed out does not get it, and it may take step-up.
+func (op *opening) mayTake(seen []session.Session, current *session.Session) error {
+	created := op.decision.Outcome == session.OutcomeCreated
+	if !created && current.SignIn() == op.caller.SignIn {
+		return nil
+	}
+	if blocked(seen, op.caller.SignIn) {
+		return session.Wrap(session.KindSignedOut, errBlocked)
+	}
+	if created {
+		return nil
+	}
+	return op.StepUp.Require(op.caller)
 }
 
 // current is the session that the slot continues, nil when there is none.
@@ -293,6 +320,9 @@ func (op *opening) write(s session.Session, record session.Activity) {
 
 // result turns how the opening went into Open's answer.
 func (op *opening) result(err error) (ports.Opened, error) {
+	if err != nil && op.tooOften {
+		op.notReported()
+	}
 	if err == nil {
 		for _, rule := range op.anomalies {
 			op.Meter.Anomaly(rule)
@@ -311,6 +341,8 @@ func (op *opening) result(err error) (ports.Opened, error) {
 		return ports.Opened{}, session.Wrap(session.KindUnavailable, err)
 	case errors.Is(err, session.KindSignedOut):
 		return ports.Opened{}, session.Wrap(session.KindSignedOut, err)
+	case errors.Is(err, session.KindReverification):
+		return ports.Opened{}, session.Wrap(session.KindReverification, err)
 	case op.decision.Outcome == session.OutcomeRefreshed:
 		return ports.Opened{}, session.Wrap(session.KindRefreshFailed, err)
 	}

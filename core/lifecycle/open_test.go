@@ -188,7 +188,7 @@ func TestOpener_Open_CreatesWhatIsAskedFor(t *testing.T) {
 			if s.Device() != phone || s.Source() != atHome || s.Opens() != 1 || string(s.Credential().Sealed) != "new" {
 				t.Errorf("on %s from %v, opened %d times", s.Device(), s.Source(), s.Opens())
 			}
-			if want := (ports.Scope{User: user, SignIn: signIn, CreatedAfter: noon.Add(-10 * time.Minute)}); b.scope != want {
+			if want := (ports.Scope{User: user, SignIn: signIn, CreatedAfter: noon.Add(-10 * time.Minute), NewDevices: 11}); b.scope != want {
 				t.Errorf("looks at %+v, want %+v", b.scope, want)
 			}
 		})
@@ -390,6 +390,41 @@ func TestOpener_Open_SignedOut(t *testing.T) {
 			}
 			if !c.ok && (!reflect.DeepEqual(got, ports.Opened{}) || b.used(t) != "") {
 				t.Errorf("it gets %+v", got)
+			}
+		})
+	}
+}
+
+// With a time for step-up, what another sign-in opened is not had for the
+// device's name alone; what is new, or one's own, is.
+func TestOpener_Open_StepUp(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		current session.Session
+		ago     time.Duration
+		want    error
+	}{
+		"Unproved":        {active("phone", by("sess_2")), -1, session.KindReverification},
+		"TooLate":         {active("phone", by("sess_2")), time.Minute, session.KindReverification},
+		"TooLateRefresh":  {active("phone", by("sess_2"), left(time.Hour)), time.Minute, session.KindReverification},
+		"Proved":          {active("phone", by("sess_2")), time.Minute - us, nil},
+		"OnesOwn":         {active("phone"), -1, nil},
+		"OthersThatEnded": {active("phone", by("sess_2"), left(0)), -1, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.parts.StepUp.Within = time.Minute
+			b.ids.EXPECT().SessionID().Return(id("new"), nil).MaxTimes(1)
+			b.ids.EXPECT().Token().Return(newToken, nil).MaxTimes(1)
+			b.sealer.EXPECT().Seal(gomock.Any(), newToken).Return([]byte("new"), nil).MaxTimes(1)
+			b.has(c.current)
+			b.updates(nil, c.current)
+			if _, err := b.opener().Open(t.Context(), verified(c.ago), ports.OpenRequest{Device: phone, Metadata: &metadata}); !errors.Is(err, c.want) || (err != nil) != (c.want != nil) {
+				t.Errorf("Open = %v", err)
+			}
+			if (b.wrote() == "") != (c.want != nil) {
+				t.Errorf("wrote %q", b.wrote())
 			}
 		})
 	}

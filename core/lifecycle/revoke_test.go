@@ -23,11 +23,11 @@ func three() []session.Session {
 const (
 	oneEnded = "one revoked (user)"
 	twoEnded = "two revoked (user) blocks sess_2"
-	oldEnded = "old revoked (user) blocks sess_3"
+	oldEnded = "old expired (expired)"
 
 	oneOut = "revoked one from 192.0.2.1 by=user reason="
 	twoOut = "revoked two from 192.0.2.1 by=user reason="
-	oldOut = "revoked old from 192.0.2.1 by=user reason="
+	oldOut = "expired old"
 )
 
 // verified is the caller who verified a factor so long ago.
@@ -52,6 +52,7 @@ func TestRevoker_Revoke(t *testing.T) {
 		"AnotherSignInUnproved": {"two", caller, nil, session.KindReverification, "", ""},
 		"AnotherSignInTooLate":  {"two", verified(time.Minute), nil, session.KindReverification, "", ""},
 		"OneThatEnded":          {"ended", caller, nil, nil, "", ""},
+		"OneThatIsOver":         {"old", caller, nil, nil, oldEnded, oldOut},
 		"StoreDown":             {"one", caller, errDown, session.KindUnavailable, oneEnded, oneOut + "sign_out"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,16 +93,17 @@ func TestRevoker_RevokeAll(t *testing.T) {
 		recorded string
 	}{
 		"All": {
-			none, verified(0), nil, 3, nil,
-			oneEnded + "; " + twoEnded + "; " + oldEnded, oneOut + all + "; " + twoOut + all + "; " + oldOut + all,
+			none, verified(0), nil, 2, nil,
+			oneEnded + "; " + twoEnded + "; " + oldEnded, oneOut + all + "; " + twoOut + all + "; " + oldOut,
 		},
-		"AllButOne":     {id("one"), verified(0), nil, 2, nil, twoEnded + "; " + oldEnded, twoOut + all + "; " + oldOut + all},
-		"AllButAnother": {id("two"), verified(0), nil, 2, nil, oneEnded + "; " + oldEnded, oneOut + all + "; " + oldOut + all},
-		"KeepsNone":     {id("x"), verified(0), nil, 0, session.KindNotFound, "", ""},
-		"Unproved":      {none, caller, nil, 0, session.KindReverification, "", ""},
-		"UnprovedOther": {id("one"), caller, nil, 0, session.KindReverification, "", ""},
+		"AllButOne":          {id("one"), verified(0), nil, 1, nil, twoEnded + "; " + oldEnded, twoOut + all + "; " + oldOut},
+		"AllButAnother":      {id("two"), verified(0), nil, 1, nil, oneEnded + "; " + oldEnded, oneOut + all + "; " + oldOut},
+		"KeepsNone":          {id("x"), verified(0), nil, 0, session.KindNotFound, "", ""},
+		"KeepsOneThatIsOver": {id("old"), verified(0), nil, 0, session.KindNotFound, "", ""},
+		"Unproved":           {none, caller, nil, 0, session.KindReverification, "", ""},
+		"UnprovedOther":      {id("one"), caller, nil, 0, session.KindReverification, "", ""},
 		"StoreDown": {
-			id("old"), verified(0), errDown, 0, session.KindUnavailable, oneEnded + "; " + twoEnded, oneOut + all + "; " + twoOut + all,
+			id("two"), verified(0), errDown, 0, session.KindUnavailable, oneEnded + "; " + oldEnded, oneOut + all + "; " + oldOut,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +190,7 @@ func TestAdministrator_RevokeAll(t *testing.T) {
 	for name, c := range map[string]struct {
 		fails error
 		n     int
-	}{"All": {nil, 3}, "StoreDown": {errDown, 0}} {
+	}{"All": {nil, 2}, "StoreDown": {errDown, 0}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, _, administrator := administrator(t)
@@ -197,8 +199,8 @@ func TestAdministrator_RevokeAll(t *testing.T) {
 			if n != c.n || !errors.Is(err, c.fails) {
 				t.Errorf("RevokeAll = %d, %v", n, err)
 			}
-			b.changed(t, "one revoked (admin) blocks sess_1; two revoked (admin) blocks sess_2; old revoked (admin) blocks sess_3",
-				"revoked one"+how+"; revoked two"+how+"; revoked old"+how)
+			b.changed(t, "one revoked (admin) blocks sess_1; two revoked (admin) blocks sess_2; old expired (expired)",
+				"revoked one"+how+"; revoked two"+how+"; expired old")
 		})
 	}
 }

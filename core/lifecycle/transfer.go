@@ -66,7 +66,7 @@ func (t *Transferrer) Claim(ctx context.Context, caller access.Caller, text stri
 		return ports.Opened{}, err
 	}
 	if found.User() != caller.User {
-		return ports.Opened{}, t.refuse(ctx, caller, found, code.Hash())
+		return ports.Opened{}, t.refuse(ctx, found, code.Hash())
 	}
 	c := claim{Transferrer: t, caller: caller, code: code.Hash(), device: device}
 	err = t.Store.Update(ctx, ports.Scope{User: caller.User, SignIn: caller.SignIn}, c.apply)
@@ -77,7 +77,7 @@ func (t *Transferrer) Claim(ctx context.Context, caller access.Caller, text stri
 }
 
 // refuse counts and records that somebody else tried the code.
-func (t *Transferrer) refuse(ctx context.Context, caller access.Caller, found session.Session, code session.TokenHash) error {
+func (t *Transferrer) refuse(ctx context.Context, found session.Session, code session.TokenHash) error {
 	now := t.Clock.Now()
 	err := t.report(ctx, found.User(), found.ID(), session.RuleForeignCode, func(s session.Session) ports.Changes {
 		if !s.Offers(code, now) {
@@ -87,8 +87,8 @@ func (t *Transferrer) refuse(ctx context.Context, caller access.Caller, found se
 		var changes ports.Changes
 		if t.Rules.ForeignCode(s.Offer().Refused) {
 			action := t.Rules.Action(session.RuleForeignCode)
-			stranger := access.Caller{Source: caller.Source}
-			changes.Activity = append(changes.Activity, anomalyOf(stranger, s, now, session.RuleForeignCode, action))
+			// Who it was, and from where, is not the owner's to know.
+			changes.Activity = append(changes.Activity, anomalyOf(access.Caller{}, s, now, session.RuleForeignCode, action))
 			if action == session.ActionRevoke {
 				changes.Activity = append(changes.Activity, revokedFor(session.RuleForeignCode, &s, now))
 			}

@@ -253,8 +253,8 @@ func TestTransferrer_StepUp(t *testing.T) {
 func TestTransferrer_Claim_ForeignCode(t *testing.T) {
 	t.Parallel()
 	const (
-		recorded = "anomaly phone from 203.0.113.9 action=record rule=foreign_code"
-		revoked  = "anomaly phone from 203.0.113.9 action=revoke rule=foreign_code; revoked phone by=service reason=foreign_code"
+		recorded = "anomaly phone action=record rule=foreign_code"
+		revoked  = "anomaly phone action=revoke rule=foreign_code; revoked phone by=service reason=foreign_code"
 	)
 	refused := func(n int) with {
 		return func(s *session.Stored) { s.Offer = session.Offer{Code: code.Hash(), Until: noon.Add(us), Refused: n} }

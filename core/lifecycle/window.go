@@ -22,6 +22,12 @@ func newWindow[K comparable, V any](within time.Duration) *window[K, V] {
 	return &window[K, V]{within: within, values: make(map[K]V)}
 }
 
+// watched is a value of a window, and whether what it shows was reported.
+type watched[V any] struct {
+	value    V
+	reported bool
+}
+
 // change replaces the key's value by what with makes of it.
 func (w *window[K, V]) change(now time.Time, key K, with func(V) V) {
 	w.mu.Lock()

@@ -15,8 +15,8 @@ const (
 	RuleNewDevices Rule = "new_devices"
 	// RuleOpens is many opens of a user in a short time.
 	RuleOpens Rule = "opens"
-	// RuleSupersededToken is the use of a token that was superseded by a
-	// refresh, after its grace.
+	// RuleSupersededToken is the use of the token that the last refresh
+	// superseded, after its grace. Those before it are refused unseen.
 	RuleSupersededToken Rule = "superseded_token"
 	// RuleAddresses is one session's token used from several networks in a
 	// short time.
@@ -75,10 +75,6 @@ func ParseLimit(text string) (Limit, error) {
 
 // Passed reports whether count is more than the limit allows.
 func (l Limit) Passed(count int) bool { return l.Most > 0 && count > l.Most }
-
-// Crossed reports whether the last of count was the one that passed the limit:
-// of many it is true once.
-func (l Limit) Crossed(count int) bool { return l.Most > 0 && count == l.Most+1 }
 
 // AnomalyRules say what is an anomaly and what to do about it.
 type AnomalyRules struct {

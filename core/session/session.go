@@ -216,7 +216,7 @@ func (s *Session) Revoke(reason EndReason, now time.Time) { s.end(StatusRevoked,
 // own sign-in is blocked, see BlocksSignIn.
 func (s *Session) SignOut(by SignInID, reason EndReason, now time.Time) {
 	s.Revoke(reason, now)
-	s.blocksSignIn = by != s.signIn
+	s.blocksSignIn = by != s.signIn && !s.signIn.IsZero() // one that nobody knows blocks nobody
 }
 
 // end drops the sealed token, the grace and the offer: nobody needs them again.

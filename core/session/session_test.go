@@ -288,3 +288,12 @@ func TestParseStatus(t *testing.T) {
 		}
 	}
 }
+
+// Where nobody knows which sign-in opened a session, none is blocked.
+func TestSession_SignOut_UnknownSignIn(t *testing.T) {
+	t.Parallel()
+	s := session.Restore(session.Stored{ID: "id-1", Status: session.StatusActive})
+	if s.SignOut(signIn, session.EndUser, noon); s.BlocksSignIn() || s.Status() != session.StatusRevoked {
+		t.Errorf("blocks %v, %s", s.BlocksSignIn(), s.Status())
+	}
+}

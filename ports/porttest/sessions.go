@@ -421,19 +421,30 @@ func updateShowsItsScope(t *testing.T, b *bench) {
 	b.insert(t, b.draft(laptopSlot), early)
 	blocks := b.insert(t, b.draft(laptopSlot), func(s *session.Session) { s.SignOut(otherSignIn, session.EndUser, noon) })
 	b.insert(t, b.draft(laptopSlot, otherSignIn), func(s *session.Session) { s.SignOut(signIn, session.EndUser, noon) })
-	young := session.New(b.draft(laptopSlot), noon.Add(time.Microsecond))
-	young.Revoke(session.EndUser, noon.Add(time.Microsecond))
-	if err := put(t.Context(), b.one, alice, young); err != nil {
-		t.Fatal(err)
+	// One that nobody knows the sign-in of, as older tables have them.
+	b.insert(t, b.draft(laptopSlot, session.SignInID{}), func(s *session.Session) { s.SignOut(signIn, session.EndUser, noon) })
+	at := func(n int, slot session.Slot) session.Session {
+		s := session.New(b.draft(slot), noon.Add(time.Duration(n)*time.Microsecond))
+		s.Revoke(session.EndUser, s.CreatedAt())
+		if err := put(t.Context(), b.one, alice, s); err != nil {
+			t.Fatal(err)
+		}
+		return s
 	}
+	at(1, laptopSlot)
+	young := at(2, laptopSlot)
+	at(3, device(alice, 1))
+	younger := at(4, device(alice, 1))
 	for _, test := range []struct {
 		scope ports.Scope
 		want  []session.Session
 	}{
 		{ports.Scope{User: alice}, []session.Session{active, due, help}},
 		{ports.Scope{User: alice, SignIn: signIn}, []session.Session{active, due, help, blocks}},
-		{ports.Scope{User: alice, CreatedAfter: noon}, []session.Session{active, due, help, young}},
-		{ports.Scope{User: session.Must(session.ParseUserID("user_carol")), SignIn: signIn, CreatedAfter: noon.Add(-time.Hour)}, nil},
+		{ports.Scope{User: alice, CreatedAfter: noon, NewDevices: 2}, []session.Session{active, due, help, young, younger}},
+		{ports.Scope{User: alice, CreatedAfter: noon, NewDevices: 1}, []session.Session{active, due, help, younger}},
+		{ports.Scope{User: alice, CreatedAfter: noon.Add(4 * time.Microsecond), NewDevices: 2}, []session.Session{active, due, help}},
+		{ports.Scope{User: session.Must(session.ParseUserID("user_carol")), SignIn: signIn, CreatedAfter: noon.Add(-time.Hour), NewDevices: 9}, nil},
 	} {
 		err := b.two.Update(t.Context(), test.scope, func(seen []session.Session) (ports.Changes, error) {
 			sameList(t, seen, test.want...)

@@ -7,12 +7,9 @@ ALTER TABLE chatkit_sessions ADD COLUMN client_browser TEXT NOT NULL DEFAULT '';
 ALTER TABLE chatkit_sessions ADD COLUMN client_os TEXT NOT NULL DEFAULT '';
 ALTER TABLE chatkit_sessions ADD COLUMN client_kind TEXT NOT NULL DEFAULT '';
 ALTER TABLE chatkit_sessions ADD COLUMN superseded_seen INTEGER NOT NULL DEFAULT 0 CHECK (superseded_seen IN (0, 1));
-ALTER TABLE chatkit_sessions ADD COLUMN offer_hash BLOB CHECK (offer_hash IS NULL OR (length(offer_hash) = 32 AND status = 'active'));
+ALTER TABLE chatkit_sessions ADD COLUMN offer_hash BLOB;
 ALTER TABLE chatkit_sessions ADD COLUMN offer_until INTEGER;
 ALTER TABLE chatkit_sessions ADD COLUMN offer_refused INTEGER NOT NULL DEFAULT 0;
-
-CREATE UNIQUE INDEX idx_chatkit_sessions_offer ON chatkit_sessions (offer_hash) WHERE offer_hash IS NOT NULL;
-CREATE INDEX idx_chatkit_sessions_user_created ON chatkit_sessions (clerk_user_id, created_at, id);
 
 CREATE TABLE chatkit_activity (
     id             TEXT    NOT NULL PRIMARY KEY DEFAULT (lower(hex(randomblob(16)))),
@@ -28,6 +25,7 @@ CREATE TABLE chatkit_activity (
 ) STRICT;
 
 CREATE INDEX idx_chatkit_activity_user ON chatkit_activity (clerk_user_id, at, id);
+CREATE INDEX idx_chatkit_activity_session ON chatkit_activity (session_id, at, id);
 CREATE INDEX idx_chatkit_activity_at ON chatkit_activity (at);
 
 CREATE TABLE chatkit_usage (
@@ -39,8 +37,6 @@ CREATE TABLE chatkit_usage (
 -- +goose Down
 DROP TABLE chatkit_usage;
 DROP TABLE chatkit_activity;
-DROP INDEX idx_chatkit_sessions_user_created;
-DROP INDEX idx_chatkit_sessions_offer;
 ALTER TABLE chatkit_sessions DROP COLUMN offer_refused;
 ALTER TABLE chatkit_sessions DROP COLUMN offer_until;
 ALTER TABLE chatkit_sessions DROP COLUMN offer_hash;
