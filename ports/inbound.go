@@ -237,7 +237,8 @@ type Day struct {
 type Readiness interface {
 	// Ready returns nil when it can.
 	//
-	// Errors: KindUnavailable when the store cannot answer, or when this
-	// replica's clock differs from the store's by more than five seconds.
+	// Errors: KindUnavailable when the store cannot answer, when this replica's
+	// clock differs from the store's by more than five seconds, or when this
+	// replica is about to stop.
 	Ready(ctx context.Context) error
 }

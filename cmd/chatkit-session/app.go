@@ -46,6 +46,7 @@ type app struct {
 	config  config
 	logger  *slog.Logger
 	store   store
+	ready   *lifecycle.Readiness
 	usage   *lifecycle.Usage
 	cleaner *lifecycle.Cleaner
 	server  *http.Server
@@ -72,6 +73,7 @@ func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app,
 		return nil, err
 	}
 	metrics := telemetry.New()
+	ready := lifecycle.NewReadiness(opened, clock)
 	parts := lifecycle.Parts{
 		Store: opened, Secrets: opened, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
 		Usage:  lifecycle.NewUsage(opened, clock, c.ActivityResolution),
@@ -93,7 +95,7 @@ func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app,
 		Checker:       lifecycle.NewChecker(parts),
 		Revoker:       lifecycle.NewRevoker(parts),
 		Administrator: lifecycle.NewAdministrator(parts, opened),
-		Readiness:     lifecycle.NewReadiness(opened, clock),
+		Readiness:     ready,
 	})
 	if err != nil {
 		return nil, err
@@ -102,6 +104,7 @@ func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app,
 		config:  c,
 		logger:  logger,
 		store:   opened,
+		ready:   ready,
 		usage:   parts.Usage,
 		cleaner: newCleaner(c, opened, clock),
 		server:  httpapi.NewServer(handler, c.RequestTimeout, logger),
@@ -191,6 +194,7 @@ func (a *app) serve(ctx context.Context, on listeners) error {
 	case err = <-failed:
 		served--
 	case <-ctx.Done():
+		a.drain(ctx)
 	}
 	err = errors.Join(err, a.shutdown(ctx), a.metrics.Close())
 	for range served {
@@ -203,6 +207,14 @@ func (a *app) serve(ctx context.Context, on listeners) error {
 	err = errors.Join(err, a.lastFlush(ctx), a.store.Close())
 	a.logger.Info("stopped")
 	return err
+}
+
+// drain lets load balancers notice that this replica is about to stop.
+func (a *app) drain(ctx context.Context) {
+	a.ready.Drain()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.DrainDelay)
+	defer cancel()
+	<-ctx.Done()
 }
 
 // shutdown lets requests in flight finish.

@@ -49,7 +49,7 @@ var arrows = []arrow{
 		"cmp", "errors", "fmt", "maps", "slices", "strconv", "strings", "time", "unicode", "unicode/utf8", module + "core/session",
 	}},
 	{name: "core/lifecycle knows ports", in: "core/lifecycle", only: []string{
-		"cmp", "context", "errors", "fmt", "maps", "slices", "strconv", "strings", "sync", "time",
+		"cmp", "context", "errors", "fmt", "maps", "slices", "strconv", "strings", "sync", "sync/atomic", "time",
 		module + "core/session", module + "core/access", module + "ports",
 	}},
 	{name: "core has these parts", in: "core", but: []string{"core/session", "core/access", "core/lifecycle"}, only: []string{"nothing"}},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -27,7 +28,17 @@ func onBoth(t *testing.T, test func(t *testing.T, s *service), settings ...strin
 	})
 }
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// replicaVariable makes this test's binary the service itself.
+const replicaVariable = "TEST_REPLICA"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(replicaVariable) != "" {
+		os.Args = []string{"chatkit-session", "serve"}
+		main()
+		return
+	}
+	pgtest.Main(m)
+}
 
 func TestOpen(t *testing.T) {
 	t.Parallel()

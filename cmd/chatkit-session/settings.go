@@ -83,6 +83,7 @@ type settings struct {
 	ActivityRetention time.Duration `env:"CHATKIT_ACTIVITY_RETENTION" envDefault:"2160h" help:"How long the record of what happened to sessions is kept."`
 	CleanupInterval   time.Duration `env:"CHATKIT_CLEANUP_INTERVAL" envDefault:"1m" help:"How often sessions whose time is up are ended in the background; 0 for never."`
 	RequestTimeout    time.Duration `env:"CHATKIT_REQUEST_TIMEOUT" envDefault:"10s" help:"How long a request may take before it is answered with an error."`
+	DrainDelay        time.Duration `env:"CHATKIT_DRAIN_DELAY" envDefault:"0s" help:"How long /readyz says no before the service stops accepting at shutdown, for load balancers to notice."`
 	ShutdownTimeout   time.Duration `env:"CHATKIT_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may take to finish at shutdown."`
 }
 
@@ -433,6 +434,7 @@ func (m *mistakes) checkTimes(c *config) {
 	m.positive("CHATKIT_SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
 	m.notNegative("CHATKIT_CLEANUP_INTERVAL", c.CleanupInterval)
 	m.notNegative("CHATKIT_STEP_UP_WITHIN", c.StepUpWithin)
+	m.notNegative("CHATKIT_DRAIN_DELAY", c.DrainDelay)
 	if c.StepUpWithin%time.Minute != 0 {
 		m.add("CHATKIT_STEP_UP_WITHIN", errors.New("must be whole minutes: Clerk counts in them"))
 	}

@@ -104,3 +104,14 @@ func TestReadiness_Ready(t *testing.T) {
 		})
 	}
 }
+
+// One that is about to stop asks nobody, and says no.
+func TestReadiness_Drain(t *testing.T) {
+	t.Parallel()
+	ctrl := gomock.NewController(t)
+	ready := lifecycle.NewReadiness(portmock.NewMockStoreProbe(ctrl), portmock.NewMockClock(ctrl))
+	ready.Drain()
+	if err := ready.Ready(t.Context()); session.KindOf(err) != session.KindUnavailable {
+		t.Errorf("Ready = %v", err)
+	}
+}

@@ -2,7 +2,9 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"chatkit-session/core/session"
@@ -13,11 +15,14 @@ import (
 // the replica would end sessions at the wrong time.
 const MaxClockSkew = 5 * time.Second
 
+var errDraining = errors.New("this replica is stopping")
+
 // Readiness tells whether this replica can do its work. It implements
 // ports.Readiness.
 type Readiness struct {
-	store ports.StoreProbe
-	clock ports.Clock
+	store    ports.StoreProbe
+	clock    ports.Clock
+	draining atomic.Bool
 }
 
 var _ ports.Readiness = (*Readiness)(nil)
@@ -27,10 +32,17 @@ func NewReadiness(store ports.StoreProbe, clock ports.Clock) *Readiness {
 	return &Readiness{store: store, clock: clock}
 }
 
+// Drain makes Ready say from now on that this replica cannot, so that it is
+// sent nothing more before it stops.
+func (r *Readiness) Drain() { r.draining.Store(true) }
+
 // Ready implements ports.Readiness. The store's clock is compared with this
 // replica's from before and after the question, so that a slow answer does not
 // count as skew.
 func (r *Readiness) Ready(ctx context.Context) error {
+	if r.draining.Load() {
+		return session.Wrap(session.KindUnavailable, errDraining)
+	}
 	before := r.clock.Now()
 	store, err := r.store.Now(ctx)
 	if err != nil {

@@ -1,0 +1,391 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lib/pq"
+
+	"chatkit-session/adapters/clerk/fakeclerk"
+	"chatkit-session/adapters/postgres/pgtest"
+)
+
+// replica is the service as a process of its own.
+type replica struct {
+	command *exec.Cmd
+	logs    *logs
+	url     string
+	stopped atomic.Bool // or about to be
+	ended   chan error
+}
+
+// startReplica starts a process; serving says when it serves.
+func startReplica(t *testing.T, environ []string) *replica {
+	t.Helper()
+	r := &replica{logs: newLogs(), ended: make(chan error, 1)}
+	r.command = exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0]) //nolint:gosec // this test's own binary
+	r.command.Env = append(slices.Clone(environ), replicaVariable+"=1", "PATH="+os.Getenv("PATH"))
+	r.command.Stdout, r.command.Stderr = r.logs, r.logs
+	if err := r.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { r.ended <- r.command.Wait() }()
+	t.Cleanup(func() { _ = r.command.Process.Kill() })
+	return r
+}
+
+func (r *replica) serving(t *testing.T) *replica {
+	t.Helper()
+	r.url = "http://" + r.logs.await(t, listening)[1]
+	return r
+}
+
+// stop ends the process as a container runtime does, and expects it to do so
+// in order.
+func (r *replica) stop(t *testing.T) {
+	t.Helper()
+	r.stopped.Store(true)
+	if err := r.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			t.Errorf("the replica ended with %v\n%s", err, r.logs)
+		}
+	case <-time.After(patience):
+		t.Fatalf("the replica does not end\n%s", r.logs)
+	}
+}
+
+// cluster is some replicas on one database.
+type cluster struct {
+	t        *testing.T
+	database string
+	environ  []string
+	replicas []*replica
+	identity *fakeclerk.Instance
+}
+
+func newCluster(t *testing.T, database string, settings ...string) *cluster {
+	t.Helper()
+	trusted, err := identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	environ := testEnviron(t, append([]string{"DATABASE_URL=" + database, "DATABASE_MAX_CONNECTIONS=6", "INTROSPECTION_KEYS=" + backendKey, "LOG_LEVEL=info"}, settings...)...)
+	c := &cluster{t: t, database: database, environ: environ, identity: trusted}
+	for range 3 {
+		c.replicas = append(c.replicas, startReplica(t, environ))
+	}
+	for _, r := range c.replicas {
+		r.serving(t)
+	}
+	return c
+}
+
+var impatient = &http.Client{Timeout: patience}
+
+// ask sends a request and returns the answer's status and body; an error is
+// that of the connection.
+func ask(ctx context.Context, method, address, bearer, contentType, body string) (int, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader([]byte(body)))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+bearer)
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	response, err := impatient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close() //nolint:errcheck // it is read
+	answered, err := io.ReadAll(response.Body)
+	return response.StatusCode, answered, err
+}
+
+func (c *cluster) credential(user, signIn string) string {
+	token, err := c.identity.Mint(fakeclerk.Claims{Subject: user, SignIn: signIn, Role: "member"})
+	if err != nil {
+		c.t.Error(err)
+	}
+	return token
+}
+
+// good asks a replica about a token.
+func (c *cluster) good(r *replica, token string) (good bool, err error) {
+	_, body, err := ask(c.t.Context(), http.MethodPost, r.url+"/api/chatkit/session/introspect", backendKey, "application/x-www-form-urlencoded", "token="+token)
+	return bytes.Contains(body, []byte(`"active":true`)), err
+}
+
+// known are the sessions that were acknowledged, by id, with all tokens that
+// were given out for them.
+type known struct {
+	mu     sync.Mutex
+	tokens map[string][]string
+	users  map[string]string
+}
+
+func (k *known) add(id, user, token string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.users[id] = user
+	if !slices.Contains(k.tokens[id], token) {
+		k.tokens[id] = append(k.tokens[id], token)
+	}
+}
+
+// any returns one of a user's sessions.
+func (k *known) any(user string) (id string, tokens []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, owner := range k.users { // in no order
+		if owner == user {
+			return id, slices.Clone(k.tokens[id])
+		}
+	}
+	return "", nil
+}
+
+func (k *known) ids() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ids := make([]string, 0, len(k.users))
+	for id := range k.users {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// Three replicas under mixed load, one of which dies in the middle: what was
+// acknowledged is there, nobody has two sessions on a device or more than they
+// may have, and a token is refused everywhere once its session was ended
+// anywhere.
+func TestReplicas_MixedLoad(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, pgtest.New(t),
+		"CHATKIT_SESSION_DURATION=3s", "CHATKIT_REFRESH_THRESHOLD=2800ms", "CHATKIT_ROTATION_GRACE=100ms",
+		"CHATKIT_MAX_SESSIONS=3", "CHATKIT_CLEANUP_INTERVAL=100ms")
+	sessions := &known{tokens: map[string][]string{}, users: map[string]string{}}
+	const workers, opens = 9, 90
+	var group sync.WaitGroup
+	var done atomic.Int32
+	for range workers {
+		group.Go(func() {
+			for range opens {
+				c.step(sessions)
+				if done.Add(1) == workers*opens/2 {
+					c.replicas[2].stopped.Store(true)
+					_ = c.replicas[2].command.Process.Kill()
+				}
+			}
+		})
+	}
+	group.Wait()
+	conn := pgtest.Open(t, c.database)
+	for what, query := range map[string]string{
+		"devices with two sessions":            `SELECT count(*) FROM (SELECT 1 FROM chatkit_sessions WHERE status = 'active' GROUP BY clerk_user_id, device_id, workflow_id HAVING count(*) > 1) x`,
+		"users with two generated devices":     `SELECT count(*) FROM (SELECT 1 FROM chatkit_sessions WHERE status = 'active' AND device_generated GROUP BY clerk_user_id, workflow_id HAVING count(*) > 1) x`,
+		"users with more sessions than may be": `SELECT count(*) FROM (SELECT 1 FROM chatkit_sessions WHERE status = 'active' AND expires_at > now() GROUP BY clerk_user_id HAVING count(*) > 3) x`,
+	} {
+		var n int
+		if err := conn.QueryRowContext(t.Context(), query).Scan(&n); err != nil || n != 0 {
+			t.Errorf("%d %s, %v", n, what, err)
+		}
+	}
+	ids := sessions.ids()
+	var stored, refreshed int
+	err := conn.QueryRowContext(t.Context(), "SELECT count(*), (SELECT count(*) FROM chatkit_activity WHERE type = 'refreshed') FROM chatkit_sessions WHERE id = ANY($1)", pq.Array(ids)).Scan(&stored, &refreshed)
+	if err != nil || stored != len(ids) || stored < 10 || refreshed < 10 {
+		t.Errorf("%d of %d acknowledged sessions are stored, after %d refreshes, %v", stored, len(ids), refreshed, err)
+	}
+	t.Logf("%d sessions, %d refreshes", stored, refreshed)
+}
+
+// step does something for somebody on one of the replicas.
+func (c *cluster) step(sessions *known) {
+	n := rand.IntN(len(c.replicas)) //nolint:gosec // a test's choice
+	r, user := c.replicas[n], fmt.Sprint("user_", rand.IntN(3))
+	signIn := fmt.Sprint("sess_", rand.IntN(1_000_000)) // of many, so that few are blocked
+	var status int
+	var body []byte
+	var err error
+	switch rand.IntN(15) {
+	case 0:
+		err = c.endOne(r, sessions, user, signIn)
+		status = http.StatusOK
+	default:
+		device := []string{`{}`, `{"deviceId":"phone"}`, `{"deviceId":"laptop"}`, `{"deviceId":"tablet"}`}[rand.IntN(4)]
+		status, body, err = ask(c.t.Context(), http.MethodPost, r.url+"/api/chatkit/session", c.credential(user, signIn), "application/json", device)
+		var got answer
+		if err == nil && json.Unmarshal(body, &got) == nil && status == http.StatusOK {
+			sessions.add(got.Session.ID, user, got.Session.ChatKitSessionID)
+		}
+	}
+	switch {
+	case err != nil && !r.stopped.Load():
+		c.t.Errorf("a replica that lives does not answer: %v", err)
+	case err == nil && status != http.StatusOK && status != http.StatusForbidden:
+		c.t.Errorf("got %d %s", status, body)
+	}
+}
+
+// endOne signs a session out on one replica and asks another about its tokens.
+func (c *cluster) endOne(r *replica, sessions *known, user, signIn string) error {
+	id, tokens := sessions.any(user)
+	if id == "" {
+		return nil
+	}
+	status, body, err := ask(c.t.Context(), http.MethodDelete, r.url+"/api/chatkit/sessions/"+id, c.credential(user, signIn), "", "")
+	if err != nil {
+		return err
+	}
+	if status != http.StatusNoContent {
+		c.t.Errorf("DELETE = %d %s", status, body)
+	}
+	for _, other := range c.replicas[:2] {
+		for _, token := range tokens {
+			if good, err := c.good(other, token); good || err != nil {
+				c.t.Errorf("after its session was ended a token is good: %v, %v", good, err)
+			}
+		}
+	}
+	return nil
+}
+
+// balancer sends requests to replicas that say they are ready, and none again.
+type balancer struct {
+	mu    sync.Mutex
+	ready []*httputil.ReverseProxy
+	next  int
+}
+
+func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	proxy := b.ready[b.next%len(b.ready)]
+	b.next++
+	b.mu.Unlock()
+	proxy.ServeHTTP(w, r)
+}
+
+// watch probes replicas until ctx ends.
+func (b *balancer) watch(ctx context.Context, probed func(), replicas func() []*replica) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	proxies := map[string]*httputil.ReverseProxy{}
+	for ctx.Err() == nil {
+		var ready []*httputil.ReverseProxy
+		for _, r := range replicas() {
+			target, err := url.Parse(r.url)
+			if err != nil {
+				continue
+			}
+			if proxies[r.url] == nil {
+				proxies[r.url] = httputil.NewSingleHostReverseProxy(target)
+			}
+			if status, _, err := ask(ctx, http.MethodGet, r.url+"/readyz", "", "", ""); err == nil && status == http.StatusOK {
+				ready = append(ready, proxies[r.url])
+			}
+		}
+		b.mu.Lock()
+		b.ready = ready
+		b.mu.Unlock()
+		probed()
+		<-tick.C
+	}
+}
+
+// A rolling restart behind a balancer fails not one request.
+func TestReplicas_RollingRestart(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, pgtest.New(t), "CHATKIT_DRAIN_DELAY=500ms")
+	var mu sync.Mutex
+	current := func() []*replica { mu.Lock(); defer mu.Unlock(); return slices.Clone(c.replicas) }
+	ctx, stop := contextWithStop(t)
+	var group sync.WaitGroup
+	b, once, probed := &balancer{}, sync.Once{}, make(chan struct{})
+	group.Go(func() { b.watch(ctx, func() { once.Do(func() { close(probed) }) }, current) })
+	<-probed
+	front := httptest.NewServer(b)
+	t.Cleanup(front.Close)
+
+	var requests atomic.Int32
+	for worker := range 4 {
+		group.Go(func() {
+			user := fmt.Sprint("user_", worker)
+			for ctx.Err() == nil {
+				status, body, err := ask(t.Context(), http.MethodPost, front.URL+"/api/chatkit/session", c.credential(user, "sess_1"), "application/json", `{"deviceId":"phone"}`)
+				if err != nil || status != http.StatusOK {
+					t.Errorf("got %d %s, %v", status, body, err)
+				}
+				requests.Add(1)
+			}
+		})
+	}
+	for n := range c.replicas {
+		fresh := startReplica(t, c.environ).serving(t)
+		mu.Lock()
+		old := c.replicas[n]
+		c.replicas = append(c.replicas, fresh)
+		mu.Unlock()
+		old.stop(t)
+		mu.Lock()
+		c.replicas[n] = fresh
+		c.replicas = c.replicas[:len(c.replicas)-1]
+		mu.Unlock()
+	}
+	stop()
+	group.Wait()
+	if requests.Load() < 20 {
+		t.Errorf("only %d requests were made", requests.Load())
+	}
+	t.Logf("%d requests", requests.Load())
+}
+
+// Replicas that start at once on an empty database agree on who makes the
+// schema; one that is older than the schema serves.
+func TestReplicas_Schema(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, pgtest.Empty(t))
+	conn := pgtest.Open(t, c.database)
+	for _, statement := range []string{
+		"ALTER TABLE chatkit_sessions ADD COLUMN of_the_future text NOT NULL DEFAULT 'x'",
+		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)",
+	} {
+		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.replicas = append(c.replicas, startReplica(t, c.environ).serving(t))
+	var token string
+	for n, r := range c.replicas {
+		status, body, err := ask(t.Context(), http.MethodPost, r.url+"/api/chatkit/session", c.credential("user_1", "sess_1"), "application/json", `{"deviceId":"phone"}`)
+		var got answer
+		if err := errors.Join(err, json.Unmarshal(body, &got)); err != nil || status != http.StatusOK || (n > 0 && got.Session.ChatKitSessionID != token) {
+			t.Fatalf("replica %d: %d %s, %v", n, status, body, err)
+		}
+		token = got.Session.ChatKitSessionID
+	}
+	for _, r := range c.replicas {
+		r.stop(t)
+	}
+}
