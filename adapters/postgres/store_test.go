@@ -40,16 +40,17 @@ func TestStore_Contract(t *testing.T) {
 			return open(t, url, 8), open(t, url, 8)
 		})
 	})
-	// As behind a pooler, on a server whose transactions would rather see one
-	// state of the database from their first statement on.
-	t.Run("Unprepared", func(t *testing.T) {
+	// Behind a pooler in transaction mode, on a server whose transactions would
+	// rather see one state of the database from their first statement on.
+	t.Run("ThroughPgbouncer", func(t *testing.T) {
 		t.Parallel()
+		through := pgtest.Bouncer(t)
 		porttest.Sessions(t, func(t *testing.T) (porttest.Store, porttest.Store) {
 			t.Helper()
 			url := pgtest.New(t)
 			name := scan[string](t, pgtest.Open(t, url), "SELECT current_database()")
 			exec(t, pgtest.Open(t, url), "ALTER DATABASE "+name+" SET default_transaction_isolation = 'repeatable read'")
-			config := postgres.Config{URL: url, MaxConnections: 8, Unprepared: true}
+			config := postgres.Config{URL: through(url), MaxConnections: 8, Unprepared: true}
 			return openWith(t, config), openWith(t, config)
 		})
 	})
