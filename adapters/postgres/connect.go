@@ -75,14 +75,18 @@ func complete(config Config) (string, error) {
 	return u.String(), nil
 }
 
+// defaultSSLMode encrypts unless all hosts are on this machine. There may be
+// several, for a failover.
 func defaultSSLMode(u *url.URL) string {
-	host := u.Hostname()
+	hosts := u.Hostname()
 	if given := u.Query().Get("host"); given != "" {
-		host = given
+		hosts = given
 	}
-	ip := net.ParseIP(host)
-	if host == "" || host == "localhost" || strings.HasPrefix(host, "/") || (ip != nil && ip.IsLoopback()) {
-		return "disable"
+	for host := range strings.SplitSeq(hosts, ",") {
+		ip := net.ParseIP(host)
+		if host != "" && host != "localhost" && !strings.HasPrefix(host, "/") && (ip == nil || !ip.IsLoopback()) {
+			return "require"
+		}
 	}
-	return "require"
+	return "disable"
 }

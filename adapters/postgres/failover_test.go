@@ -1,0 +1,127 @@
+//go:build unix
+
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"chatkit-session/adapters/postgres"
+	"chatkit-session/adapters/postgres/pgtest"
+	"chatkit-session/core/session"
+	"chatkit-session/db"
+	"chatkit-session/ports"
+)
+
+// A server that dies under load and whose standby takes over loses no session
+// that was acknowledged; the store finds the new one by itself.
+func TestStore_Failover(t *testing.T) {
+	t.Parallel()
+	pair := pgtest.NewPair(t)
+	migratePair(t, pair.URL)
+	store := openWith(t, postgres.Config{URL: pair.URL, MaxConnections: 8, Silence: 2 * time.Second})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+
+	const before, after = 100, 100
+	var mu sync.Mutex
+	var acknowledged []session.ID
+	var failed atomic.Int32
+	count := func() int { mu.Lock(); defer mu.Unlock(); return len(acknowledged) }
+	enough, resumed := make(chan struct{}), make(chan struct{})
+	var target atomic.Int32 // of acknowledged sessions
+	target.Store(before)
+	reached := sync.OnceFunc(func() { close(enough) })
+	again := sync.OnceFunc(func() { close(resumed) })
+	stop, ended := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	for worker := range 4 {
+		group.Go(func() {
+			for n := 0; stop.Err() == nil; n++ {
+				user := session.Must(session.ParseUserID(fmt.Sprintf("user_%d_%d", worker, n)))
+				if id, err := create(ctx, store, user); err == nil {
+					mu.Lock()
+					acknowledged = append(acknowledged, id)
+					mu.Unlock()
+				} else {
+					failed.Add(1)
+				}
+				if count() >= before {
+					reached()
+				}
+				if n := target.Load(); n > before && count() >= int(n) {
+					again()
+				}
+			}
+		})
+	}
+	await(t, ctx, enough)
+	pair.Failover()
+	target.Store(int32(count() + after)) //nolint:gosec // some hundreds
+	await(t, ctx, resumed)
+	ended()
+	group.Wait()
+
+	stored := map[string]bool{}
+	rows, err := pgtest.Open(t, pair.URL+"&sslmode=disable").QueryContext(ctx, "SELECT id FROM chatkit_sessions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // it is read to its end
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		stored[id] = true
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range acknowledged {
+		if !stored[id.String()] {
+			t.Errorf("session %s was acknowledged and is lost", id)
+		}
+	}
+	t.Logf("%d acknowledged, %d stored, %d failed meanwhile", len(acknowledged), len(stored), failed.Load())
+}
+
+func await(t *testing.T, ctx context.Context, signal <-chan struct{}) { //nolint:revive // the test comes first
+	t.Helper()
+	select {
+	case <-signal:
+	case <-ctx.Done():
+		t.Fatal("it takes too long")
+	}
+}
+
+func migratePair(t *testing.T, url string) {
+	t.Helper()
+	migrator, err := db.Postgres(pgtest.Open(t, url+"&sslmode=disable"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := migrator.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// create stores a new session of a user.
+func create(ctx context.Context, store *postgres.Store, user session.UserID) (session.ID, error) {
+	unique := uuid.New()
+	id := session.Must(session.ParseID(uuid.NewString()))
+	s := session.New(session.Draft{
+		ID: id, Slot: session.Slot{User: user, Workflow: slot.Workflow, Device: slot.Device},
+		Credential: session.Credential{Hash: session.TokenHash(append(unique[:], unique[:]...)), Sealed: []byte("sealed")}, ExpiresAt: time.Now().Add(time.Hour),
+	}, time.Now())
+	err := store.Update(ctx, ports.Scope{User: user}, func([]session.Session) (ports.Changes, error) {
+		return ports.Changes{Sessions: []session.Session{s}}, nil
+	})
+	return id, err
+}
