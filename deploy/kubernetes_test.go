@@ -1,0 +1,165 @@
+// Package deploy_test holds the manifests against the types of Kubernetes and
+// against what the service knows. It is a module of its own: these types are
+// large.
+package deploy_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer/json"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// newDecoder returns what refuses a field that Kubernetes does not know, or
+// that is there twice.
+func newDecoder(t *testing.T) *json.Serializer {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		appsv1.AddToScheme, autoscalingv2.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, policyv1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{Yaml: true, Strict: true})
+}
+
+// decode reads all objects of the manifests.
+func decode(t *testing.T) []runtime.Object {
+	t.Helper()
+	files, err := filepath.Glob("kubernetes/*.yaml")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("found %v, %v", files, err)
+	}
+	strict := newDecoder(t)
+	var objects []runtime.Object
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content)))
+		for {
+			document, err := documents.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			object, _, err := strict.Decode(document, nil, nil)
+			if err != nil {
+				t.Errorf("%s: %v\n%s", file, err, document)
+				continue
+			}
+			objects = append(objects, object)
+		}
+	}
+	return objects
+}
+
+func find[T runtime.Object](t *testing.T, objects []runtime.Object) T {
+	t.Helper()
+	for _, object := range objects {
+		if found, is := object.(T); is {
+			return found
+		}
+	}
+	var none T
+	t.Fatalf("there is no %T", none)
+	return none
+}
+
+func TestManifests(t *testing.T) {
+	t.Parallel()
+	objects := decode(t)
+	kinds := make([]string, len(objects))
+	for i, object := range objects {
+		kinds[i] = object.GetObjectKind().GroupVersionKind().Kind
+	}
+	slices.Sort(kinds)
+	if got := strings.Join(kinds, " "); got != "ConfigMap Deployment HorizontalPodAutoscaler Job PodDisruptionBudget Service" {
+		t.Errorf("the manifests have %s", got)
+	}
+	deployment := find[*appsv1.Deployment](t, objects)
+	pod := deployment.Spec.Template
+	for what, selector := range map[string]map[string]string{
+		"Deployment": deployment.Spec.Selector.MatchLabels,
+		"Service":    find[*corev1.Service](t, objects).Spec.Selector,
+		"budget":     find[*policyv1.PodDisruptionBudget](t, objects).Spec.Selector.MatchLabels,
+	} {
+		for name, value := range selector {
+			if pod.Labels[name] != value || len(selector) < 2 {
+				t.Errorf("the %s does not select the pods: %s is %q", what, name, pod.Labels[name])
+			}
+		}
+	}
+	container := pod.Spec.Containers[0]
+	if container.ReadinessProbe.HTTPGet.Path != "/readyz" || container.LivenessProbe.HTTPGet.Path != "/healthz" {
+		t.Error("a database that is down must not restart the pods, and pods that are not ready must get no requests")
+	}
+}
+
+// Pods are taken out of the Service before they stop, and get the time to.
+func TestManifests_Drain(t *testing.T) {
+	t.Parallel()
+	objects := decode(t)
+	settings := find[*corev1.ConfigMap](t, objects).Data
+	drain, err := time.ParseDuration(settings["CHATKIT_DRAIN_DELAY"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := find[*appsv1.Deployment](t, objects).Spec.Template.Spec
+	probe := pod.Containers[0].ReadinessProbe
+	noticed := time.Duration(probe.PeriodSeconds*probe.FailureThreshold+probe.TimeoutSeconds) * time.Second
+	if drain < noticed+2*time.Second {
+		t.Errorf("it drains for %s, and is noticed after %s", drain, noticed)
+	}
+	const shutdown, writes = 20 * time.Second, 20 * time.Second // both CHATKIT_SHUTDOWN_TIMEOUT
+	if grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second; grace < drain+shutdown+writes {
+		t.Errorf("it is killed after %s, and may take %s", grace, drain+shutdown+writes)
+	}
+}
+
+// Every setting is one of the service's.
+func TestManifests_Settings(t *testing.T) {
+	t.Parallel()
+	command := exec.CommandContext(t.Context(), "go", "run", "./cmd/chatkit-session", "serve", "--help")
+	command.Dir = ".."
+	help, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range find[*corev1.ConfigMap](t, decode(t)).Data {
+		if !strings.Contains(string(help), "\n"+name) && !strings.Contains(string(help), " "+name) {
+			t.Errorf("the service knows no %s", name)
+		}
+	}
+}
+
+// A manifest with a mistake is found out.
+func TestManifests_Strict(t *testing.T) {
+	t.Parallel()
+	strict := newDecoder(t)
+	const typo = "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {selectors: {a: b}}\n"
+	if _, _, err := strict.Decode([]byte(typo), nil, nil); err == nil {
+		t.Error("an unknown field is accepted")
+	}
+}
