@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"chatkit-session/adapters/postgres/throwaway"
 )
 
 // Bouncer starts pgbouncer in transaction mode before the server, until the
@@ -23,7 +25,7 @@ func Bouncer(t testing.TB) func(database string) string {
 	t.Helper()
 	program := findBouncer(t)
 	server := get(t).admin
-	port, err := freePort()
+	port, err := throwaway.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,7 @@ func findBouncer(t testing.TB) string {
 // who that is: as PostgreSQL, it refuses root.
 func bouncerDir(t testing.TB) (string, *syscall.Credential) {
 	t.Helper()
-	identity, err := unprivileged()
+	identity, err := throwaway.Unprivileged()
 	if err != nil {
 		t.Fatal(err)
 	}

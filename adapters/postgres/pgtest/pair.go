@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"chatkit-session/adapters/postgres/throwaway"
 )
 
 // Pair is a server and its synchronous standby, both of one test.
@@ -34,13 +36,13 @@ type Pair struct {
 // not installed the test is skipped, or fails when CI is true.
 func NewPair(t testing.TB) *Pair {
 	t.Helper()
-	if _, err := binary("initdb"); err != nil {
+	if _, err := throwaway.Binary("initdb"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
 		t.Skip(err)
 	}
-	identity, err := unprivileged()
+	identity, err := throwaway.Unprivileged()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +89,7 @@ func (p *Pair) Failover() {
 
 func (p *Pair) port() string {
 	p.t.Helper()
-	port, err := freePort()
+	port, err := throwaway.FreePort()
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -96,7 +98,7 @@ func (p *Pair) port() string {
 
 func (p *Pair) command(program string, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	p.t.Helper()
-	path, err := binary(program)
+	path, err := throwaway.Binary(program)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -127,7 +129,7 @@ func (p *Pair) serve(data, port string) (kill func()) {
 		_ = command.Wait()
 	})
 	p.t.Cleanup(kill)
-	if err := awaitReady(port); err != nil {
+	if err := throwaway.AwaitReady(port); err != nil {
 		p.t.Fatalf("the server at %s: %v\n%s", net.JoinHostPort("127.0.0.1", port), err, fmt.Sprint(out))
 	}
 	return kill

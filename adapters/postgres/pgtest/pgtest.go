@@ -16,18 +16,15 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
+	"chatkit-session/adapters/postgres/throwaway"
 	"chatkit-session/db"
 )
-
-// errNotInstalled is the one reason to skip.
-var errNotInstalled = errors.New("not installed, and TEST_DATABASE_URL is not set")
 
 // server is where this process's tests have their databases.
 type server struct {
@@ -88,7 +85,7 @@ func Login(t testing.TB, database string, memberOf ...string) string {
 // in hexadecimal.
 func Dump(t testing.TB, database string) string {
 	t.Helper()
-	tool, err := binary("pg_dump")
+	tool, err := throwaway.Binary("pg_dump")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +102,7 @@ func Dump(t testing.TB, database string) string {
 // printed. The environment is added to psql's.
 func Script(t testing.TB, database, path string, environ ...string) string {
 	t.Helper()
-	tool, err := binary("psql")
+	tool, err := throwaway.Binary("psql")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +129,7 @@ func Open(t testing.TB, database string) *sql.DB {
 func get(t testing.TB) *server {
 	t.Helper()
 	shared.once.Do(func() { shared.server, shared.err = begin() })
-	if errors.Is(shared.err, errNotInstalled) && os.Getenv("CI") != "true" {
+	if errors.Is(shared.err, throwaway.ErrNotInstalled) && os.Getenv("CI") != "true" {
 		t.Skipf("no PostgreSQL: %v", shared.err)
 	}
 	if shared.err != nil {
@@ -147,7 +144,9 @@ func begin() (*server, error) {
 	if text := os.Getenv("TEST_DATABASE_URL"); text != "" {
 		s.admin, err = url.Parse(text)
 	} else {
-		s.admin, s.stop, err = startCluster()
+		if s.admin, s.stop, err = throwaway.Start(); errors.Is(err, throwaway.ErrNotInstalled) {
+			err = fmt.Errorf("%w, and TEST_DATABASE_URL is not set", err)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -239,30 +238,4 @@ func parse(t testing.TB, text string) *url.URL {
 func unique(prefix string) string {
 	id := uuid.New()
 	return fmt.Sprintf("chatkit_%s_%x", prefix, id[:8])
-}
-
-// FolderVariable names the folder of PostgreSQL's programs, where it is
-// another than packages have.
-const FolderVariable = "TEST_POSTGRES_BIN"
-
-// binary finds one of PostgreSQL's programs: in the folder that the environment
-// names, else on the PATH, or the newest where packages put them.
-func binary(name string) (string, error) {
-	if folder := os.Getenv(FolderVariable); folder != "" {
-		path := filepath.Join(folder, name)
-		if _, err := os.Stat(path); err != nil {
-			return "", fmt.Errorf("%s: %w", path, errNotInstalled)
-		}
-		return path, nil
-	}
-	if path, err := exec.LookPath(name); err == nil {
-		return path, nil
-	}
-	for _, pattern := range []string{"/usr/lib/postgresql/*/bin/", "/opt/homebrew/opt/postgresql*/bin/", "/usr/local/opt/postgresql*/bin/", "/usr/pgsql-*/bin/"} {
-		found, err := filepath.Glob(pattern + name)
-		if err == nil && len(found) > 0 {
-			return found[len(found)-1], nil
-		}
-	}
-	return "", fmt.Errorf("%s: %w", name, errNotInstalled)
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package pgtest
+package throwaway
 
 import (
 	"context"
@@ -18,7 +18,8 @@ import (
 )
 
 // keeper runs the server for as long as its standard input stays open, then
-// ends it and removes its folder: also when the test process is killed.
+// ends it and removes its folder: also when the process that started it is
+// killed.
 const keeper = `"$1" -D "$2/data" -k "$2" -h 127.0.0.1 -p "$3" -F \
 	-c max_connections=300 -c synchronous_commit=off -c full_page_writes=off -c log_min_messages=fatal >"$2/log" 2>&1 &
 server=$!
@@ -28,10 +29,9 @@ kill -QUIT $server 2>/dev/null
 wait $server
 rm -rf "$2"`
 
-// startCluster starts a throw-away server and returns its URL and how to end
-// it.
-func startCluster() (*url.URL, func(), error) {
-	initdb, err := binary("initdb")
+// Start starts a server and returns the URL of its owner, and how to end it.
+func Start() (*url.URL, func(), error) {
+	initdb, err := Binary("initdb")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -39,11 +39,11 @@ func startCluster() (*url.URL, func(), error) {
 	if _, err := os.Stat(postgres); err != nil {
 		return nil, nil, err
 	}
-	identity, err := unprivileged()
+	identity, err := Unprivileged()
 	if err != nil {
 		return nil, nil, err
 	}
-	dir, err := os.MkdirTemp("", "chatkit-pgtest-")
+	dir, err := os.MkdirTemp("", "chatkit-throwaway-")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -70,7 +70,7 @@ func runCluster(dir, initdb, postgres string, identity *syscall.Credential) (sto
 		_ = os.RemoveAll(dir)
 		return nil, "", fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	if port, err = freePort(); err != nil {
+	if port, err = FreePort(); err != nil {
 		return nil, "", err
 	}
 	run := exec.CommandContext(context.Background(), "/bin/sh", "-c", keeper, "sh", postgres, dir, port) //nolint:gosec // found by this package
@@ -86,7 +86,7 @@ func runCluster(dir, initdb, postgres string, identity *syscall.Credential) (sto
 		_ = open.Close()
 		_ = run.Wait()
 	}
-	if err := awaitReady(port); err != nil {
+	if err := AwaitReady(port); err != nil {
 		complaint, _ := os.ReadFile(filepath.Join(dir, "log"))
 		stop()
 		return nil, "", fmt.Errorf("%w\n%s", err, complaint)
@@ -94,8 +94,8 @@ func runCluster(dir, initdb, postgres string, identity *syscall.Credential) (sto
 	return stop, port, nil
 }
 
-// awaitReady asks until the server answers.
-func awaitReady(port string) error {
+// AwaitReady asks until the server answers.
+func AwaitReady(port string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	conn, err := sql.Open("postgres", "postgres://chatkit_owner@127.0.0.1:"+port+"/postgres?sslmode=disable")
@@ -113,10 +113,10 @@ func awaitReady(port string) error {
 	}
 }
 
-// unprivileged returns whom to run the server as: PostgreSQL refuses root.
-func unprivileged() (*syscall.Credential, error) {
+// Unprivileged returns whom to run the server as: PostgreSQL refuses root.
+func Unprivileged() (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
-		return nil, nil //nolint:nilnil // as the one who runs the tests
+		return nil, nil //nolint:nilnil // as the one who runs this process
 	}
 	for _, name := range []string{"postgres", "nobody"} {
 		account, err := user.Lookup(name)
@@ -132,7 +132,8 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, fmt.Errorf("root cannot run PostgreSQL, and there is no user postgres or nobody")
 }
 
-func freePort() (string, error) {
+// FreePort returns a port of loopback that nobody listens on now.
+func FreePort() (string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err

@@ -1,0 +1,13 @@
+//go:build !unix
+
+package throwaway
+
+import (
+	"fmt"
+	"net/url"
+)
+
+// Start needs a Unix.
+func Start() (*url.URL, func(), error) {
+	return nil, nil, fmt.Errorf("PostgreSQL on this system: %w", ErrNotInstalled)
+}
