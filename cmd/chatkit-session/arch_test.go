@@ -72,8 +72,15 @@ var arrows = []arrow{
 	{name: "SQL stays in the stores and db", but: []string{"adapters/postgres", "adapters/sqlite", "db", "cmd"}, tests: true, never: sql},
 	{name: "cmd leaves SQL to the stores and db", in: "cmd", never: sql},
 	{
-		name: "what mints tokens is for dev and tests", but: []string{"cmd/chatkit-session/dev.go", "adapters/clerk/fakeclerk"},
+		name: "what mints tokens is for dev and tests", but: []string{"cmd/chatkit-session/dev.go", "cmd/loadgen", "adapters/clerk/fakeclerk"},
 		never: []string{module + "adapters/clerk/fakeclerk"},
+	},
+	{
+		name: "what only measures is no part of the service",
+		but:  []string{"cmd/loadgen", "adapters/postgres/pgtest", "adapters/postgres/seed", "adapters/postgres/pointread", "adapters/postgres/throwaway"},
+		never: []string{
+			module + "adapters/postgres/seed", module + "adapters/postgres/pointread", module + "adapters/postgres/throwaway",
+		},
 	},
 	{
 		name: "test support is for tests", but: []string{"ports/porttest", "ports/portmock", "api/apitest"},
@@ -150,6 +157,11 @@ func TestArchitecture_Catches(t *testing.T) {
 		"FakeInServe":            {"cmd/chatkit-session/serve.go", module + "adapters/clerk/fakeclerk", []string{"what mints tokens is for dev and tests"}},
 		"FakeInClerk":            {"adapters/clerk/x.go", module + "adapters/clerk/fakeclerk", []string{"what mints tokens is for dev and tests"}},
 		"FakeInDev":              {"cmd/chatkit-session/dev.go", module + "adapters/clerk/fakeclerk", nil},
+		"FakeInLoad":             {"cmd/loadgen/x.go", module + "adapters/clerk/fakeclerk", nil},
+		"SeedInLoad":             {"cmd/loadgen/x.go", module + "adapters/postgres/seed", nil},
+		"SeedInStore":            {"adapters/postgres/x.go", module + "adapters/postgres/seed", []string{"what only measures is no part of the service"}},
+		"ServerInServe":          {"cmd/chatkit-session/x.go", module + "adapters/postgres/throwaway", []string{"what only measures is no part of the service"}},
+		"DriverInLoad":           {"cmd/loadgen/x.go", "github.com/lib/pq", []string{"cmd leaves SQL to the stores and db"}},
 		"FakeInTest":             {"adapters/clerk/x_test.go", module + "adapters/clerk/fakeclerk", nil},
 		"SuiteInAdapter":         {"adapters/sqlite/x.go", module + "ports/porttest", []string{"test support is for tests"}},
 		"SuiteInAdapterTest":     {"adapters/sqlite/x_test.go", module + "ports/porttest", nil},

@@ -1,6 +1,7 @@
 // Package fakeclerk stands in for a Clerk instance: it signs session tokens in
 // Clerk's format and answers the calls of the Backend API that this service
-// makes. It is for the dev command and for tests; serve does not use it.
+// makes. It is for the dev command, for loadgen and for tests; serve does not
+// use it.
 package fakeclerk
 
 import (

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// child is a server that runs as a process of its own, as it would elsewhere:
+// what it takes of the machine can be told apart.
+type child struct {
+	name    string
+	address string
+	log     string // the file of what it says
+	command *exec.Cmd
+	ended   chan struct{} // closed when it has
+	err     error         // why, once it has
+}
+
+// startChild starts a server that is to listen on address and waits until it
+// is ready.
+func startChild(ctx context.Context, name, address, log string, environ []string, program string, args ...string) (*child, error) {
+	file, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // the child has its own
+	c := &child{name: name, address: address, log: log, ended: make(chan struct{})}
+	c.command = exec.CommandContext(context.WithoutCancel(ctx), program, args...) //nolint:gosec // the caller's own program
+	c.command.Env, c.command.Stdout, c.command.Stderr = environ, file, file
+	if err := c.command.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(c.ended)
+		c.err = c.command.Wait()
+	}()
+	if err := c.awaitReady(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w\n%s", name, err, c.lastWords()), c.stop())
+	}
+	return c, nil
+}
+
+const startTimeout = 30 * time.Second
+
+func (c *child) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ready(ctx, c.address) {
+		select {
+		case <-c.ended:
+			return fmt.Errorf("ended: %w", c.err)
+		case <-ctx.Done():
+			return fmt.Errorf("is not ready: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func ready(ctx context.Context, address string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", http.NoBody)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// lastWords are the end of what it said.
+func (c *child) lastWords() string {
+	const most = 2000
+	text, _ := os.ReadFile(c.log) // no words otherwise
+	return string(text[max(0, len(text)-most):])
+}
+
+// stop ends the process, kindly first, and waits until it is gone.
+func (c *child) stop() error {
+	_ = c.command.Process.Signal(syscall.SIGTERM) // unless it has ended
+	select {
+	case <-c.ended:
+		return nil
+	case <-time.After(startTimeout):
+		_ = c.command.Process.Kill()
+		<-c.ended
+		return fmt.Errorf("%s did not end when it was told to", c.name)
+	}
+}
+
+// ticksPerSecond is in what the kernel counts the time of processes.
+const ticksPerSecond = 100
+
+// cpu is how much time on a processor the process has had, 0 where the system
+// does not say it in Linux's way.
+func (c *child) cpu() time.Duration {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(c.command.Process.Pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // the name before may have spaces
+	fields := strings.Fields(rest)
+	const user, system = 11, 12
+	if len(fields) <= system {
+		return 0
+	}
+	u, err1 := strconv.Atoi(fields[user])
+	s, err2 := strconv.Atoi(fields[system])
+	if err1 != nil || err2 != nil {
+		return 0
+	}
+	return time.Duration(u+s) * time.Second / ticksPerSecond
+}
+
+// memory is the most that the process has had resident, in bytes; 0 where the
+// system does not say it in Linux's way.
+func (c *child) memory() int64 {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(c.command.Process.Pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	kilobytes, err := strconv.ParseInt(fields[0], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return kilobytes << 10
+}
+
+// freeAddress is a loopback address that nobody listens on.
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+)
+
+// report is the outcome of a run. Its latencies are in milliseconds, from when
+// each request was due.
+type report struct {
+	Kind        string           `json:"kind"`
+	RateAsked   float64          `json:"rateAsked,omitempty"` // absent in the closed loop
+	RateReached float64          `json:"rateReached"`         // good answers a second
+	Connections int              `json:"connections"`
+	Users       int              `json:"users"`
+	Seconds     float64          `json:"seconds"`
+	Requests    int64            `json:"requests"`
+	Good        int64            `json:"good"`
+	Errors      map[string]int64 `json:"errors"` // by status and code, or by what was wrong with the answer
+	Latency     percentiles      `json:"latencyMilliseconds"`
+}
+
+type percentiles struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p99.9"`
+	Max  float64 `json:"max"`
+}
+
+func newReport(total *tally, took time.Duration) report {
+	return report{
+		Seconds: took.Seconds(), RateReached: float64(total.good) / took.Seconds(),
+		Requests: total.good + total.failed(), Good: total.good, Errors: total.errors,
+		Latency: percentiles{
+			P50: total.milliseconds(50), P90: total.milliseconds(90), P99: total.milliseconds(99),
+			P999: total.milliseconds(99.9), Max: float64(total.latencies.Max()) / 1000,
+		},
+	}
+}
+
+// milliseconds is the latency that so many per cent of the requests did not
+// exceed.
+func (t *tally) milliseconds(percent float64) float64 {
+	return float64(t.latencies.ValueAtPercentile(percent)) / 1000
+}
+
+// print writes the report as a table.
+func (r report) print(w io.Writer) error {
+	asked := "as fast as answered"
+	if r.RateAsked > 0 {
+		asked = fmt.Sprintf("%.1f/s asked", r.RateAsked)
+	}
+	_, err := fmt.Fprintf(w, `%s: %.1f/s good, %s, %d connections, %d users, %.1f s
+requests  %d, %d failed
+latency   p50 %.3f ms, p90 %.3f ms, p99 %.3f ms, p99.9 %.3f ms, max %.3f ms
+`, r.Kind, r.RateReached, asked, r.Connections, r.Users, r.Seconds, r.Requests, r.Requests-r.Good,
+		r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.P999, r.Latency.Max)
+	for _, reason := range slices.Sorted(maps.Keys(r.Errors)) {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "error     %d × %s\n", r.Errors[reason], reason)
+		}
+	}
+	return err
+}
+
+// writeJSON leaves value in a file.
+func writeJSON(path string, value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o600)
+}

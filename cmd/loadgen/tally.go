@@ -1,0 +1,90 @@
+package main
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// failure is why a request counts as failed, in words that are few enough to
+// count by.
+type failure string
+
+func (f failure) Error() string { return string(f) }
+
+// The histograms know latencies from a microsecond to ten minutes, to three
+// digits.
+const (
+	slowest = 10 * time.Minute
+	digits  = 3
+)
+
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, slowest.Microseconds(), digits)
+}
+
+// tally is what became of one connection's requests.
+type tally struct {
+	mu        sync.Mutex
+	latencies *hdrhistogram.Histogram
+	good      int64
+	errors    map[string]int64
+}
+
+func newTally() *tally {
+	return &tally{latencies: newHistogram(), errors: map[string]int64{}}
+}
+
+// record counts a request that took so long since it was due. A failed one
+// counts in the latencies, too: whoever sent it waited.
+func (t *tally) record(took time.Duration, err error) {
+	microseconds := min(max(took, time.Microsecond), slowest).Microseconds()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_ = t.latencies.RecordValue(microseconds) // it is within the bounds
+	if err == nil {
+		t.good++
+		return
+	}
+	t.errors[err.Error()]++
+}
+
+// tallies are those of all connections.
+type tallies struct{ each []*tally }
+
+func newTallies(n int) *tallies {
+	all := &tallies{}
+	for range n {
+		all.each = append(all.each, newTally())
+	}
+	return all
+}
+
+// sum is all of them together, as they are now.
+func (t *tallies) sum() *tally {
+	total := newTally()
+	for _, each := range t.each {
+		each.addTo(total)
+	}
+	return total
+}
+
+func (t *tally) addTo(total *tally) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	total.latencies.Merge(t.latencies)
+	total.good += t.good
+	for reason, n := range maps.All(t.errors) {
+		total.errors[reason] += n
+	}
+}
+
+// failed is how many requests did not go well.
+func (t *tally) failed() (n int64) {
+	for _, count := range t.errors {
+		n += count
+	}
+	return n
+}
