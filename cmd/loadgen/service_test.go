@@ -1,0 +1,63 @@
+package main
+
+import (
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"chatkit-session/adapters/postgres/pgtest"
+)
+
+// Every kind of request gets nothing but good answers of the service itself,
+// on sessions that seed has prepared; at a rate, too.
+func TestRun_OnService(t *testing.T) {
+	t.Parallel()
+	b := startService(t)
+	keys := filepath.Join(b.dir, "keys")
+	for _, kind := range []string{kindReused, kindRefreshed, kindCreated, kindVerify, kindIntrospect, kindList, kindMixed} {
+		var out strings.Builder
+		err := run(t.Context(), []string{
+			"run", "--url", "http://" + b.service.address, "--keys", keys, "--kind", kind, "--users", "12", "--connections", "3",
+			"--requests", "60", "--rate", "200", "--duration", "1m", "--introspection-key", b.key,
+		}, &out, io.Discard)
+		if err != nil || !strings.Contains(out.String(), "requests  60, 0 failed") {
+			t.Errorf("%s: %v\n%s", kind, err, out.String())
+		}
+	}
+	if b.service.cpu() < 0 || b.service.memory() < 0 {
+		t.Error("the service takes less than nothing")
+	}
+}
+
+// startService builds the service's binary and starts it on a seeded database.
+func startService(t *testing.T) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "chatkit-session")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../chatkit-session").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	b := &bench{
+		compareCommand: compareCommand{Service: binary}, process: &process{ctx: t.Context(), stdout: io.Discard, stderr: io.Discard},
+		dir: dir, database: pgtest.Empty(t), key: strings.Repeat("k", 40),
+	}
+	keys := filepath.Join(dir, "keys")
+	for _, err := range []error{
+		b.call("dev", "--write-keys", keys),
+		b.call("migrate"),
+		seedCommand{Database: b.database, Keys: keys, Sessions: 100, Users: 12, Workflow: benchWorkflow}.Run(b.process),
+		b.startService(),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if err := b.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
