@@ -333,7 +333,7 @@ func TestReplicas_RollingRestart(t *testing.T) {
 		group.Go(func() {
 			user := fmt.Sprint("user_", worker)
 			for ctx.Err() == nil {
-				status, body, err := ask(t.Context(), http.MethodPost, front.URL+"/api/chatkit/session", c.credential(user, "sess_1"), "application/json", `{"deviceId":"phone"}`)
+				status, body, err := ask(t.Context(), http.MethodPost, front.URL+"/api/chatkit/session", c.credential(user, "sess_1"), "application/json", `{"deviceId":"phone"}`) //nolint:contextcheck // the last request is not cut off
 				if err != nil || status != http.StatusOK {
 					t.Errorf("got %d %s, %v", status, body, err)
 				}

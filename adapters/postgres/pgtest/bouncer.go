@@ -79,7 +79,7 @@ func bouncerDir(t testing.TB) (string, *syscall.Credential) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "chatkit-pgbouncer-")
+	dir, err := os.MkdirTemp("", "chatkit-pgbouncer-") //nolint:usetesting // another user than the test's must get there
 	if err != nil {
 		t.Fatal(err)
 	}
