@@ -8,7 +8,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory
+//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory,RateLimiter,Degradable
 
 // SessionStore keeps sessions. Every method gives up when ctx ends, and then,
 // as whenever the store cannot be reached or is too busy to answer, returns a
@@ -248,4 +248,65 @@ type RoleDirectory interface {
 	// Errors: KindUnavailable when it cannot be found out now, or not before
 	// ctx ends.
 	Role(ctx context.Context, user session.UserID) (access.Role, error)
+}
+
+// RateLimiter counts what callers do, so that nobody does it more often than
+// others can bear.
+type RateLimiter interface {
+	// Allow takes one of those that limit lets key do, and says whether there
+	// was one. A key starts with limit.Most of them; from then on they come
+	// back one by one, evenly over limit.Within, up to limit.Most. One that is
+	// refused takes nothing. Neither another Who nor another Group of a key
+	// takes from it, and however many callers race, no more than there are get
+	// one: on this replica always, on all of them where they count together.
+	//
+	// It answers within milliseconds: where replicas count together and cannot
+	// do so now, it counts on this one alone, from what it has seen itself.
+	// limit must not be zero, and is the same for all of a group.
+	//
+	// Errors: KindUnavailable when ctx has ended.
+	Allow(ctx context.Context, key LimitKey, limit session.Limit) (Allowance, error)
+}
+
+// LimitKey says whose doings are counted together.
+type LimitKey struct {
+	Group LimitGroup
+	// Who may be any text, but no secret.
+	Who string
+}
+
+// LimitGroup is what somebody does that is counted together.
+type LimitGroup string
+
+// The groups.
+const (
+	// LimitOpens is a user's opening of sessions.
+	LimitOpens LimitGroup = "opens"
+	// LimitReads is a user's looking at their sessions and timelines.
+	LimitReads LimitGroup = "reads"
+	// LimitChanges is a user's signing out and moving of sessions.
+	LimitChanges LimitGroup = "changes"
+	// LimitAdmin is all that an admin does as one.
+	LimitAdmin LimitGroup = "admin"
+	// LimitFailuresOfKey is a back end's checks that fail.
+	LimitFailuresOfKey LimitGroup = "failures_of_key"
+	// LimitFailuresOfAddress is checks that fail for clients of a network.
+	LimitFailuresOfAddress LimitGroup = "failures_of_address"
+)
+
+// Allowance is what became of one that somebody wanted of a limit.
+type Allowance struct {
+	Allowed bool
+	// Remaining is how many more there are at once.
+	Remaining int
+	// Next is after what time there is one more than that.
+	Next time.Duration
+}
+
+// Degradable is a part that does its work in some way whatever happens, and at
+// times less well than it should.
+type Degradable interface {
+	// Degraded says for operators what it does less well now and why, empty
+	// when nothing. It answers at once.
+	Degraded() string
 }

@@ -69,6 +69,10 @@ var arrows = []arrow{
 		name: "Clerk's SDK stays in adapters/clerk", but: []string{"adapters/clerk"}, tests: true,
 		never: []string{"github.com/clerk"},
 	},
+	{
+		name: "Redis stays in adapters/redis", but: []string{"adapters/redis"}, tests: true,
+		never: []string{"github.com/redis", "github.com/go-redis"},
+	},
 	{name: "SQL stays in the stores and db", but: []string{"adapters/postgres", "adapters/sqlite", "db", "cmd"}, tests: true, never: sql},
 	{name: "cmd leaves SQL to the stores and db", in: "cmd", never: sql},
 	{
@@ -150,6 +154,9 @@ func TestArchitecture_Catches(t *testing.T) {
 		"OwnParent":              {"adapters/httpapi/wire/x.go", module + "adapters/httpapi", nil},
 		"ClerkInHTTP":            {"adapters/httpapi/x.go", "github.com/clerk/clerk-sdk-go/v2/jwt", []string{"Clerk's SDK stays in adapters/clerk"}},
 		"ClerkInClerk":           {"adapters/clerk/x.go", "github.com/clerk/clerk-sdk-go/v2", nil},
+		"RedisInCmdTest":         {"cmd/chatkit-session/x_test.go", "github.com/redis/go-redis/v9", []string{"Redis stays in adapters/redis"}},
+		"RedisInMemory":          {"adapters/memory/x.go", "github.com/go-redis/redis_rate/v10", []string{"Redis stays in adapters/redis"}},
+		"RedisInRedis":           {"adapters/redis/x.go", "github.com/redis/go-redis/v9", nil},
 		"DriverInHTTPTest":       {"adapters/httpapi/x_test.go", "github.com/lib/pq", []string{"SQL stays in the stores and db"}},
 		"DriverInStore":          {"adapters/postgres/x.go", "github.com/lib/pq", nil},
 		"DriverInCmd":            {"cmd/chatkit-session/x.go", "github.com/lib/pq", []string{"cmd leaves SQL to the stores and db"}},

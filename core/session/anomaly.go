@@ -1,10 +1,6 @@
 package session
 
-import (
-	"strconv"
-	"strings"
-	"time"
-)
+import "time"
 
 // Rule is something that people rarely do and those who stole something often.
 type Rule string
@@ -51,30 +47,6 @@ func ParseAction(text string) (Action, error) {
 	}
 	return "", Invalid("action", "must be record or revoke")
 }
-
-// Limit is how often something may happen within a time before it is an
-// anomaly; the zero Limit is never passed.
-type Limit struct {
-	Most   int
-	Within time.Duration
-}
-
-// ParseLimit accepts "MOST/WITHIN", such as 10/10m, or "off" for none.
-func ParseLimit(text string) (Limit, error) {
-	if text == "off" {
-		return Limit{}, nil
-	}
-	most, within, _ := strings.Cut(text, "/")
-	n, err := strconv.Atoi(most)
-	d, wrong := time.ParseDuration(within)
-	if err != nil || wrong != nil || n < 1 || d <= 0 {
-		return Limit{}, Invalid("limit", "must be a number and a time such as 10/10m, or off")
-	}
-	return Limit{Most: n, Within: d}, nil
-}
-
-// Passed reports whether count is more than the limit allows.
-func (l Limit) Passed(count int) bool { return l.Most > 0 && count > l.Most }
 
 // AnomalyRules say what is an anomaly and what to do about it.
 type AnomalyRules struct {

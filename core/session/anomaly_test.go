@@ -32,41 +32,6 @@ func TestParseAction(t *testing.T) {
 	}
 }
 
-func TestParseLimit(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]session.Limit{
-		"off":    {},
-		"10/10m": {Most: 10, Within: 10 * time.Minute},
-		"1/1ns":  {Most: 1, Within: 1},
-	} {
-		if got, err := session.ParseLimit(text); err != nil || got != want {
-			t.Errorf("ParseLimit(%q) = %v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "10", "10/", "/10m", "0/10m", "-1/10m", "10/0s", "10/-1m", "x/10m", "10/x", "10/10m/1", "OFF", "1.5/1m"} {
-		if got, err := session.ParseLimit(text); !errors.Is(err, session.KindInvalid) || got != (session.Limit{}) {
-			t.Errorf("ParseLimit(%q) = %v, %v", text, got, err)
-		}
-	}
-}
-
-func TestLimit(t *testing.T) {
-	t.Parallel()
-	limit := session.Limit{Most: 2, Within: time.Minute}
-	passed := ""
-	for count := range 6 {
-		if limit.Passed(count) {
-			passed += fmt.Sprint(count)
-		}
-		if (session.Limit{}).Passed(count) {
-			t.Errorf("no limit is passed at %d", count)
-		}
-	}
-	if passed != "345" {
-		t.Errorf("passed at %s", passed)
-	}
-}
-
 func TestAnomalyRules_Default(t *testing.T) {
 	t.Parallel()
 	rules := session.DefaultAnomalyRules()

@@ -104,3 +104,11 @@ func (s Source) Network() Network {
 	prefix, _ := s.Address.Prefix(bits) // its only error is of bits that do not fit
 	return Network{prefix}
 }
+
+// String is the network as text; empty when it is unknown.
+func (n Network) String() string {
+	if !n.prefix.IsValid() {
+		return ""
+	}
+	return n.prefix.String()
+}

@@ -1,0 +1,8 @@
+package memory
+
+// Known returns how many keys a Limiter keeps.
+func (l *Limiter) Known() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.young) + len(l.old)
+}

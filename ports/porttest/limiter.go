@@ -1,0 +1,199 @@
+package porttest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// RateLimiters are two that count together, as those of two replicas, or one
+// twice.
+type RateLimiters struct {
+	One, Two ports.RateLimiter
+	// Advance lets time pass for both and for what they count with; nil where
+	// that has a clock of its own.
+	Advance func(time.Duration)
+}
+
+// RateLimiter proves that the fresh ones that open returns keep what
+// ports.RateLimiter promises.
+func RateLimiter(t *testing.T, open func(t *testing.T) RateLimiters) {
+	t.Helper()
+	for name, test := range map[string]func(*testing.T, RateLimiters){
+		"Counts":     testLimiterCounts,
+		"ComesBack":  testLimiterComesBack,
+		"Apart":      testLimiterApart,
+		"AnyName":    testLimiterAnyName,
+		"Cancelled":  testLimiterCancelled,
+		"Race":       testLimiterRace,
+		"RaceOfKeys": testLimiterRaceOfKeys,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
+}
+
+// slowly gives back so little that a test ends before.
+var slowly = session.Limit{Most: 10, Within: 10 * time.Hour}
+
+func opensOf(who string) ports.LimitKey { return ports.LimitKey{Group: ports.LimitOpens, Who: who} }
+
+func allow(t *testing.T, limiter ports.RateLimiter, key ports.LimitKey, limit session.Limit) ports.Allowance {
+	t.Helper()
+	got, err := limiter.Allow(t.Context(), key, limit)
+	if err != nil {
+		t.Fatalf("Allow = %v", err)
+	}
+	return got
+}
+
+// Each takes one, whichever it asks, until there are none; those that are
+// refused change nothing.
+func testLimiterCounts(t *testing.T, limiters RateLimiters) {
+	for n := range slowly.Most + 3 {
+		limiter := []ports.RateLimiter{limiters.One, limiters.Two}[n%2]
+		got := allow(t, limiter, opensOf("alice"), slowly)
+		if want := n < slowly.Most; got.Allowed != want || got.Remaining != max(slowly.Most-n-1, 0) {
+			t.Errorf("the %d. = %+v", n+1, got)
+		}
+		if got.Next <= slowly.Interval()-time.Hour/2 || got.Next > slowly.Interval() {
+			t.Errorf("the next after the %d. comes in %s", n+1, got.Next)
+		}
+	}
+}
+
+// One by one they come back, up to the most there are.
+func testLimiterComesBack(t *testing.T, limiters RateLimiters) {
+	if limiters.Advance == nil {
+		testLimiterComesBackByItself(t, limiters)
+		return
+	}
+	limit, key := session.Limit{Most: 3, Within: time.Minute}, opensOf("alice")
+	take := func(want ports.Allowance) {
+		t.Helper()
+		if got := allow(t, limiters.One, key, limit); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	take(ports.Allowance{Allowed: true, Remaining: 2, Next: 20 * time.Second})
+	limiters.Advance(5 * time.Second)
+	take(ports.Allowance{Allowed: true, Remaining: 1, Next: 15 * time.Second})
+	take(ports.Allowance{Allowed: true, Remaining: 0, Next: 15 * time.Second})
+	limiters.Advance(15*time.Second - time.Microsecond)
+	take(ports.Allowance{Next: time.Microsecond})
+	limiters.Advance(time.Microsecond)
+	take(ports.Allowance{Allowed: true, Remaining: 0, Next: 20 * time.Second})
+	take(ports.Allowance{Next: 20 * time.Second})
+	limiters.Advance(40 * time.Second)
+	take(ports.Allowance{Allowed: true, Remaining: 1, Next: 20 * time.Second})
+	limiters.Advance(time.Hour)
+	take(ports.Allowance{Allowed: true, Remaining: 2, Next: 20 * time.Second})
+}
+
+// Where the clock is its own, it is only known that the next one comes.
+func testLimiterComesBackByItself(t *testing.T, limiters RateLimiters) {
+	quickly := session.Limit{Most: 1, Within: 50 * time.Millisecond}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(quickly.Within / 10)
+	defer tick.Stop()
+	for allowed := 0; allowed < 2; {
+		if allow(t, limiters.One, opensOf("alice"), quickly).Allowed {
+			allowed++
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("after %d there never was another", allowed)
+		case <-tick.C:
+		}
+	}
+}
+
+// One takes nothing from another, nor a group from another.
+func testLimiterApart(t *testing.T, limiters RateLimiters) {
+	once := session.Limit{Most: 1, Within: 10 * time.Hour}
+	for _, key := range []ports.LimitKey{
+		opensOf("alice"), opensOf("bob"), opensOf("alice "),
+		{Group: ports.LimitReads, Who: "alice"},
+		{Group: ports.LimitChanges, Who: "alice"},
+		{Group: ports.LimitAdmin, Who: "alice"},
+		{Group: ports.LimitFailuresOfAddress, Who: "alice"},
+		{Group: ports.LimitFailuresOfKey, Who: "alice"},
+	} {
+		if got := allow(t, limiters.One, key, once); !got.Allowed {
+			t.Errorf("the first of %q is refused: %+v", key, got)
+		}
+		if got := allow(t, limiters.Two, key, once); got.Allowed {
+			t.Errorf("the second of %q is allowed: %+v", key, got)
+		}
+	}
+}
+
+// Who may be any text.
+func testLimiterAnyName(t *testing.T, limiters RateLimiters) {
+	once := session.Limit{Most: 1, Within: 10 * time.Hour}
+	for _, who := range []string{"", "{", "}", "{}", "{a}b", "a:b", "a b", "a\nb", "\x00", "\xff", "2001:db8::/64", "用户"} {
+		if first, second := allow(t, limiters.One, opensOf(who), once), allow(t, limiters.Two, opensOf(who), once); !first.Allowed || second.Allowed {
+			t.Errorf("%q: %+v, then %+v", who, first, second)
+		}
+	}
+}
+
+func testLimiterCancelled(t *testing.T, limiters RateLimiters) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := limiters.One.Allow(ctx, opensOf("alice"), slowly); !errors.Is(err, session.KindUnavailable) || got != (ports.Allowance{}) {
+		t.Errorf("Allow = %+v, %v", got, err)
+	}
+	for n := range slowly.Most {
+		if got := allow(t, limiters.One, opensOf("alice"), slowly); !got.Allowed {
+			t.Errorf("the %d. is refused", n+1)
+		}
+	}
+}
+
+// However many race on however many replicas, as many as there are get one.
+func testLimiterRace(t *testing.T, limiters RateLimiters) {
+	if got := limiters.race(t, func(int) ports.LimitKey { return opensOf("alice") }); got != slowly.Most {
+		t.Errorf("%d of %d were allowed, want %d", got, racers, slowly.Most)
+	}
+}
+
+// Those of others do not get in their way.
+func testLimiterRaceOfKeys(t *testing.T, limiters RateLimiters) {
+	if got := limiters.race(t, func(n int) ports.LimitKey { return opensOf(string(rune('a' + n/2))) }); got != racers {
+		t.Errorf("%d of %d were allowed", got, racers)
+	}
+}
+
+// race lets all racers ask at once, half on each, and returns how many were
+// allowed.
+func (l RateLimiters) race(t *testing.T, key func(n int) ports.LimitKey) int {
+	var group sync.WaitGroup
+	var allowed atomic.Int32
+	start := make(chan struct{})
+	for n := range racers {
+		group.Go(func() {
+			<-start
+			got, err := []ports.RateLimiter{l.One, l.Two}[n%2].Allow(t.Context(), key(n), slowly)
+			if err != nil {
+				t.Error(err)
+			}
+			if got.Allowed {
+				allowed.Add(1)
+			}
+		})
+	}
+	close(start)
+	group.Wait()
+	return int(allowed.Load())
+}
