@@ -544,7 +544,9 @@ type Stats struct {
 
 // Status How the service is.
 type Status struct {
-	Status StatusStatus `json:"status"`
+	// Degraded What the service does less well than it should, and why; for operators.
+	Degraded []string     `json:"degraded,omitempty"`
+	Status   StatusStatus `json:"status"`
 }
 
 // StatusStatus defines model for Status.Status.
@@ -600,6 +602,9 @@ type OK = Status
 
 // TooLarge What went wrong, for a person and for a program.
 type TooLarge = Error
+
+// TooMany What went wrong, for a person and for a program.
+type TooMany = Error
 
 // Unauthorized What went wrong, for a person and for a program.
 type Unauthorized = Error

@@ -12,7 +12,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Transferrer,Lister,Checker,Revoker,Administrator,Readiness
+//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Transferrer,Lister,Checker,Revoker,Administrator,Readiness,Limits
 
 // Gate decides who may come in.
 type Gate interface {
@@ -235,10 +235,34 @@ type Day struct {
 
 // Readiness tells whether this replica can do its work.
 type Readiness interface {
-	// Ready returns nil when it can.
+	// Ready returns no error when it can, and what it does less well than it
+	// should, if anything.
 	//
 	// Errors: KindUnavailable when the store cannot answer, when this replica's
 	// clock differs from the store's by more than five seconds, or when this
 	// replica is about to stop.
-	Ready(ctx context.Context) error
+	Ready(ctx context.Context) (degraded []string, err error)
+}
+
+// Limits hold callers to how often they may ask. Both methods return the quotas
+// that they took from, one each, none where the operator sets no limit, also
+// with KindRateLimited: then at least one of them was used up.
+//
+// Errors: KindRateLimited; KindUnavailable when ctx has ended.
+type Limits interface {
+	// Spend takes one request of a group from user's quota.
+	Spend(ctx context.Context, group LimitGroup, user session.UserID) ([]Quota, error)
+
+	// SpendFailure takes a check that failed from the quota of the client's
+	// network, as far as source knows it, and from that of the back end that
+	// asked, empty for none. A network without any left takes nothing from the
+	// back end's.
+	SpendFailure(ctx context.Context, backend string, source session.Source) ([]Quota, error)
+}
+
+// Quota is a limit and what is left of it.
+type Quota struct {
+	Group LimitGroup
+	Limit session.Limit
+	Allowance
 }

@@ -14,7 +14,7 @@ import (
 
 // ListActivity shows a page of what happened to the caller's sessions.
 func (s *server) ListActivity(c echo.Context, params api.ListActivityParams) error {
-	caller, err := s.admit(c, access.ReadOwn)
+	caller, err := s.admit(c, access.ReadOwn, ports.LimitReads)
 	if err != nil {
 		return err
 	}
@@ -23,7 +23,7 @@ func (s *server) ListActivity(c echo.Context, params api.ListActivityParams) err
 
 // ListSessionActivity shows a page of what happened to one of them.
 func (s *server) ListSessionActivity(c echo.Context, id api.SessionID, params api.ListSessionActivityParams) error {
-	caller, of, err := s.admitToSession(c, access.ReadOwn, id)
+	caller, of, err := s.admitToSession(c, access.ReadOwn, ports.LimitReads, id)
 	if err != nil {
 		return err
 	}

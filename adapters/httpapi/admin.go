@@ -14,7 +14,7 @@ import (
 
 // RevokeAnySession signs a session out, whoever has it.
 func (s *server) RevokeAnySession(c echo.Context, id api.SessionID) error {
-	return s.revoke(c, access.ManageAll, id, s.Administrator.Revoke)
+	return s.revoke(c, access.ManageAll, ports.LimitAdmin, id, s.Administrator.Revoke)
 }
 
 // RevokeUserSessions signs all of a user's sessions out.
@@ -32,7 +32,7 @@ func (s *server) RevokeUserSessions(c echo.Context, userID api.UserID) error {
 
 // ShowStats counts sessions and their use.
 func (s *server) ShowStats(c echo.Context) error {
-	if _, err := s.admit(c, access.ReadAll); err != nil {
+	if _, err := s.admit(c, access.ReadAll, ports.LimitAdmin); err != nil {
 		return err
 	}
 	stats, err := s.Administrator.Stats(c.Request().Context())
@@ -57,7 +57,7 @@ func statsToWire(stats ports.Stats) api.Stats {
 
 // admitToUser lets the caller in who means a user.
 func (s *server) admitToUser(c echo.Context, wants access.Permission, userID string) (access.Caller, session.UserID, error) {
-	caller, err := s.admit(c, wants)
+	caller, err := s.admit(c, wants, ports.LimitAdmin)
 	if err != nil {
 		return caller, session.UserID{}, err
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"mime"
 	"net/http"
@@ -31,7 +32,7 @@ func (s *server) VerifySession(c echo.Context) error {
 	token, _ := bearer(c.Request())
 	checked, err := s.Checker.Check(c.Request().Context(), token, s.sourceBehind(c))
 	if errors.Is(err, session.KindNotFound) {
-		return session.Wrap(session.KindUnauthenticated, err)
+		return s.failed(c, "", s.source(c), session.Wrap(session.KindUnauthenticated, err))
 	}
 	if err != nil {
 		return err
@@ -52,8 +53,9 @@ func (s *server) VerifySession(c echo.Context) error {
 // IntrospectToken tells a back end what a token stands for.
 func (s *server) IntrospectToken(c echo.Context) error {
 	noStore(c)
-	if key, _ := bearer(c.Request()); !s.backends.know(key) {
-		return session.Wrap(session.KindUnauthenticated, errNotABackend)
+	key, _ := bearer(c.Request())
+	if !s.backends.know(key) {
+		return s.failed(c, "", s.source(c), session.Wrap(session.KindUnauthenticated, errNotABackend))
 	}
 	token, source, err := readIntrospection(c)
 	if err != nil {
@@ -61,6 +63,9 @@ func (s *server) IntrospectToken(c echo.Context) error {
 	}
 	checked, err := s.Checker.Check(c.Request().Context(), token, source)
 	if errors.Is(err, session.KindNotFound) {
+		if err := s.failed(c, backendName(key), source, nil); err != nil {
+			return err
+		}
 		return c.JSON(http.StatusOK, api.Introspection{})
 	}
 	if err != nil {
@@ -141,6 +146,12 @@ func newBackends(keys []string) backends {
 		known = append(known, sha256.Sum256([]byte(key)))
 	}
 	return known
+}
+
+// backendName stands for a back end's key where the key itself must not be.
+func backendName(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:16])
 }
 
 // know takes as long for a wrong key as for any right one.

@@ -81,6 +81,8 @@ func explainKind(kind session.Kind) problem {
 		return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Failed to create session", code: "create_failed"}
 	case session.KindRefreshFailed:
 		return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Failed to refresh session", code: "refresh_failed"}
+	case session.KindRateLimited:
+		return problem{status: http.StatusTooManyRequests, title: "Too Many Requests", message: "Ask less often: try again after the seconds of Retry-After", code: "rate_limited"}
 	case session.KindInternal, session.KindUnreadable:
 	}
 	return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Something went wrong here; the log has it under the request id", code: "internal_error"}
@@ -135,6 +137,10 @@ func (s *server) answerError(err error, c echo.Context) {
 		header.Set(echo.HeaderWWWAuthenticate, challenge(s.credential(c.Request())))
 	case http.StatusServiceUnavailable:
 		header.Set(echo.HeaderRetryAfter, retryAfter)
+	case http.StatusTooManyRequests:
+		if header.Get(echo.HeaderRetryAfter) == "" { // no quota said so
+			header.Set(echo.HeaderRetryAfter, retryAfter)
+		}
 	}
 	answer := api.Error{Error: p.title, Message: p.message, Code: p.code, RequestId: header.Get(echo.HeaderXRequestID)}
 	if p.field != "" {

@@ -46,6 +46,7 @@ func TestErrors_EveryKind(t *testing.T) {
 		session.KindNotFound:        {404, "Not Found", "There is no such thing here", "not_found"},
 		session.KindConflict:        {409, "Conflict", "Somebody else was faster: try again", "conflict"},
 		session.KindUnavailable:     {503, "Service Unavailable", "Try again in a moment", "unavailable"},
+		session.KindRateLimited:     {429, "Too Many Requests", "Ask less often: try again after the seconds of Retry-After", "rate_limited"},
 		session.KindCreateFailed:    {500, "Internal Server Error", "Failed to create session", "create_failed"},
 		session.KindRefreshFailed:   {500, "Internal Server Error", "Failed to refresh session", "refresh_failed"},
 	}
@@ -82,7 +83,7 @@ func TestErrors_EveryKind(t *testing.T) {
 				t.Errorf("Clerk's front end would verify a factor, or not: %s", got.body)
 			}
 			after := ""
-			if want.status == http.StatusServiceUnavailable {
+			if want.status == http.StatusServiceUnavailable || want.status == http.StatusTooManyRequests {
 				after = "2"
 			}
 			if value := got.header.Get("Retry-After"); value != after {

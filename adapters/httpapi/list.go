@@ -14,7 +14,7 @@ import (
 
 // ListSessions shows a page of the caller's sessions.
 func (s *server) ListSessions(c echo.Context, params api.ListSessionsParams) error {
-	caller, err := s.admit(c, access.ReadOwn)
+	caller, err := s.admit(c, access.ReadOwn, ports.LimitReads)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *server) list(c echo.Context, user session.UserID, params api.ListSessio
 
 // ShowSession shows one of the caller's sessions.
 func (s *server) ShowSession(c echo.Context, id api.SessionID, params api.ShowSessionParams) error {
-	caller, parsed, err := s.admitToSession(c, access.ReadOwn, id)
+	caller, parsed, err := s.admitToSession(c, access.ReadOwn, ports.LimitReads, id)
 	if err != nil {
 		return err
 	}

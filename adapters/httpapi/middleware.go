@@ -193,7 +193,7 @@ func (s *server) cors() echo.MiddlewareFunc {
 		AllowOriginFunc:  func(origin string) (bool, error) { return s.origins.allow(origin), nil },
 		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderXRequestID, "X-ChatKit-Token"},
-		ExposeHeaders:    []string{echo.HeaderXRequestID, echo.HeaderRetryAfter},
+		ExposeHeaders:    []string{echo.HeaderXRequestID, echo.HeaderRetryAfter, headerRateLimit, headerRateLimitPolicy},
 		AllowCredentials: true,
 		MaxAge:           preflightAge,
 	})

@@ -70,7 +70,7 @@ func TestAccessLog(t *testing.T) {
 func TestAccessLog_OfProbes(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{})
-	s.ready.EXPECT().Ready(gomock.Any()).Return(session.KindUnavailable)
+	s.ready.EXPECT().Ready(gomock.Any()).Return(nil, session.KindUnavailable)
 	for _, path := range []string{"/healthz", "/readyz"} {
 		s.do(t, request(t, http.MethodGet, path, ""))
 	}

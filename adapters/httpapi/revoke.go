@@ -9,15 +9,16 @@ import (
 	"chatkit-session/api"
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 // RevokeSession signs one of the caller's sessions out.
 func (s *server) RevokeSession(c echo.Context, id api.SessionID) error {
-	return s.revoke(c, access.ManageOwn, id, s.Revoker.Revoke)
+	return s.revoke(c, access.ManageOwn, ports.LimitChanges, id, s.Revoker.Revoke)
 }
 
-func (s *server) revoke(c echo.Context, wants access.Permission, id string, end func(context.Context, access.Caller, session.ID) error) error {
-	caller, parsed, err := s.admitToSession(c, wants, id)
+func (s *server) revoke(c echo.Context, wants access.Permission, group ports.LimitGroup, id string, end func(context.Context, access.Caller, session.ID) error) error {
+	caller, parsed, err := s.admitToSession(c, wants, group, id)
 	if err != nil {
 		return err
 	}
@@ -29,7 +30,7 @@ func (s *server) revoke(c echo.Context, wants access.Permission, id string, end 
 
 // RevokeSessions signs all of the caller's sessions out, or all but one.
 func (s *server) RevokeSessions(c echo.Context, params api.RevokeSessionsParams) error {
-	caller, err := s.admit(c, access.ManageOwn)
+	caller, err := s.admit(c, access.ManageOwn, ports.LimitChanges)
 	if err != nil {
 		return err
 	}
@@ -47,8 +48,8 @@ func (s *server) RevokeSessions(c echo.Context, params api.RevokeSessionsParams)
 }
 
 // admitToSession lets the caller in who means a session.
-func (s *server) admitToSession(c echo.Context, wants access.Permission, id string) (access.Caller, session.ID, error) {
-	caller, err := s.admit(c, wants)
+func (s *server) admitToSession(c echo.Context, wants access.Permission, group ports.LimitGroup, id string) (access.Caller, session.ID, error) {
+	caller, err := s.admit(c, wants, group)
 	if err != nil {
 		return caller, session.ID{}, err
 	}

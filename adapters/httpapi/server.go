@@ -78,6 +78,7 @@ type Core struct {
 	Revoker       ports.Revoker
 	Administrator ports.Administrator
 	Readiness     ports.Readiness
+	Limits        ports.Limits
 }
 
 // New returns the service's handler. Its error has a line for each origin that
@@ -141,12 +142,13 @@ func (s *server) Health(c echo.Context) error {
 	return c.JSON(http.StatusOK, api.Status{Status: api.Ok})
 }
 
-// Ready says whether the service can do its work.
+// Ready says whether the service can do its work, and what it does less well.
 func (s *server) Ready(c echo.Context) error {
-	if err := s.Readiness.Ready(c.Request().Context()); err != nil {
+	degraded, err := s.Readiness.Ready(c.Request().Context())
+	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, api.Status{Status: api.Ok})
+	return c.JSON(http.StatusOK, api.Status{Status: api.Ok, Degraded: degraded})
 }
 
 func spec(c echo.Context) error {

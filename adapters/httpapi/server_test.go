@@ -34,11 +34,15 @@ func TestHealth(t *testing.T) {
 func TestReady(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{})
-	s.ready.EXPECT().Ready(gomock.Any()).Return(nil)
+	s.ready.EXPECT().Ready(gomock.Any()).Return(nil, nil)
 	if got := s.do(t, request(t, http.MethodGet, "/readyz", "")); got.status != http.StatusOK || strings.TrimSpace(got.body) != `{"status":"ok"}` {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
-	s.ready.EXPECT().Ready(gomock.Any()).Return(session.Wrap(session.KindUnavailable, errors.New(secret))).Times(2)
+	s.ready.EXPECT().Ready(gomock.Any()).Return([]string{"this", "that"}, nil)
+	if got := s.do(t, request(t, http.MethodGet, "/readyz", "")); got.status != http.StatusOK || strings.TrimSpace(got.body) != `{"degraded":["this","that"],"status":"ok"}` {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	s.ready.EXPECT().Ready(gomock.Any()).Return(nil, session.Wrap(session.KindUnavailable, errors.New(secret))).Times(2)
 	if got := s.do(t, request(t, http.MethodGet, "/readyz", "")); got.status != http.StatusServiceUnavailable || strings.Contains(got.body, secret) {
 		t.Errorf("got %d %s", got.status, got.body)
 	}

@@ -11,10 +11,10 @@ import (
 )
 
 // OpenSession opens the session of the caller's device. It checks in this
-// order: who asks (401), whether they may (403), whether the service is
-// configured (500), what they ask for (400).
+// order: who asks (401), whether they may (403), how often (429), whether the
+// service is configured (500), what they ask for (400).
 func (s *server) OpenSession(c echo.Context) error {
-	caller, err := s.admit(c, access.ReadOwn)
+	caller, err := s.admit(c, access.ReadOwn, ports.LimitOpens)
 	if err != nil {
 		return err
 	}
@@ -37,15 +37,19 @@ func answerOpened(c echo.Context, opened ports.Opened) error {
 	return c.JSON(http.StatusOK, toWire(opened))
 }
 
-// admit lets the caller in, if they may do what they want. What they are
-// answered is for them alone.
-func (s *server) admit(c echo.Context, wants access.Permission) (access.Caller, error) {
+// admit lets the caller in, if they may do what they want and not too often.
+// What they are answered is for them alone.
+func (s *server) admit(c echo.Context, wants access.Permission, group ports.LimitGroup) (access.Caller, error) {
 	noStore(c)
-	caller, err := s.Gate.Admit(c.Request().Context(), s.credential(c.Request()), wants)
+	ctx := c.Request().Context()
+	caller, err := s.Gate.Admit(ctx, s.credential(c.Request()), wants)
 	c.Set(userKey, caller.User.String())
-	if err == nil {
-		caller.Source = s.source(c)
+	if err != nil {
+		return caller, err
 	}
+	caller.Source = s.source(c)
+	quotas, err := s.Limits.Spend(ctx, group, caller.User)
+	showQuotas(c, quotas)
 	return caller, err
 }
 

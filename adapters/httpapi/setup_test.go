@@ -61,16 +61,28 @@ type subject struct {
 	revoker  *portmock.MockRevoker
 	admin    *portmock.MockAdministrator
 	ready    *portmock.MockReadiness
+	limits   *portmock.MockLimits
 	log      *bytes.Buffer
 }
 
+// newSubject has no limits.
 func newSubject(t testing.TB, config httpapi.Config) *subject {
+	t.Helper()
+	s := newLimited(t, config)
+	s.limits.EXPECT().Spend(gomock.Any(), gomock.Any(), gomock.Any()).Return(nil, nil).AnyTimes()
+	s.limits.EXPECT().SpendFailure(gomock.Any(), gomock.Any(), gomock.Any()).Return(nil, nil).AnyTimes()
+	return s
+}
+
+// newLimited expects the caller to say what the limits are.
+func newLimited(t testing.TB, config httpapi.Config) *subject {
 	t.Helper()
 	control := gomock.NewController(t)
 	s := &subject{
 		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control), transfer: portmock.NewMockTransferrer(control),
 		lister: portmock.NewMockLister(control), checker: portmock.NewMockChecker(control), revoker: portmock.NewMockRevoker(control),
-		admin: portmock.NewMockAdministrator(control), ready: portmock.NewMockReadiness(control), log: &bytes.Buffer{},
+		admin: portmock.NewMockAdministrator(control), ready: portmock.NewMockReadiness(control),
+		limits: portmock.NewMockLimits(control), log: &bytes.Buffer{},
 	}
 	config.Logger = slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if config.AllowedOrigins == nil {
@@ -79,7 +91,7 @@ func newSubject(t testing.TB, config httpapi.Config) *subject {
 	var err error
 	if s.handler, err = httpapi.New(config, httpapi.Core{
 		Gate: s.gate, Opener: s.opener, Transferrer: s.transfer, Lister: s.lister, Checker: s.checker,
-		Revoker: s.revoker, Administrator: s.admin, Readiness: s.ready,
+		Revoker: s.revoker, Administrator: s.admin, Readiness: s.ready, Limits: s.limits,
 	}); err != nil {
 		t.Fatal(err)
 	}

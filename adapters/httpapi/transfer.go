@@ -12,11 +12,12 @@ import (
 	"chatkit-session/api"
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 // OfferTransfer makes a code that moves one of the caller's sessions.
 func (s *server) OfferTransfer(c echo.Context, id api.SessionID) error {
-	caller, parsed, err := s.admitToSession(c, access.ManageOwn, id)
+	caller, parsed, err := s.admitToSession(c, access.ManageOwn, ports.LimitChanges, id)
 	if err != nil {
 		return err
 	}
@@ -32,7 +33,7 @@ func (s *server) OfferTransfer(c echo.Context, id api.SessionID) error {
 
 // ClaimTransfer moves a session to the caller's device.
 func (s *server) ClaimTransfer(c echo.Context) error {
-	caller, err := s.admit(c, access.ManageOwn)
+	caller, err := s.admit(c, access.ManageOwn, ports.LimitChanges)
 	if err != nil {
 		return err
 	}

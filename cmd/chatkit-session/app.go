@@ -13,7 +13,9 @@ import (
 
 	"chatkit-session/adapters/clerk"
 	"chatkit-session/adapters/httpapi"
+	"chatkit-session/adapters/memory"
 	"chatkit-session/adapters/postgres"
+	"chatkit-session/adapters/redis"
 	"chatkit-session/adapters/sqlite"
 	"chatkit-session/adapters/system"
 	"chatkit-session/adapters/telemetry"
@@ -47,6 +49,7 @@ type app struct {
 	logger  *slog.Logger
 	store   store
 	ready   *lifecycle.Readiness
+	rates   rates
 	usage   *lifecycle.Usage
 	cleaner *lifecycle.Cleaner
 	server  *http.Server
@@ -59,7 +62,7 @@ func assemble(ctx context.Context, c config, logger *slog.Logger) (*app, error) 
 	if err != nil {
 		return nil, err
 	}
-	a, err := wire(c, logger, opened, system.Clock{})
+	a, err := wire(ctx, c, logger, opened, system.Clock{})
 	if err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
@@ -67,18 +70,22 @@ func assemble(ctx context.Context, c config, logger *slog.Logger) (*app, error) 
 }
 
 // wire builds the service on a store and a clock.
-func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app, error) {
+func wire(ctx context.Context, c config, logger *slog.Logger, opened store, clock ports.Clock) (*app, error) {
 	gate, err := newGate(c, logger, clock)
 	if err != nil {
 		return nil, err
 	}
 	metrics := telemetry.New()
-	ready := lifecycle.NewReadiness(opened, clock)
 	parts := lifecycle.Parts{
 		Store: opened, Secrets: opened, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
 		Usage:  lifecycle.NewUsage(opened, clock, c.ActivityResolution),
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
 	}
+	rates, err := newRates(ctx, c, logger, clock)
+	if err != nil {
+		return nil, err
+	}
+	ready := lifecycle.NewReadiness(opened, clock, rates.parts...)
 	handler, err := httpapi.New(httpapi.Config{
 		AllowedOrigins:    c.AllowedOrigins,
 		TrustedProxies:    c.trustedProxies,
@@ -96,20 +103,44 @@ func wire(c config, logger *slog.Logger, opened store, clock ports.Clock) (*app,
 		Revoker:       lifecycle.NewRevoker(parts),
 		Administrator: lifecycle.NewAdministrator(parts, opened),
 		Readiness:     ready,
+		Limits:        lifecycle.NewLimits(rates.limiter, c.limits),
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, rates.close())
 	}
 	return &app{
 		config:  c,
 		logger:  logger,
 		store:   opened,
 		ready:   ready,
+		rates:   rates,
 		usage:   parts.Usage,
 		cleaner: newCleaner(c, opened, clock),
 		server:  httpapi.NewServer(handler, c.RequestTimeout, logger),
 		metrics: newMetricsServer(metrics, c, logger),
 	}, nil
+}
+
+// rates is what counts how often callers ask.
+type rates struct {
+	limiter ports.RateLimiter
+	// parts may count less well than they should.
+	parts []ports.Degradable
+	close func() error
+}
+
+// newRates counts in Redis where there is one, and in this process.
+func newRates(ctx context.Context, c config, logger *slog.Logger, clock ports.Clock) (rates, error) {
+	local := memory.NewLimiter(memory.Config{Clock: clock})
+	if c.RedisURL == "" {
+		return rates{limiter: local, close: func() error { return nil }}, nil
+	}
+	client, err := redis.Connect(ctx, redis.Config{URL: string(c.RedisURL), Timeout: c.RedisTimeout, Logger: logger})
+	if err != nil {
+		return rates{}, err
+	}
+	shared := redis.NewLimiter(client, local)
+	return rates{limiter: shared, parts: []ports.Degradable{shared}, close: client.Close}, nil
 }
 
 const metricsPath = "/metrics"
@@ -204,7 +235,7 @@ func (a *app) serve(ctx context.Context, on listeners) error {
 	}
 	stop()
 	tasks.Wait()
-	err = errors.Join(err, a.lastFlush(ctx), a.store.Close())
+	err = errors.Join(err, a.lastFlush(ctx), a.close())
 	a.logger.Info("stopped")
 	return err
 }
@@ -216,6 +247,9 @@ func (a *app) drain(ctx context.Context) {
 	defer cancel()
 	<-ctx.Done()
 }
+
+// close lets go of what the service works with.
+func (a *app) close() error { return errors.Join(a.rates.close(), a.store.Close()) }
 
 // shutdown lets requests in flight finish.
 func (a *app) shutdown(ctx context.Context) error {

@@ -50,7 +50,9 @@ func (b *chatBackend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestREADME_NginxConfiguration(t *testing.T) {
 	t.Parallel()
 	nginx := findNginx(t)
-	s := onSQLite(t, "TRUSTED_PROXIES=127.0.0.1")
+	// With one failure a minute, what nginx is told of most is that there were too
+	// many: to the client they are no others.
+	s := onSQLite(t, "TRUSTED_PROXIES=127.0.0.1", "CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE=1")
 	backend := &chatBackend{seen: make(chan http.Header, 9), body: make(chan string, 9), may: make(chan struct{}, 1)}
 	proxy := startNginx(t, nginx, newLoopback(t, backend), newLoopback(t, s.app.server.Handler))
 	token := s.open(t, "user_1", `{"deviceId":"phone"}`).Session.ChatKitSessionID

@@ -331,6 +331,14 @@ func TestParseSettings_RefusesEach(t *testing.T) {
 		"CHATKIT_ANOMALY_FOREIGN_CODES=-1":        "CHATKIT_ANOMALY_FOREIGN_CODES: must not be negative",
 		"CHATKIT_ANOMALY_REVOKE=opens,everything": `CHATKIT_ANOMALY_REVOKE: "everything" must be one of`,
 		"CHATKIT_ACTIVITY_RETENTION=0s":           "CHATKIT_ACTIVITY_RETENTION: must be longer than nothing",
+		"REDIS_URL=http://localhost":              "REDIS_URL: must be like redis://host:6379",
+		"REDIS_TIMEOUT=0s":                        "REDIS_TIMEOUT: must be longer than nothing",
+
+		"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE=-1":         "CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE: must be 0 to 1000000",
+		"CHATKIT_RATE_LIMIT_READS_PER_MINUTE=1000001":    "CHATKIT_RATE_LIMIT_READS_PER_MINUTE: must be 0 to 1000000",
+		"CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE=-1":       "CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE: ",
+		"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE=off":        "CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE: must be a whole number",
+		"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE=1000001": "CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE: ",
 	} {
 		_, _, err := parseSettings(testEnviron(t, setting))
 		if err == nil {
@@ -343,7 +351,7 @@ func TestParseSettings_RefusesEach(t *testing.T) {
 	}
 	for _, setting := range []string{
 		"CHATKIT_IDLE_TIMEOUT=2m", "CHATKIT_WARNING_WINDOW=0s", "CHATKIT_MAX_SESSIONS=0", "CHATKIT_ANOMALY_OPENS=off", "CHATKIT_ANOMALY_SUPERSEDED_AFTER=-1s",
-		"CHATKIT_ANOMALY_REVOKE=opens, new_devices", "METRICS_ADDR=127.0.0.1:9090", "CHATKIT_TRANSFER_URL=https://app.example.com/chat",
+		"CHATKIT_ANOMALY_REVOKE=opens, new_devices", "METRICS_ADDR=127.0.0.1:9090", "REDIS_URL=redis://one,two:6380", "CHATKIT_RATE_LIMIT_READS_PER_MINUTE=1000000", "CHATKIT_TRANSFER_URL=https://app.example.com/chat",
 	} {
 		if _, _, err := parseSettings(testEnviron(t, setting)); err != nil {
 			t.Errorf("%s is refused with %v", setting, err)

@@ -59,7 +59,7 @@ func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address 
 	}
 	on, err := listen(ctx, address, c.MetricsAddr)
 	if err != nil {
-		return errors.Join(err, a.store.Close())
+		return errors.Join(err, a.close())
 	}
 	logger.Info("listening", "address", on.service.Addr().String(), "version", version)
 	if on.metrics != nil {

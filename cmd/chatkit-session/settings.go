@@ -21,8 +21,10 @@ import (
 	"chatkit-session/adapters/httpapi"
 	"chatkit-session/adapters/keyring"
 	"chatkit-session/adapters/postgres"
+	"chatkit-session/adapters/redis"
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 // settings are the environment variables of the service. Any of them may be
@@ -36,6 +38,9 @@ type settings struct {
 	DatabaseDirectURL      secret `env:"DATABASE_DIRECT_URL" help:"PostgreSQL as the owner of the schema and past any pooler, for migrations; DATABASE_URL when unset."`
 	DatabasePrepared       bool   `env:"DATABASE_PREPARED_STATEMENTS" envDefault:"true" help:"Whether statements are prepared; false behind a pooler in transaction mode, such as pgbouncer."`
 	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"32" help:"Most connections to PostgreSQL that a replica opens."`
+
+	RedisURL     secret        `env:"REDIS_URL" help:"Redis that replicas count rate limits in together, such as redis://host:6379, rediss://user:password@host:6379/0 or, for a cluster, redis://one:6379,two:6379; each counts for itself when unset."`
+	RedisTimeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" help:"How long Redis may take to answer before each replica counts for itself."`
 
 	WorkflowID string `env:"CHATKIT_WORKFLOW_ID" help:"Workflow or agent that sessions are for; without it every request is answered with a configuration error."`
 	TokenKeys  secret `env:"CHATKIT_TOKEN_KEYS" help:"Keys that seal tokens, from keygen, separated by commas: the first seals, all of them open. Required."`
@@ -76,6 +81,12 @@ type settings struct {
 	AnomalySuperseded   time.Duration `env:"CHATKIT_ANOMALY_SUPERSEDED_AFTER" envDefault:"0s" help:"How long after its grace the use of a superseded token is still no anomaly; negative for ever."`
 	AnomalyForeignCodes int           `env:"CHATKIT_ANOMALY_FOREIGN_CODES" envDefault:"1" help:"How many tries of other users with one transfer code are an anomaly; 0 for none."`
 	AnomalyRevoke       []string      `env:"CHATKIT_ANOMALY_REVOKE" help:"Rules whose anomalies end sessions instead of only being recorded, separated by commas: new_devices, opens, superseded_token, addresses, foreign_code."`
+
+	RateLimitOpens    int `env:"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE" envDefault:"10" help:"How often a user may open sessions in a minute; 0 for any number."`
+	RateLimitReads    int `env:"CHATKIT_RATE_LIMIT_READS_PER_MINUTE" envDefault:"120" help:"How often a user may list and show sessions and timelines in a minute; 0 for any number."`
+	RateLimitChanges  int `env:"CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE" envDefault:"60" help:"How often a user may sign sessions out or transfer them in a minute; 0 for any number."`
+	RateLimitAdmin    int `env:"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE" envDefault:"300" help:"How often an admin may ask about or end others' sessions in a minute; 0 for any number."`
+	RateLimitFailures int `env:"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE" envDefault:"300" help:"How many checks of tokens may fail in a minute, for an introspection key and for a client's network, before the next that fail are answered 429; good tokens are never refused; 0 for any number."`
 
 	ActivityResolution time.Duration `env:"CHATKIT_ACTIVITY_RESOLUTION" envDefault:"1m" help:"How exactly a session's last activity is kept: it is written at most once in this time."`
 
@@ -132,6 +143,7 @@ type config struct {
 	accessPolicy   access.Policy
 	policy         session.Policy
 	rules          session.AnomalyRules
+	limits         map[ports.LimitGroup]session.Limit
 	trustedProxies []netip.Prefix
 	// introspectionKeys are at least minIntrospectionKey characters long.
 	introspectionKeys []string
@@ -339,6 +351,7 @@ func (m *mistakes) check(c *config) {
 		m.add("CHATKIT_TRANSFER_URL", httpapi.CheckTransferURL(c.TransferURL))
 	}
 	m.checkAnomalies(c)
+	m.checkLimits(c)
 	m.checkClerk(c)
 	m.checkDatabase(c)
 }
@@ -370,6 +383,37 @@ func (m *mistakes) checkAnomalies(c *config) {
 		c.rules.Actions[session.Rule(name)] = session.ActionRevoke
 		return nil
 	})
+}
+
+// mostPerMinute bounds rate limits: beyond it there is no time between two.
+const mostPerMinute = 1_000_000
+
+// checkLimits checks the settings about rate limits and what counts them.
+func (m *mistakes) checkLimits(c *config) {
+	if c.RedisURL != "" {
+		m.add("REDIS_URL", redis.CheckURL(string(c.RedisURL)))
+	}
+	m.positive("REDIS_TIMEOUT", c.RedisTimeout)
+	c.limits = map[ports.LimitGroup]session.Limit{}
+	for _, limit := range []struct {
+		name   string
+		most   int
+		groups []ports.LimitGroup
+	}{
+		{"OPENS", c.RateLimitOpens, []ports.LimitGroup{ports.LimitOpens}},
+		{"READS", c.RateLimitReads, []ports.LimitGroup{ports.LimitReads}},
+		{"CHANGES", c.RateLimitChanges, []ports.LimitGroup{ports.LimitChanges}},
+		{"ADMIN", c.RateLimitAdmin, []ports.LimitGroup{ports.LimitAdmin}},
+		{"FAILURES", c.RateLimitFailures, []ports.LimitGroup{ports.LimitFailuresOfAddress, ports.LimitFailuresOfKey}},
+	} {
+		if limit.most < 0 || limit.most > mostPerMinute {
+			m.add("CHATKIT_RATE_LIMIT_"+limit.name+"_PER_MINUTE", fmt.Errorf("must be 0 to %d", mostPerMinute))
+		} else if limit.most > 0 {
+			for _, group := range limit.groups {
+				c.limits[group] = session.Limit{Most: limit.most, Within: time.Minute}
+			}
+		}
+	}
 }
 
 // checkClerk checks the settings about Clerk.

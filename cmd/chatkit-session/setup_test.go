@@ -40,6 +40,12 @@ func (c *movableClock) Now() time.Time {
 	return c.now
 }
 
+func (c *movableClock) set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
 func (c *movableClock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,8 +112,9 @@ const testIssuer = "https://clerk.example.com"
 
 var identity = sync.OnceValues(func() (*fakeclerk.Instance, error) { return fakeclerk.New(testIssuer) })
 
-// testEnviron is the environment of a service that trusts identity; a later
-// variable replaces an earlier one.
+// testEnviron is the environment of a service that trusts identity and has no
+// limit to what one user may ask in a test; a later variable replaces an earlier
+// one.
 func testEnviron(t testing.TB, more ...string) []string {
 	t.Helper()
 	trusted, err := identity()
@@ -117,6 +124,11 @@ func testEnviron(t testing.TB, more ...string) []string {
 	return append([]string{
 		"LISTEN_ADDR=127.0.0.1:0",
 		"LOG_LEVEL=debug",
+		"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE=0",
+		"CHATKIT_RATE_LIMIT_READS_PER_MINUTE=0",
+		"CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE=0",
+		"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE=0",
+		"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE=0",
 		"CHATKIT_WORKFLOW_ID=workflow_1",
 		"CHATKIT_TOKEN_KEYS=" + keyring.Generate(),
 		"CLERK_JWT_KEY=" + string(trusted.PublicPEM()),
@@ -137,9 +149,10 @@ func onStore(t testing.TB, opened store, more ...string) *service {
 	}
 	s := &service{clock: &movableClock{now: noon}, identity: trusted, logs: newLogs()}
 	logger := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if s.app, err = wire(c, logger, opened, s.clock); err != nil {
+	if s.app, err = wire(t.Context(), c, logger, opened, s.clock); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = s.app.rates.close() })
 	return s
 }
 

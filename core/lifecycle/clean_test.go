@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -97,7 +98,13 @@ func TestReadiness_Ready(t *testing.T) {
 			clock.EXPECT().Now().Return(noon)
 			clock.EXPECT().Now().Return(noon.Add(c.took)).AnyTimes()
 			store.EXPECT().Now(gomock.Any()).Return(c.store, c.answer)
-			err := lifecycle.NewReadiness(store, clock).Ready(t.Context())
+			well, ill := portmock.NewMockDegradable(ctrl), portmock.NewMockDegradable(ctrl)
+			well.EXPECT().Degraded().Return("").AnyTimes()
+			ill.EXPECT().Degraded().Return("no Redis").AnyTimes()
+			degraded, err := lifecycle.NewReadiness(store, clock, well, ill).Ready(t.Context())
+			if (err == nil) != slices.Equal(degraded, []string{"no Redis"}) {
+				t.Errorf("degraded are %q", degraded)
+			}
 			if c.ready != (err == nil) || (err != nil && session.KindOf(err) != session.KindUnavailable) {
 				t.Errorf("Ready = %v, want ready %v", err, c.ready)
 			}
@@ -111,7 +118,7 @@ func TestReadiness_Drain(t *testing.T) {
 	ctrl := gomock.NewController(t)
 	ready := lifecycle.NewReadiness(portmock.NewMockStoreProbe(ctrl), portmock.NewMockClock(ctrl))
 	ready.Drain()
-	if err := ready.Ready(t.Context()); session.KindOf(err) != session.KindUnavailable {
+	if _, err := ready.Ready(t.Context()); session.KindOf(err) != session.KindUnavailable {
 		t.Errorf("Ready = %v", err)
 	}
 }

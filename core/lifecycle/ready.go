@@ -23,13 +23,15 @@ type Readiness struct {
 	store    ports.StoreProbe
 	clock    ports.Clock
 	draining atomic.Bool
+	parts    []ports.Degradable
 }
 
 var _ ports.Readiness = (*Readiness)(nil)
 
-// NewReadiness returns a Readiness of store.
-func NewReadiness(store ports.StoreProbe, clock ports.Clock) *Readiness {
-	return &Readiness{store: store, clock: clock}
+// NewReadiness returns a Readiness of store. What parts do less well is told
+// and no reason not to be ready.
+func NewReadiness(store ports.StoreProbe, clock ports.Clock, parts ...ports.Degradable) *Readiness {
+	return &Readiness{store: store, clock: clock, parts: parts}
 }
 
 // Drain makes Ready say from now on that this replica cannot, so that it is
@@ -39,18 +41,24 @@ func (r *Readiness) Drain() { r.draining.Store(true) }
 // Ready implements ports.Readiness. The store's clock is compared with this
 // replica's from before and after the question, so that a slow answer does not
 // count as skew.
-func (r *Readiness) Ready(ctx context.Context) error {
+func (r *Readiness) Ready(ctx context.Context) ([]string, error) {
 	if r.draining.Load() {
-		return session.Wrap(session.KindUnavailable, errDraining)
+		return nil, session.Wrap(session.KindUnavailable, errDraining)
 	}
 	before := r.clock.Now()
 	store, err := r.store.Now(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	after := r.clock.Now()
 	if store.Before(before.Add(-MaxClockSkew)) || store.After(after.Add(MaxClockSkew)) {
-		return session.Wrap(session.KindUnavailable, fmt.Errorf("clock: this replica's is at %s, the store's at %s", after.Format(time.RFC3339), store.Format(time.RFC3339)))
+		return nil, session.Wrap(session.KindUnavailable, fmt.Errorf("clock: this replica's is at %s, the store's at %s", after.Format(time.RFC3339), store.Format(time.RFC3339)))
 	}
-	return nil
+	var degraded []string
+	for _, part := range r.parts {
+		if what := part.Degraded(); what != "" {
+			degraded = append(degraded, what)
+		}
+	}
+	return degraded, nil
 }

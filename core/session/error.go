@@ -45,12 +45,15 @@ const (
 	// KindRefreshFailed means that a session could not be refreshed, for a
 	// reason other than KindUnavailable.
 	KindRefreshFailed
+	// KindRateLimited means that the caller asks more often than they may;
+	// trying again later succeeds.
+	KindRateLimited
 )
 
 // Kinds lists every kind, for tests that must cover them all.
 func Kinds() []Kind {
-	kinds := make([]Kind, 0, KindRefreshFailed+1)
-	for kind := KindInternal; kind <= KindRefreshFailed; kind++ {
+	kinds := make([]Kind, 0, KindRateLimited+1)
+	for kind := KindInternal; kind <= KindRateLimited; kind++ {
 		kinds = append(kinds, kind)
 	}
 	return kinds
@@ -87,6 +90,8 @@ func (k Kind) Error() string {
 		return "reverification needed"
 	case KindRefreshFailed:
 		return "session not refreshed"
+	case KindRateLimited:
+		return "asked too often"
 	}
 	return "unknown kind of error"
 }
