@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -413,5 +415,53 @@ func BenchmarkLimiter(b *testing.B) {
 		if _, err := s.Allow(b.Context(), ports.LimitKey{Group: ports.LimitOpens, Who: "alice"}, session.Limit{Most: 10, Within: time.Minute}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What was counted and not answered is not counted twice: the connection breaks
+// after Redis was asked.
+func TestLimiter_NoAnswer(t *testing.T) {
+	t.Parallel()
+	server := redistest.New(t)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	var asked atomic.Int32
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer client.Close() //nolint:errcheck // it is over
+				behind, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(server.URL, "redis://"))
+				if err != nil {
+					return
+				}
+				defer behind.Close() //nolint:errcheck // it is over
+				go func() { _, _ = io.Copy(client, behind) }()
+				said := make([]byte, 1<<16)
+				for {
+					n, err := client.Read(said)
+					if err != nil {
+						return
+					}
+					if strings.Contains(strings.ToLower(string(said[:n])), "evalsha") {
+						asked.Add(1)
+						return
+					}
+					if _, err := behind.Write(said[:n]); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	s := connect(t, "redis://"+listener.Addr().String(), long)
+	if s.allows(t, "alice"); asked.Load() != 1 || s.local.count() != 1 {
+		t.Errorf("Redis was asked %d times, the local one %d", asked.Load(), s.local.count())
 	}
 }
