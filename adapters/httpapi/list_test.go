@@ -178,3 +178,31 @@ func TestListSessions_Refuses(t *testing.T) {
 		}
 	}
 }
+
+// Who asks, and whether they may, comes before what is wrong with a parameter,
+// also where a generated reader finds it.
+func TestParameters_WhoFirst(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		method, path string
+		wants        access.Permission
+	}{
+		{http.MethodGet, sessionsPath + "?limit=ten", access.ReadOwn},
+		{http.MethodGet, "/api/chatkit/activity?limit=ten", access.ReadOwn},
+		{http.MethodDelete, sessionsPath + "?keep=a&keep=b", access.ManageOwn},
+		{http.MethodGet, "/api/chatkit/admin/users/user_1/sessions?limit=ten", access.ReadAll},
+	} {
+		for kind, want := range map[session.Kind]int{session.KindUnauthenticated: 401, session.KindForbidden: 403, session.KindUnavailable: 503} {
+			s := newSubject(t, httpapi.Config{})
+			s.gate.EXPECT().Admit(gomock.Any(), "jwt", test.wants).Return(access.Caller{}, kind)
+			if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status != want {
+				t.Errorf("%s %s got %d %s, want %d", test.method, test.path, got.status, got.body, want)
+			}
+		}
+		s := newSubject(t, httpapi.Config{})
+		s.gate.EXPECT().Admit(gomock.Any(), "jwt", test.wants).Return(member, nil)
+		if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status != http.StatusBadRequest || got.Field == "" {
+			t.Errorf("%s %s got %d %s", test.method, test.path, got.status, got.body)
+		}
+	}
+}
