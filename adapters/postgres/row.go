@@ -69,6 +69,18 @@ func (s source) source() session.Source {
 	return from
 }
 
+// fields are where a row of columns goes, in their order. To find them by
+// their names takes a third of the time of a hot read.
+func (r *row) fields() []any {
+	return []any{
+		&r.ID, &r.User, &r.Device, &r.Generated, &r.Workflow, &r.SignIn, &r.Status,
+		&r.TokenHash, &r.TokenSealed, &r.PreviousTokenHash, &r.PreviousTokenUntil, &r.SupersededSeen,
+		&r.OfferHash, &r.OfferUntil, &r.OfferRefused, (*[]byte)(&r.Metadata), &r.Remembered,
+		&r.ExpiresAt, &r.LastActivityAt, &r.CreatedAt, &r.EndedAt, &r.EndReason, &r.BlocksSignIn,
+		&r.Opens, &r.Checks, &r.Address, &r.ClientBrowser, &r.ClientOS, &r.ClientKind,
+	}
+}
+
 func newRow(s session.Session) (row, error) {
 	metadata, err := json.Marshal(s.Metadata().Tree())
 	if err != nil {

@@ -27,12 +27,12 @@ func prepare(ctx context.Context, db *sqlx.DB, text string, unprepared bool) (st
 	return statement{text, stmt}, nil
 }
 
-// get reads one row.
+// get reads one row of columns.
 func (s statement) get(ctx context.Context, db *sqlx.DB, args ...any) (r row, err error) {
 	if s.prepared == nil {
-		err = db.GetContext(ctx, &r, s.text, args...)
+		err = db.QueryRowContext(ctx, s.text, args...).Scan(r.fields()...)
 	} else {
-		err = s.prepared.GetContext(ctx, &r, args...)
+		err = s.prepared.QueryRowContext(ctx, args...).Scan(r.fields()...)
 	}
 	return r, kinded(err)
 }
