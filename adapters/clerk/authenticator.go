@@ -32,6 +32,7 @@ type Authenticator struct {
 	paths   [][]string
 	offline *sdk.JSONWebKey
 	keys    *keySet
+	known   *memory // nil for none
 }
 
 var _ ports.Authenticator = (*Authenticator)(nil)
@@ -57,6 +58,13 @@ func NewAuthenticator(config Config) (*Authenticator, error) {
 		})
 	default:
 		return nil, errors.New("a JWT key or a secret key is required")
+	}
+	if config.Remember > 0 {
+		known, err := newMemory(config.Remember, config.Clock)
+		if err != nil {
+			return nil, err
+		}
+		a.known = known
 	}
 	if config.Issuer == "" {
 		config.logger().Warn("no issuer is set: credentials of any Clerk instance that has the key's pair are accepted")
@@ -85,15 +93,24 @@ func (a *Authenticator) Authenticate(ctx context.Context, credential string) (po
 	if len(credential) > maxCredential {
 		return ports.Identity{}, refused(errors.New("the credential is too long"))
 	}
+	if a.known == nil {
+		found, err := a.verify(ctx, credential)
+		return found.identityAt(a.config.Clock.Now()), err
+	}
+	return a.known.recall(credential, func() (proof, error) { return a.verify(ctx, credential) })
+}
+
+// verify checks everything about the credential.
+func (a *Authenticator) verify(ctx context.Context, credential string) (proof, error) {
 	key, err := a.key(ctx, credential)
 	if err != nil {
-		return ports.Identity{}, err
+		return proof{}, err
 	}
 	verified, err := jwt.Verify(ctx, a.params(credential, key))
 	if err != nil {
-		return ports.Identity{}, refused(err)
+		return proof{}, refused(err)
 	}
-	return a.identity(verified)
+	return a.proof(verified)
 }
 
 // key returns the public key that the credential says it was signed with.
@@ -145,34 +162,41 @@ func (a *Authenticator) params(credential string, key *sdk.JSONWebKey) *jwt.Veri
 	return params
 }
 
-// identity checks what the SDK leaves unchecked.
-func (a *Authenticator) identity(verified *sdk.SessionClaims) (ports.Identity, error) {
+// proof checks what the SDK leaves unchecked.
+func (a *Authenticator) proof(verified *sdk.SessionClaims) (proof, error) {
 	custom, ok := verified.Custom.(*claims)
 	if !ok {
-		return ports.Identity{}, fmt.Errorf("the claims are %T", verified.Custom)
+		return proof{}, fmt.Errorf("the claims are %T", verified.Custom)
 	}
 	if verified.Expiry == nil {
-		return ports.Identity{}, refused(errors.New("the credential never expires"))
+		return proof{}, refused(errors.New("the credential never expires"))
 	}
 	if status, stated := (*custom)["sts"]; stated && text(status) != "active" {
-		return ports.Identity{}, refused(errors.New("the sign-in is not complete"))
+		return proof{}, refused(errors.New("the sign-in is not complete"))
 	}
 	user, err := session.ParseUserID(verified.Subject)
 	if err != nil {
-		return ports.Identity{}, refused(err)
+		return proof{}, refused(err)
 	}
 	signIn, err := session.ParseSignInID(verified.SessionID)
 	if err != nil {
-		return ports.Identity{}, refused(err)
+		return proof{}, refused(err)
 	}
-	return ports.Identity{
-		User:             user,
-		SignIn:           signIn,
-		Role:             a.role(*custom),
-		OrganizationRole: organizationRole(verified.ActiveOrganizationRole),
-		ActedBy:          custom.actor(),
-		VerifiedAgo:      a.verifiedAgo(verified, *custom),
-	}, nil
+	found := proof{
+		identity: ports.Identity{
+			User:             user,
+			SignIn:           signIn,
+			Role:             a.role(*custom),
+			OrganizationRole: organizationRole(verified.ActiveOrganizationRole),
+			ActedBy:          custom.actor(),
+			VerifiedAgo:      custom.verifiedAgo(),
+		},
+		expires: time.Unix(*verified.Expiry, 0),
+	}
+	if verified.IssuedAt != nil {
+		found.issued = time.Unix(*verified.IssuedAt, 0)
+	}
+	return found, nil
 }
 
 // role is the first of the configured claims that holds a role.
@@ -247,16 +271,6 @@ func (c claims) verifiedAgo() time.Duration {
 		}
 	}
 	return latest
-}
-
-// verifiedAgo is how long ago the user verified a factor: since then the
-// credential has aged, too.
-func (a *Authenticator) verifiedAgo(verified *sdk.SessionClaims, custom claims) time.Duration {
-	ago := custom.verifiedAgo()
-	if ago == never || verified.IssuedAt == nil {
-		return ago
-	}
-	return ago + max(0, a.config.Clock.Now().Sub(time.Unix(*verified.IssuedAt, 0)))
 }
 
 func text(value json.RawMessage) string {

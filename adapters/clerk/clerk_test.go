@@ -284,18 +284,21 @@ func TestAuthenticator_VerifiedAgo(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			token := b.mint(t, map[string]any{"fva": c.claim})
+			forgetful, remembering := b.offline(t), b.offline(t, remember(10))
 			for _, age := range []time.Duration{0, 40 * time.Second} { // of the token
 				b.clock.advance(age)
-				got, err := b.offline(t).Authenticate(t.Context(), token)
-				if err != nil || got.User != user {
-					t.Fatalf("Authenticate = %+v, %v", got, err)
-				}
 				want := c.want
 				if want != never {
 					want += age
 				}
-				if got.VerifiedAgo != want {
-					t.Errorf("a factor was verified %v ago, want %v", got.VerifiedAgo, want)
+				for name, a := range map[string]*clerk.Authenticator{"forgetful": forgetful, "remembering": remembering} {
+					got, err := a.Authenticate(t.Context(), token)
+					if err != nil || got.User != user {
+						t.Fatalf("Authenticate = %+v, %v", got, err)
+					}
+					if got.VerifiedAgo != want {
+						t.Errorf("%s: a factor was verified %v ago, want %v", name, got.VerifiedAgo, want)
+					}
 				}
 			}
 		})
@@ -314,6 +317,89 @@ func TestAuthenticator_VerifiedAgo(t *testing.T) {
 			}
 		})
 	}
+}
+
+func remember(most int) func(*clerk.Config) {
+	return func(c *clerk.Config) { c.Remember = most }
+}
+
+// A credential that is known is good even when the key that verified it cannot
+// be had any more: that is how these tests tell that it was not verified again.
+func TestAuthenticator_Remember(t *testing.T) {
+	t.Parallel()
+	// outage is an authenticator that could not verify anything from 15 s on.
+	outage := func(t *testing.T, b *bench) *clerk.Authenticator {
+		t.Helper()
+		config := b.config
+		config.Remember = 10
+		a := b.make(t, config)
+		kind(t, a, b.mint(t, map[string]any{"sid": "sess_of_the_first_fetch"}), nil)
+		b.api.Fail(http.StatusBadGateway)
+		b.clock.advance(time.Hour - 15*time.Second)
+		return a
+	}
+	lasting := func(t *testing.T, b *bench, user string, d time.Duration) string {
+		t.Helper()
+		return b.mint(t, map[string]any{"sub": user, "exp": b.clock.Now().Add(d).Unix()})
+	}
+	t.Run("IsNotVerifiedAgain", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a := outage(t, b)
+		one, two, unknown := lasting(t, b, "user_1", time.Hour), lasting(t, b, "user_2", time.Hour), lasting(t, b, "user_3", time.Hour)
+		for range 2 {
+			for credential, want := range map[string]string{one: "user_1", two: "user_2"} {
+				if got, err := a.Authenticate(t.Context(), credential); err != nil || got.User.String() != want {
+					t.Errorf("Authenticate = %+v, %v, want %s", got, err, want)
+				}
+			}
+			b.clock.advance(20 * time.Second)
+		}
+		kind(t, a, unknown, session.KindUnavailable)
+		kind(t, a, one+"x", session.KindUnavailable)
+	})
+	t.Run("ForAMinuteAtMost", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a := outage(t, b)
+		credential := lasting(t, b, "user_1", time.Hour)
+		kind(t, a, credential, nil)
+		b.clock.advance(time.Minute - time.Microsecond)
+		kind(t, a, credential, nil)
+		b.clock.advance(time.Microsecond)
+		kind(t, a, credential, session.KindUnavailable)
+	})
+	t.Run("NeverPastItsExpiry", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a := outage(t, b)
+		credential := lasting(t, b, "user_1", 30*time.Second)
+		kind(t, a, credential, nil)
+		b.clock.advance(30*time.Second - time.Microsecond)
+		kind(t, a, credential, nil)
+		b.clock.advance(time.Microsecond) // within the leeway of one that is verified
+		kind(t, a, credential, session.KindUnavailable)
+	})
+	t.Run("NoRefusal", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a := b.offline(t, remember(10))
+		early := b.mint(t, map[string]any{"nbf": noon.Add(time.Minute).Unix(), "exp": noon.Add(time.Hour).Unix()})
+		kind(t, a, early, session.KindUnauthenticated)
+		b.clock.advance(time.Minute)
+		kind(t, a, early, nil)
+	})
+	t.Run("NoMoreThanSaid", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a := b.offline(t, remember(10))
+		for n := range 100 {
+			kind(t, a, b.mint(t, map[string]any{"sub": fmt.Sprintf("user_%d", n)}), nil)
+		}
+		if got := a.Remembered(); got > 10 {
+			t.Errorf("%d are remembered", got)
+		}
+	})
 }
 
 func TestAuthenticator_AuthorizedParties(t *testing.T) {
@@ -694,11 +780,15 @@ func FuzzAuthenticator_Authenticate(f *testing.F) {
 
 func BenchmarkAuthenticator_Authenticate(b *testing.B) {
 	s := setup(b)
-	a, credential := s.offline(b), s.mint(b, nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := a.Authenticate(b.Context(), credential); err != nil {
-			b.Fatal(err)
-		}
+	credential := s.mint(b, nil)
+	for name, a := range map[string]*clerk.Authenticator{"Verified": s.offline(b), "Remembered": s.offline(b, remember(10))} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := a.Authenticate(b.Context(), credential); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

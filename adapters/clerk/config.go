@@ -33,6 +33,9 @@ type Config struct {
 	// RoleClaims are dotted paths of claims; the first that holds a role
 	// counts.
 	RoleClaims []string
+	// Remember is how many credentials that were verified are remembered, for a
+	// minute at most and never past their expiry; 0 for none.
+	Remember int
 	// Clock tells the time. Required.
 	Clock ports.Clock
 	// Logger gets what nobody else reports; nil means nowhere.

@@ -161,6 +161,7 @@ func newGate(c config, logger *slog.Logger, clock ports.Clock) (*lifecycle.Gate,
 		Issuer:            c.ClerkIssuer,
 		AuthorizedParties: c.ClerkParties,
 		RoleClaims:        c.RoleClaims,
+		Remember:          c.ClerkRemember,
 		Clock:             clock,
 		Logger:            logger,
 	}

@@ -333,6 +333,8 @@ func TestParseSettings_RefusesEach(t *testing.T) {
 		"CHATKIT_ACTIVITY_RETENTION=0s":           "CHATKIT_ACTIVITY_RETENTION: must be longer than nothing",
 		"REDIS_URL=http://localhost":              "REDIS_URL: must be like redis://host:6379",
 		"REDIS_TIMEOUT=0s":                        "REDIS_TIMEOUT: must be longer than nothing",
+		"CLERK_REMEMBERED_TOKENS=-1":              "CLERK_REMEMBERED_TOKENS: must be 0 to 1000000",
+		"CLERK_REMEMBERED_TOKENS=1000001":         "CLERK_REMEMBERED_TOKENS: must be 0 to 1000000",
 
 		"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE=-1":         "CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE: must be 0 to 1000000",
 		"CHATKIT_RATE_LIMIT_READS_PER_MINUTE=1000001":    "CHATKIT_RATE_LIMIT_READS_PER_MINUTE: must be 0 to 1000000",

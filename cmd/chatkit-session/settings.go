@@ -50,6 +50,7 @@ type settings struct {
 	ClerkIssuer    string   `env:"CLERK_ISSUER" help:"The only issuer that is accepted, such as https://clerk.example.com; recommended."`
 	ClerkParties   []string `env:"CLERK_AUTHORIZED_PARTIES" help:"Origins that a credential may have been issued to (azp), separated by commas; any when unset."`
 	ClerkAPIURL    string   `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" help:"Clerk's Backend API."`
+	ClerkRemember  int      `env:"CLERK_REMEMBERED_TOKENS" envDefault:"10000" help:"How many verified Clerk tokens a replica remembers, each for a minute at most and never past its expiry, instead of checking its signature again; 0 for none."`
 	RoleClaims     []string `env:"CHATKIT_ROLE_CLAIMS" envDefault:"metadata.role,public_metadata.role,role" help:"Claims that may name the user's role; the first that does counts."`
 	DefaultRole    string   `env:"CHATKIT_DEFAULT_ROLE" help:"Role of users for whom nothing else names one; without it they are refused."`
 	AccessPolicy   string   `env:"CHATKIT_ACCESS_POLICY" help:"JSON that replaces the access policy: {\"roles\":{\"admin\":[\"read_own\",…]},\"others\":[…]}."`
@@ -416,6 +417,10 @@ func (m *mistakes) checkLimits(c *config) {
 	}
 }
 
+// mostRemembered bounds how many Clerk tokens are remembered: they take about
+// a kilobyte each.
+const mostRemembered = 1_000_000
+
 // checkClerk checks the settings about Clerk.
 func (m *mistakes) checkClerk(c *config) {
 	if c.ClerkSecretKey == "" && c.ClerkJWTKey == "" {
@@ -428,6 +433,9 @@ func (m *mistakes) checkClerk(c *config) {
 		m.add("CLERK_ISSUER", checkURL(c.ClerkIssuer))
 	}
 	m.add("CLERK_API_URL", checkURL(c.ClerkAPIURL))
+	if c.ClerkRemember < 0 || c.ClerkRemember > mostRemembered {
+		m.add("CLERK_REMEMBERED_TOKENS", fmt.Errorf("must be 0 to %d", mostRemembered))
+	}
 	// An app of another kind than a page has a scheme of its own.
 	m.each("CLERK_AUTHORIZED_PARTIES", c.ClerkParties, func(party string) error {
 		u, err := url.Parse(party)

@@ -63,6 +63,37 @@ func TestWiring_WhoMay(t *testing.T) {
 	}
 }
 
+// A credential that is remembered lets its bearer in when the key that verified
+// it cannot be had any more.
+func TestWiring_RememberedTokens(t *testing.T) {
+	t.Parallel()
+	trusted, err := identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for number, want := range map[string]int{"10": http.StatusOK, "0": http.StatusServiceUnavailable} {
+		t.Run(number, func(t *testing.T) {
+			t.Parallel()
+			const secretKey = "sk_test_1"
+			backend := fakeclerk.NewAPI(secretKey, trusted)
+			server := httptest.NewServer(backend)
+			t.Cleanup(server.Close)
+			s := onSQLite(t, "CLERK_JWT_KEY=", "CLERK_SECRET_KEY="+secretKey, "CLERK_API_URL="+server.URL, "CLERK_REMEMBERED_TOKENS="+number)
+			s.open(t, "user_1", "") // has the keys fetched
+			backend.Fail(http.StatusBadGateway)
+			s.clock.advance(59*time.Minute + 30*time.Second)
+			credential := s.credential(t, "user_1", "member")
+			if got := s.post(t, credential, ""); got.Status != http.StatusOK {
+				t.Fatalf("got %d %s", got.Status, got.raw)
+			}
+			s.clock.advance(40 * time.Second)
+			if got := s.post(t, credential, ""); got.Status != want {
+				t.Errorf("later got %d %s, want %d", got.Status, got.raw, want)
+			}
+		})
+	}
+}
+
 func TestWiring_SessionTimes(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, "CHATKIT_SESSION_DURATION=10h", "CHATKIT_REFRESH_THRESHOLD=2h", "CHATKIT_LONGEST_LIFE=15h")

@@ -1,0 +1,72 @@
+package clerk
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"chatkit-session/ports"
+)
+
+// proof is what a credential proves that was found to be good.
+type proof struct {
+	// identity says of VerifiedAgo what was so when the credential was issued.
+	identity ports.Identity
+	// issued is zero when the credential does not say.
+	issued, expires time.Time
+}
+
+// identityAt is the identity at now: since the credential was issued, what its
+// bearer verified has aged.
+func (p proof) identityAt(now time.Time) ports.Identity {
+	identity := p.identity
+	if identity.VerifiedAgo != never && !p.issued.IsZero() {
+		identity.VerifiedAgo += max(0, now.Sub(p.issued))
+	}
+	return identity
+}
+
+// memoryLifetime bounds how long a credential counts as good without being
+// verified, and so for how long after its time a key that Clerk withdrew still
+// lets somebody in. Clerk's own credentials live as long.
+const memoryLifetime = time.Minute
+
+// memory remembers credentials that were found to be good, by their SHA-256,
+// so that those that come again cost no signature. It answers for none that
+// has expired.
+type memory struct {
+	clock  ports.Clock
+	proofs *otter.Cache[[sha256.Size]byte, proof]
+}
+
+// newMemory remembers as many credentials as most.
+func newMemory(most int, clock ports.Clock) (*memory, error) {
+	proofs, err := otter.New(&otter.Options[[sha256.Size]byte, proof]{
+		MaximumSize:      most,
+		Clock:            cacheClock{clock},
+		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, proof](memoryLifetime),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the memory of credentials: %w", err)
+	}
+	return &memory{clock, proofs}, nil
+}
+
+// recall returns who presents the credential, which is verified when it is not
+// known. An error is not remembered.
+func (m *memory) recall(credential string, verify func() (proof, error)) (ports.Identity, error) {
+	hash := sha256.Sum256([]byte(credential))
+	known, found := m.proofs.GetIfPresent(hash)
+	now := m.clock.Now()
+	if found && now.Before(known.expires) {
+		return known.identityAt(now), nil
+	}
+	verified, err := verify()
+	if err != nil {
+		return ports.Identity{}, err
+	}
+	m.proofs.Set(hash, verified)
+	return verified.identityAt(now), nil
+}
