@@ -32,7 +32,10 @@ type SessionStore interface {
 	//
 	// change is called at most once; it must not call the store. Its error
 	// comes back as it is and nothing is stored. When there are no changes,
-	// nothing is written.
+	// nothing is written. When Update returns nil, nobody is given a session
+	// by a token that its changes took away, on any replica; when ctx ends
+	// before that is so, the changes are stored and the error is
+	// KindUnavailable.
 	//
 	// Errors: KindConflict when a device would have two active sessions of the
 	// user for a workflow, when the user would have two on generated devices
@@ -60,6 +63,10 @@ type Scope struct {
 	// newest; of NewDevices devices at most, the newest first.
 	CreatedAfter time.Time
 	NewDevices   int
+	// Settled is for callers who then say that something is over, whoever ended
+	// it: Update returns nil only when nobody goes by what was before what it
+	// showed, also when nothing is to change.
+	Settled bool
 }
 
 // Changes are what an Update stores.
@@ -91,7 +98,8 @@ type Position struct {
 
 // SecretFinder finds sessions by what only their owners know. Errors are
 // SessionStore's. Both methods see every change acknowledged before they began,
-// by whichever replica, and change nothing.
+// by whichever replica, and change nothing; of a session whose token is still
+// good FindByToken may give a copy from a moment before.
 type SecretFinder interface {
 	// FindByToken returns the active session whose token has this hash, or
 	// whose token before the last refresh had. It may be past its time, and the

@@ -6,3 +6,9 @@ func (l *Limiter) Known() int {
 	defer l.mu.Unlock()
 	return len(l.young) + len(l.old)
 }
+
+// Kept is how many answers are kept.
+func (l *Leases) Kept() int {
+	l.kept.CleanUp()
+	return l.kept.EstimatedSize()
+}

@@ -75,9 +75,13 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	if err != nil {
 		return nil, err
 	}
+	sessions, secrets, err := newCache(c, opened, clock)
+	if err != nil {
+		return nil, err
+	}
 	metrics := telemetry.New()
 	parts := lifecycle.Parts{
-		Store: opened, Secrets: opened, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
+		Store: sessions, Secrets: secrets, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
 		Usage:  lifecycle.NewUsage(opened, clock, c.ActivityResolution),
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
 	}
@@ -119,6 +123,16 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		server:  httpapi.NewServer(handler, c.RequestTimeout, logger),
 		metrics: newMetricsServer(metrics, c, logger),
 	}, nil
+}
+
+// newCache lets checks of tokens go by what was read a moment before, if that
+// is wanted.
+func newCache(c config, opened store, clock ports.Clock) (ports.SessionStore, ports.SecretFinder, error) {
+	if c.CacheLease == 0 {
+		return opened, opened, nil
+	}
+	leases, err := memory.NewLeases(memory.LeaseConfig{Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock}, opened, opened)
+	return leases, leases, err
 }
 
 // rates is what counts how often callers ask.

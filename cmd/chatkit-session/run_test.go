@@ -333,6 +333,10 @@ func TestParseSettings_RefusesEach(t *testing.T) {
 		"CHATKIT_ACTIVITY_RETENTION=0s":           "CHATKIT_ACTIVITY_RETENTION: must be longer than nothing",
 		"REDIS_URL=http://localhost":              "REDIS_URL: must be like redis://host:6379",
 		"REDIS_TIMEOUT=0s":                        "REDIS_TIMEOUT: must be longer than nothing",
+		"CHATKIT_CACHE_LEASE=-1s":                 "CHATKIT_CACHE_LEASE: must be 0s to 5s, and at most half",
+		"CHATKIT_CACHE_LEASE=5.1s":                "CHATKIT_CACHE_LEASE: must be 0s to 5s, and at most half",
+		"CHATKIT_CACHE_SESSIONS=-1":               "CHATKIT_CACHE_SESSIONS: must be 0 to 1000000",
+		"CHATKIT_CACHE_SESSIONS=1":                "CHATKIT_CACHE_SESSIONS: needs a CHATKIT_CACHE_LEASE",
 		"CLERK_REMEMBERED_TOKENS=-1":              "CLERK_REMEMBERED_TOKENS: must be 0 to 1000000",
 		"CLERK_REMEMBERED_TOKENS=1000001":         "CLERK_REMEMBERED_TOKENS: must be 0 to 1000000",
 

@@ -89,6 +89,9 @@ type settings struct {
 	RateLimitAdmin    int `env:"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE" envDefault:"300" help:"How often an admin may ask about or end others' sessions in a minute; 0 for any number."`
 	RateLimitFailures int `env:"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE" envDefault:"300" help:"How many checks of tokens may fail in a minute, for an introspection key and for a client's network, before the next that fail are answered 429; good tokens are never refused; 0 for any number."`
 
+	CacheLease    time.Duration `env:"CHATKIT_CACHE_LEASE" envDefault:"0s" help:"For how long, at most 5s, a replica may go by what it last read of a session when a token is checked. Whatever ends a session takes that much longer, so that a token is refused everywhere once it has said so. All replicas must have the same."`
+	CacheSessions int           `env:"CHATKIT_CACHE_SESSIONS" envDefault:"0" help:"How many sessions a replica remembers for CHATKIT_CACHE_LEASE; 0 for none. Set the lease on all replicas first, and take it away last."`
+
 	ActivityResolution time.Duration `env:"CHATKIT_ACTIVITY_RESOLUTION" envDefault:"1m" help:"How exactly a session's last activity is kept: it is written at most once in this time."`
 
 	Retention         time.Duration `env:"CHATKIT_ENDED_RETENTION" envDefault:"720h" help:"How long sessions are kept after they ended."`
@@ -353,6 +356,7 @@ func (m *mistakes) check(c *config) {
 	}
 	m.checkAnomalies(c)
 	m.checkLimits(c)
+	m.checkCache(c)
 	m.checkClerk(c)
 	m.checkDatabase(c)
 }
@@ -417,9 +421,25 @@ func (m *mistakes) checkLimits(c *config) {
 	}
 }
 
-// mostRemembered bounds how many Clerk tokens are remembered: they take about
-// a kilobyte each.
+// mostRemembered bounds how many Clerk tokens and sessions are remembered: they
+// take about a kilobyte each.
 const mostRemembered = 1_000_000
+
+// longestLease bounds how long whoever ends a session has to wait.
+const longestLease = 5 * time.Second
+
+// checkCache checks the settings about remembered sessions.
+func (m *mistakes) checkCache(c *config) {
+	if c.CacheLease < 0 || c.CacheLease > longestLease || 2*c.CacheLease > c.RequestTimeout {
+		m.add("CHATKIT_CACHE_LEASE", fmt.Errorf("must be 0s to %s, and at most half of CHATKIT_REQUEST_TIMEOUT", longestLease))
+	}
+	if c.CacheSessions < 0 || c.CacheSessions > mostRemembered {
+		m.add("CHATKIT_CACHE_SESSIONS", fmt.Errorf("must be 0 to %d", mostRemembered))
+	}
+	if c.CacheSessions > 0 && c.CacheLease == 0 {
+		m.add("CHATKIT_CACHE_SESSIONS", errors.New("needs a CHATKIT_CACHE_LEASE"))
+	}
+}
 
 // checkClerk checks the settings about Clerk.
 func (m *mistakes) checkClerk(c *config) {

@@ -85,7 +85,7 @@ type chooser func(now time.Time, active []session.Session) ([]session.Session, e
 // returns how many. Those whose time is up end as expired and do not count.
 func (p Parts) signOut(ctx context.Context, user session.UserID, caller access.Caller, how signingOut, choose chooser) (int, error) {
 	ended := 0
-	err := p.Store.Update(ctx, ports.Scope{User: user}, func(active []session.Session) (ports.Changes, error) {
+	err := p.Store.Update(ctx, ports.Scope{User: user, Settled: true}, func(active []session.Session) (ports.Changes, error) {
 		now := p.Clock.Now()
 		ends, err := choose(now, active)
 		if err != nil {

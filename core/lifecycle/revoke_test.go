@@ -65,7 +65,7 @@ func TestRevoker_Revoke(t *testing.T) {
 				t.Errorf("Revoke = %v", err)
 			}
 			b.changed(t, c.wrote, c.recorded)
-			if b.scope != (ports.Scope{User: user}) {
+			if b.scope != (ports.Scope{User: user, Settled: true}) {
 				t.Errorf("looks at %+v", b.scope)
 			}
 		})
@@ -170,7 +170,7 @@ func TestAdministrator_Revoke(t *testing.T) {
 				t.Errorf("Revoke = %v", err)
 			}
 			b.changed(t, c.wrote, c.recorded)
-			if b.scope != (ports.Scope{User: user}) {
+			if b.scope != (ports.Scope{User: user, Settled: true}) {
 				t.Errorf("looks at %+v", b.scope)
 			}
 		})

@@ -189,6 +189,17 @@ func (p Policy) Accepts(now time.Time, s Session, hash TokenHash) bool {
 	return hash == s.credential.Hash || (hash == s.previous && now.Before(s.previousUntil))
 }
 
+// Misleads reports whether somebody who goes by older until then, a copy of
+// current from before it changed, may accept a token that current does not.
+func (p Policy) Misleads(now, until time.Time, older, current Session) bool {
+	for _, hash := range []TokenHash{older.credential.Hash, older.previous} {
+		if p.Accepts(now, older, hash) && !p.Accepts(until, current, hash) {
+			return true
+		}
+	}
+	return false
+}
+
 // Left returns for how long the session still lives at now if it is used, and
 // whether its clients are to be warned of its end. Both are zero when it does
 // not live any more.

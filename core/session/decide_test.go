@@ -465,6 +465,51 @@ func TestPolicy_Accepts(t *testing.T) {
 	}
 }
 
+func TestPolicy_Misleads(t *testing.T) {
+	t.Parallel()
+	policy := shortIdle()
+	own, next, before := session.TokenHash{1}, session.TokenHash{4}, session.TokenHash{2}
+	of := func(left, grace time.Duration) session.Session {
+		return found(0, left, func(s *session.Stored) { s.Previous, s.PreviousUntil = before, noon.Add(grace) }).Session
+	}
+	until := noon.Add(time.Second)
+	revoked := func(s session.Session) session.Session { s.Revoke(session.EndUser, noon); return s }
+	rotated := func(s session.Session, grace time.Duration) session.Session {
+		s.Rotate(session.Credential{Hash: next}, noon, noon.Add(day), noon.Add(grace))
+		return s
+	}
+	used := func(s session.Session) session.Session { s.Use(noon); return s }
+	usual := of(time.Minute, 0)
+	for name, c := range map[string]struct {
+		older, current session.Session
+		want           bool
+	}{
+		"NothingChanged":          {usual, usual, false},
+		"Used":                    {usual, used(usual), false},
+		"Revoked":                 {usual, revoked(usual), true},
+		"WasRevoked":              {revoked(usual), revoked(usual), false},
+		"RevokedWhenItsTimeWasUp": {of(0, 0), revoked(of(0, 0)), false},
+		"LastsLonger":             {of(us, 0), usual, false},
+		"LastsAsLong":             {usual, of(time.Second+us, 0), false},
+		"EndsBefore":              {usual, of(time.Second, 0), true},
+		"RotatedWithGrace":        {usual, rotated(usual, time.Second+us), false},
+		"RotatedWithLess":         {usual, rotated(usual, time.Second), true},
+		"RotatedWithNone":         {usual, rotated(usual, 0), true},
+		"RotatedTwiceInTheGrace":  {of(time.Minute, time.Minute), rotated(of(time.Minute, time.Minute), time.Minute), true},
+		"RotatedTwiceAfterIt":     {of(time.Minute, 0), rotated(of(time.Minute, 0), time.Minute), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.older.Credential().Hash != own {
+				t.Fatal("the older copy has another token")
+			}
+			if got := policy.Misleads(noon, until, c.older, c.current); got != c.want {
+				t.Errorf("Misleads = %v", got)
+			}
+		})
+	}
+}
+
 // What opening hands out as it is, back ends accept; what opening would
 // replace, they do not, but for the end of a life that it replaces early.
 func TestPolicy_Accepts_AsDecideSays(t *testing.T) {

@@ -1,0 +1,143 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// LeaseConfig says what of a store's answers to keep.
+type LeaseConfig struct {
+	// Lease is for how long an answer is good from when it was asked for. It
+	// must be longer than nothing.
+	Lease time.Duration
+	// Sessions is how many answers are kept at most; with 0 none is, and what
+	// ends is waited for all the same.
+	Sessions int
+	// Policy says which tokens are good. It must be the service's.
+	Policy session.Policy
+	// Clock is the time of the policy; it must be set.
+	Clock ports.Clock
+}
+
+// Leases is a store whose answers about good tokens count for the length of a
+// lease, so that checks that come soon again cost no statement. Whoever takes a
+// token away waits a lease before it says so: then nobody goes by an older
+// answer any more, on any replica, whatever failed meanwhile. LEASES.md says
+// why that holds.
+//
+// It implements ports.SessionStore and ports.SecretFinder.
+type Leases struct {
+	ports.SessionStore
+	ports.SecretFinder
+	config LeaseConfig
+	kept   *otter.Cache[session.TokenHash, answer] // nil when none is
+}
+
+var (
+	_ ports.SessionStore = (*Leases)(nil)
+	_ ports.SecretFinder = (*Leases)(nil)
+)
+
+// answer is a session as the store said it is.
+type answer struct {
+	session session.Session
+	asked   time.Time // before the store looked
+}
+
+// NewLeases returns a store that keeps what sessions and secrets, of one store,
+// answer.
+func NewLeases(config LeaseConfig, sessions ports.SessionStore, secrets ports.SecretFinder) (*Leases, error) {
+	l := &Leases{SessionStore: sessions, SecretFinder: secrets, config: config}
+	if config.Sessions == 0 {
+		return l, nil
+	}
+	var err error
+	l.kept, err = otter.New(&otter.Options[session.TokenHash, answer]{
+		MaximumSize:      config.Sessions,
+		Clock:            wallClock{},
+		ExpiryCalculator: otter.ExpiryWriting[session.TokenHash, answer](config.Lease),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of sessions: %w", err)
+	}
+	return l, nil
+}
+
+// wallClock lets the cache forget what is too old to count. It needs no ticks:
+// leases are not its business.
+type wallClock struct{}
+
+func (wallClock) NowNano() int64 { return time.Now().UnixNano() }
+
+func (wallClock) Tick(time.Duration) <-chan time.Time { return nil }
+
+// FindByToken implements ports.SecretFinder. What was kept only ever lets
+// somebody in: for any other answer the store is asked.
+func (l *Leases) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+	if l.kept == nil {
+		return l.SecretFinder.FindByToken(ctx, hash)
+	}
+	if known, found := l.kept.GetIfPresent(hash); found && time.Since(known.asked) < l.config.Lease && l.good(known.session, hash) {
+		return known.session, nil
+	}
+	asked := time.Now()
+	found, err := l.SecretFinder.FindByToken(ctx, hash)
+	if err == nil {
+		l.kept.Set(hash, answer{found, asked})
+	}
+	return found, err
+}
+
+func (l *Leases) good(s session.Session, hash session.TokenHash) bool {
+	return l.config.Policy.Accepts(l.config.Clock.Now(), s, hash)
+}
+
+// Update implements ports.SessionStore.
+func (l *Leases) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+	settle := scope.Settled
+	err := l.SessionStore.Update(ctx, scope, func(seen []session.Session) (ports.Changes, error) {
+		before := make(map[session.ID]session.Session, len(seen))
+		for _, s := range seen {
+			before[s.ID()] = s
+		}
+		changes, err := change(seen)
+		for _, s := range changes.Sessions {
+			older, known := before[s.ID()]
+			settle = settle || known && l.misleads(older, s)
+		}
+		return changes, err
+	})
+	if err != nil || !settle {
+		return err
+	}
+	return l.settle(ctx)
+}
+
+func (l *Leases) misleads(older, current session.Session) bool {
+	now := l.config.Clock.Now()
+	return l.config.Policy.Misleads(now, now.Add(l.wait()), older, current)
+}
+
+// wait is a lease by the slowest clock: no two run apart by a tenth.
+func (l *Leases) wait() time.Duration { return l.config.Lease + l.config.Lease/10 }
+
+var errUnsettled = errors.New("what ended is stored, but other replicas may not know it yet")
+
+// settle waits until no lease runs any more that began before it was called.
+func (l *Leases) settle(ctx context.Context) error {
+	timer := time.NewTimer(l.wait())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return session.Wrap(session.KindUnavailable, errors.Join(errUnsettled, context.Cause(ctx)))
+	}
+}

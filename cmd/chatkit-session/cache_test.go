@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"chatkit-session/adapters/postgres"
+	"chatkit-session/adapters/postgres/pgtest"
+	"chatkit-session/adapters/redis/redistest"
+)
+
+// checkedToken is a token that the replicas are asked about all the time.
+type checkedToken struct {
+	token   string
+	revoked atomic.Bool // whoever ended its session was told that it has
+	stop    atomic.Bool
+	good    [3]atomic.Int32 // by replica
+	late    [3]atomic.Int32 // checks that began when it was revoked, and were answered
+}
+
+// checking asks every replica about the token until it is stopped, several
+// times at once.
+func (c *cluster) checking(group *sync.WaitGroup, k *checkedToken) {
+	for n, r := range c.replicas {
+		for range 2 {
+			group.Go(func() {
+				for !k.stop.Load() {
+					revoked := k.revoked.Load()
+					good, err := c.good(r, k.token)
+					switch {
+					case err != nil:
+						c.t.Errorf("replica %d: %v", n, err)
+						return
+					case good && revoked:
+						c.t.Errorf("replica %d: a token is good after it was revoked", n)
+						return
+					case good:
+						k.good[n].Add(1)
+					case revoked:
+						k.late[n].Add(1)
+					}
+				}
+			})
+		}
+	}
+}
+
+// signOut ends a session by two calls at once, on two replicas: one of them
+// ends it, the other finds that it has ended, and both say so.
+func (c *cluster) signOut(k *checkedToken, user, id string) {
+	var calls sync.WaitGroup
+	for _, r := range c.replicas[:2] {
+		calls.Go(func() {
+			status, body, err := ask(c.t.Context(), http.MethodDelete, r.url+"/api/chatkit/sessions/"+id, c.credential(user, "sess_1"), "", "")
+			if err != nil || status != http.StatusNoContent {
+				c.t.Errorf("sign-out: %d %s, %v", status, body, err)
+				return
+			}
+			k.revoked.Store(true)
+		})
+	}
+	calls.Wait()
+}
+
+// until waits until every replica has counted so many.
+func until(t *testing.T, counts *[3]atomic.Int32, most int32) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for n := range counts {
+		for counts[n].Load() < most {
+			if t.Failed() || time.Now().After(deadline) {
+				t.Fatalf("replica %d: %d checks", n, counts[n].Load())
+			}
+			<-time.After(time.Millisecond)
+		}
+	}
+}
+
+// Three replicas remember sessions. Whatever fails (one stands still while a
+// session ends, Redis dies or hangs), once somebody was told that a session has
+// ended its token is good on none of them.
+func TestCache_Replicas(t *testing.T) {
+	t.Parallel()
+	counter := redistest.New(t)
+	c := newCluster(t, pgtest.New(t), "CHATKIT_CACHE_LEASE=300ms", "CHATKIT_CACHE_SESSIONS=100",
+		"REDIS_URL="+counter.URL, "CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE=1000", "CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE=1000")
+	held := c.replicas[2].command.Process
+	for name, fault := range map[string]struct{ before, after func() }{
+		"None":         {func() {}, func() {}},
+		"ReplicaHeld":  {func() { _ = held.Signal(syscall.SIGSTOP) }, func() { _ = held.Signal(syscall.SIGCONT) }},
+		"RedisDead":    {counter.Kill, func() { counter.Start(t) }},
+		"RedisHanging": {func() { counter.Hang(t, true) }, func() { counter.Hang(t, false) }},
+	} {
+		for round := range 4 {
+			user := fmt.Sprint("user_", name, round)
+			k := &checkedToken{}
+			_, body, err := ask(t.Context(), http.MethodPost, c.replicas[0].url+"/api/chatkit/session", c.credential(user, "sess_1"), "application/json", `{"deviceId":"phone"}`)
+			var got answer
+			if err != nil || json.Unmarshal(body, &got) != nil || got.Session.ChatKitSessionID == "" {
+				t.Fatalf("%s, %v", body, err)
+			}
+			k.token = got.Session.ChatKitSessionID
+			var group sync.WaitGroup
+			c.checking(&group, k)
+			until(t, &k.good, 5)
+			fault.before()
+			c.signOut(k, user, got.Session.ID)
+			fault.after()
+			if t.Failed() {
+				k.stop.Store(true)
+				t.FailNow()
+			}
+			until(t, &k.late, 5)
+			k.stop.Store(true)
+			group.Wait()
+		}
+	}
+}
+
+// A session that ends behind the service's back shows that checks go by what
+// was remembered, for as long as a lease and no longer.
+func TestCache_IsUsed(t *testing.T) {
+	t.Parallel()
+	for _, sessions := range []int{0, 100} {
+		t.Run(fmt.Sprint(sessions), func(t *testing.T) {
+			t.Parallel()
+			database := pgtest.New(t)
+			kept, err := postgres.Open(t.Context(), postgres.Config{URL: database})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = kept.Close() })
+			s := onStore(t, kept, "INTROSPECTION_KEYS="+backendKey, "CHATKIT_CACHE_LEASE=5s", fmt.Sprint("CHATKIT_CACHE_SESSIONS=", sessions))
+			opened := s.open(t, "user_1", "")
+			conn := pgtest.Open(t, database)
+			began := time.Now()
+			if !s.good(t, opened.Session.ChatKitSessionID) {
+				t.Fatal("a new token is not good")
+			}
+			if _, err := conn.ExecContext(t.Context(), "UPDATE chatkit_sessions SET status = 'revoked', token_sealed = NULL, ended_at = now(), end_reason = 'user' WHERE id = $1", opened.Session.ID); err != nil {
+				t.Fatal(err)
+			}
+			good := s.good(t, opened.Session.ChatKitSessionID)
+			if inTime := time.Since(began) < 5*time.Second; good != (sessions > 0) && inTime {
+				t.Errorf("good is %v", good)
+			}
+		})
+	}
+}
