@@ -33,17 +33,19 @@ func (serveCommand) Help() string {
 
 // Run serves until the process is told to stop.
 func (serveCommand) Run(p *process) error {
-	c, logger, err := p.settings()
+	out := &lines{out: p.stderr}
+	defer out.flush()
+	c, logger, err := p.settings(out)
 	if err != nil {
 		return err
 	}
 	return listenAndServe(p.ctx, c, logger, c.ListenAddr, func(net.Addr) {})
 }
 
-// settings reads the environment and logs its warnings.
-func (p *process) settings() (config, *slog.Logger, error) {
+// settings reads the environment and logs its warnings to out.
+func (p *process) settings(out *lines) (config, *slog.Logger, error) {
 	c, warnings, err := parseSettings(p.environ)
-	logger := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{Level: c.logLevel}))
+	logger := slog.New(prompt{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: c.logLevel}), out})
 	for _, warning := range warnings {
 		logger.Warn(warning)
 	}
