@@ -10,13 +10,9 @@ import (
 	"time"
 )
 
-// The service's columns and its two ways to find a row.
+// What the answers show, and the service's two ways to find a row.
 const (
-	columns = `id, clerk_user_id, device_id, device_generated, workflow_id, sign_in_id, status,
-	token_hash, token_sealed, previous_token_hash, previous_token_until, superseded_seen,
-	offer_hash, offer_until, offer_refused, metadata, remembered,
-	expires_at, last_activity_at, created_at, ended_at, end_reason, blocks_sign_in,
-	opens, checks, address, client_browser, client_os, client_kind`
+	columns = `id, clerk_user_id, device_id, workflow_id, token_hash, metadata, expires_at, created_at`
 
 	byDeviceSQL = `SELECT ` + columns + ` FROM chatkit_sessions
 	WHERE clerk_user_id = $1 AND device_id = $2 AND workflow_id = $3 AND status = 'active'`
@@ -49,20 +45,12 @@ func New(ctx context.Context, conn *sql.DB) (*Reader, error) {
 // Close gives the statements up.
 func (r *Reader) Close() error { return errors.Join(r.byDevice.Close(), r.byToken.Close()) }
 
-// Row is a session as the table holds it, its times and bytes left as they
+// Row is what the answers show of a session, its times and bytes left as they
 // came.
 type Row struct {
-	ID, User, Device, Workflow, SignIn, Status string
-	TokenHash, Sealed, Metadata                []byte
-	CreatedAt, ExpiresAt                       time.Time
-
-	generated, supersededSeen, remembered, blocks bool
-	previousHash, offerHash                       []byte
-	previousUntil, offerUntil, endedAt            sql.NullTime
-	lastActivityAt                                time.Time
-	endReason, address                            sql.NullString
-	offerRefused, opens, checks                   int
-	browser, os, kind                             string
+	ID, User, Device, Workflow string
+	TokenHash, Metadata        []byte
+	ExpiresAt, CreatedAt       time.Time
 }
 
 // ByDevice reads the active row of a user's device, ErrNone when there is none.
@@ -77,13 +65,7 @@ func (r *Reader) ByToken(ctx context.Context, hash []byte) (Row, error) {
 }
 
 func scan(found *sql.Row) (w Row, err error) {
-	err = found.Scan(
-		&w.ID, &w.User, &w.Device, &w.generated, &w.Workflow, &w.SignIn, &w.Status,
-		&w.TokenHash, &w.Sealed, &w.previousHash, &w.previousUntil, &w.supersededSeen,
-		&w.offerHash, &w.offerUntil, &w.offerRefused, &w.Metadata, &w.remembered,
-		&w.ExpiresAt, &w.lastActivityAt, &w.CreatedAt, &w.endedAt, &w.endReason, &w.blocks,
-		&w.opens, &w.checks, &w.address, &w.browser, &w.os, &w.kind,
-	)
+	err = found.Scan(&w.ID, &w.User, &w.Device, &w.Workflow, &w.TokenHash, &w.Metadata, &w.ExpiresAt, &w.CreatedAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return w, ErrNone
 	}
