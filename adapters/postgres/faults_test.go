@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -173,41 +172,40 @@ func TestStore_Find_ForeignMetadata(t *testing.T) {
 	}
 }
 
-// What requests run reads indexes, not tables, whatever a user has.
-func TestStore_IndexesAreUsed(t *testing.T) {
+// What ended while Update waited for it is no active session any more, and not
+// shown.
+func TestStore_Update_EndedMeanwhile(t *testing.T) {
 	t.Parallel()
-	conn := pgtest.Open(t, pgtest.New(t))
-	conn.SetMaxOpenConns(1)
-	exec(t, conn, `INSERT INTO chatkit_sessions (id, clerk_user_id, device_id, device_generated, workflow_id, token_hash, expires_at)
-		SELECT gen_random_uuid(), 'user_' || n, 'phone', n % 2 = 0, 'workflow_1', sha256(n::text::bytea), now() + interval '1 hour' FROM generate_series(1, 20000) n`)
-	exec(t, conn, `INSERT INTO chatkit_sessions (id, clerk_user_id, device_id, workflow_id, token_hash, expires_at, status, ended_at, end_reason)
-		SELECT gen_random_uuid(), 'user_' || n % 2000, 'phone', 'workflow_1', sha256(('old' || n)::bytea), now(), 'revoked', now(), 'user' FROM generate_series(1, 20000) n`)
-	exec(t, conn, `INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at)
-		SELECT 'user_' || n % 2000, gen_random_uuid(), 'created', now() - n * interval '1 second' FROM generate_series(1, 40000) n`)
-	exec(t, conn, "ANALYZE chatkit_sessions, chatkit_activity")
-	const id, hash, far = "'0194f3a0-0000-7000-8000-000000000001'", `'\x00'`, "'2030-01-01Z'"
-	const sessions, activity = "chatkit_sessions", "chatkit_activity"
-	for name, query := range map[string]struct {
-		text, table string
-		args        []string
-	}{
-		"FindOnDevice":  {postgres.FindOnDeviceSQL, sessions, []string{"'user_8'", "'phone'", "'workflow_1'"}},
-		"FindGenerated": {postgres.FindGeneratedSQL, sessions, []string{"'user_8'", "'workflow_1'"}},
-		"FindByToken":   {postgres.FindByTokenSQL, sessions, []string{hash}},
-		"FindByOffer":   {postgres.FindByOfferSQL, sessions, []string{hash}},
-		"FindByID":      {postgres.FindByIDSQL, sessions, []string{id, "'user_8'"}},
-		"Lock":          {postgres.LockSQL, sessions, []string{"'user_8'", "'sess_1'", far, "11"}},
-		"List":          {postgres.ListSQL, sessions, []string{far, far, far, "NULL", "NULL", "'user_8'", "'active'", far, id, "20"}},
-		"ListActivity":  {postgres.ActivitySQL, activity, []string{"'user_8'", "NULL", far, id, "20"}},
-		"OfOneSession":  {postgres.ActivitySQL, activity, []string{"'user_8'", id, far, id, "20"}},
-	} {
-		replace := make([]string, 0, 2*len(query.args))
-		for i := len(query.args); i > 0; i-- { // $10 before $1
-			replace = append(replace, fmt.Sprint("$", i), query.args[i-1])
+	url := pgtest.New(t)
+	store, other := open(t, url, 1), pgtest.Open(t, url)
+	addRow(t, other, "user_alice", "laptop", "")
+	id := addRow(t, other, "user_alice", "phone", "")
+	tx, err := other.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), "UPDATE chatkit_sessions SET status = 'revoked', ended_at = now(), end_reason = 'user', token_sealed = NULL WHERE id = $1", id); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan int, 1)
+	go func() {
+		if err := store.Update(t.Context(), mine, func(shown []session.Session) (ports.Changes, error) {
+			seen <- len(shown)
+			return ports.Changes{}, nil
+		}); err != nil {
+			t.Errorf("Update = %v", err)
+			close(seen)
 		}
-		if plan := scan[string](t, conn, "EXPLAIN (FORMAT JSON) "+strings.NewReplacer(replace...).Replace(query.text)); strings.Contains(plan, "Seq Scan") || !strings.Contains(plan, query.table) {
-			t.Errorf("%s reads the whole table:\n%s", name, plan)
-		}
+	}()
+	const waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+	for scan[int](t, other, waits) == 0 {
+		exec(t, other, "SELECT pg_sleep(0.01)")
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-seen; n != 1 {
+		t.Errorf("Update shows %d sessions, want the one that is active", n)
 	}
 }
 

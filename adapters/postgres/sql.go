@@ -24,24 +24,38 @@ const (
 
 	ownerOfSQL = `SELECT clerk_user_id FROM chatkit_sessions WHERE id = $1`
 
-	// The status of a row for which a cutoff, given as $1 to $5, counts.
-	statusAtSQL = `CASE WHEN status = 'active' AND (expires_at <= $1::timestamptz
+	// Whether an active row's time is up for a cutoff, given as $1 to $5; NULL
+	// for not.
+	pastSQL = `(expires_at <= $1::timestamptz
 			OR created_at <= CASE WHEN remembered THEN $3::timestamptz ELSE $2::timestamptz END
-			OR last_activity_at <= CASE WHEN remembered THEN $5::timestamptz ELSE $4::timestamptz END)
-		THEN 'expired' ELSE status::text END`
+			OR last_activity_at <= CASE WHEN remembered THEN $5::timestamptz ELSE $4::timestamptz END)`
 
+	// The planner sees the status that is asked for. Active ones are found by
+	// themselves: those who have had many sessions have few of them.
 	listSQL = `SELECT ` + columns + ` FROM chatkit_sessions
 	WHERE clerk_user_id = $6
-		AND ($7::text = '' OR $7 = ` + statusAtSQL + `)
+		AND CASE $7::text
+			WHEN 'active' THEN id = ANY (ARRAY(SELECT id FROM chatkit_sessions WHERE clerk_user_id = $6 AND status = 'active'))
+				AND status = 'active' AND ` + pastSQL + ` IS NOT TRUE
+			WHEN 'expired' THEN status = 'expired' OR (status = 'active' AND ` + pastSQL + `)
+			WHEN 'revoked' THEN status = 'revoked'
+			ELSE true END
 		AND ($8::timestamptz IS NULL OR (created_at, id) < ($8, $9::uuid))
 	ORDER BY created_at DESC, id DESC LIMIT $10`
 
-	lockSQL = `SELECT ` + columns + ` FROM chatkit_sessions
-	WHERE clerk_user_id = $1 AND (status = 'active' OR (blocks_sign_in AND sign_in_id = $2 AND $2 <> '') OR id IN (
+	// Ids first, by the index of each reason: those who have had many sessions
+	// have few in scope. What was active and has ended by the time that its lock
+	// was free is none any more.
+	lockSQL = `WITH ended AS MATERIALIZED (
+		SELECT id FROM chatkit_sessions WHERE clerk_user_id = $1 AND sign_in_id = $2 AND $2 <> '' AND blocks_sign_in
+		UNION ALL (
 		SELECT id FROM (
 			SELECT DISTINCT ON (device_id) id, created_at FROM chatkit_sessions
 			WHERE clerk_user_id = $1 AND created_at > $3 ORDER BY device_id, created_at DESC) newest
 		ORDER BY created_at DESC LIMIT $4))
+	SELECT ` + columns + ` FROM chatkit_sessions
+	WHERE id = ANY (ARRAY(SELECT id FROM chatkit_sessions WHERE clerk_user_id = $1 AND status = 'active' UNION ALL SELECT id FROM ended))
+		AND (status = 'active' OR id IN (SELECT id FROM ended))
 	ORDER BY id FOR UPDATE`
 
 	changeSQL = `device_id = g.device_id, device_generated = g.device_generated, sign_in_id = g.sign_in_id, status = g.status,
@@ -106,7 +120,8 @@ const (
 		AND ($3::timestamptz IS NULL OR (at, id) < ($3, $4::uuid))
 	ORDER BY at DESC, id DESC LIMIT $5`
 
-	countSQL = `SELECT ` + statusAtSQL + ` AS status, count(*) AS count FROM chatkit_sessions GROUP BY 1`
+	countSQL = `SELECT CASE WHEN status = 'active' AND ` + pastSQL + ` THEN 'expired' ELSE status::text END AS status, count(*) AS count
+	FROM chatkit_sessions GROUP BY 1`
 
 	daysSQL = `SELECT day, opens, checks FROM chatkit_usage WHERE day >= $1 ORDER BY day DESC`
 

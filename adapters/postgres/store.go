@@ -202,7 +202,7 @@ func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Sess
 	return sessions(rows)
 }
 
-// cutoffArgs are the arguments of statusAtSQL.
+// cutoffArgs are the arguments of pastSQL.
 func cutoffArgs(c session.Cutoff) []any {
 	return []any{c.ExpiresAt, c.Usual.CreatedAt, c.Remembered.CreatedAt, optional(c.Usual.LastActivityAt), optional(c.Remembered.LastActivityAt)}
 }

@@ -3,6 +3,7 @@ package pgtest
 import (
 	"context"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -12,6 +13,9 @@ type Proxy struct {
 	// URL is that of the database, through the proxy.
 	URL     string
 	hanging atomic.Bool
+
+	mu   sync.Mutex
+	said Traffic // since it was last taken
 }
 
 // NewProxy returns a proxy to a database.
@@ -51,7 +55,7 @@ func (p *Proxy) connect(client net.Conn, address string) {
 	}
 	defer server.Close() //nolint:errcheck // it is over
 	go p.pass(client, server)
-	p.pass(server, client)
+	p.pass(server, &heard{Conn: client, proxy: p, prepare: map[string]string{}})
 }
 
 func (p *Proxy) pass(to, from net.Conn) {
