@@ -39,6 +39,7 @@ type Store struct {
 
 	findOnDevice, findGenerated statement
 	findByToken, findByOffer    statement
+	findByID                    statement
 	lockUser, lock, write       statement
 }
 
@@ -81,6 +82,7 @@ func (s *Store) prepare(ctx context.Context, unprepared bool) (err error) {
 		{&s.findGenerated, findGeneratedSQL},
 		{&s.findByToken, findByTokenSQL},
 		{&s.findByOffer, findByOfferSQL},
+		{&s.findByID, findByIDSQL},
 		{&s.lockUser, lockUserSQL},
 		{&s.lock, lockSQL},
 		{&s.write, writeSQL},
@@ -185,14 +187,11 @@ func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID
 	if err != nil {
 		return session.Session{}, session.Wrap(session.KindNotFound, err) // no id of ours
 	}
-	var found row
-	if err := s.db.GetContext(ctx, &found, findByIDSQL, key, user.String()); err != nil {
-		return session.Session{}, kinded(err)
-	}
-	return found.session()
+	return s.find(ctx, s.findByID, key, user.String())
 }
 
-// List implements ports.SessionStore in one statement.
+// List implements ports.SessionStore in one statement, which is planned for
+// what is asked: a plan for anything would visit all that the user ever had.
 func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
 	args := append(cutoffArgs(query.Cutoff), query.User.String(), string(query.Status), optional(query.After.At), optionalID(query.After.ID), query.Limit)
 	var rows []row

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"chatkit-session/adapters/postgres"
+	"chatkit-session/adapters/postgres/pgtest"
+)
+
+// How often a request waits for PostgreSQL, on a connection that knows the
+// prepared statements. Who adds a statement must change a number here, and say
+// why it is worth the time.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	proxy := pgtest.NewProxy(t, pgtest.New(t))
+	opened, err := postgres.Open(t.Context(), postgres.Config{URL: proxy.URL, MaxConnections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	s := onStore(t, opened, "INTROSPECTION_KEYS="+backendKey, "CHATKIT_MAX_SESSIONS=3")
+	mine := s.credential(t, "user_alice", "member")
+	var phone answer
+	ask := func(want int, method, path, credential, body string, headers ...string) func() {
+		return func() {
+			if status, answered := s.send(t, method, path, credential, body, headers...); status != want {
+				t.Fatalf("%s %s = %d %s", method, path, status, answered)
+			}
+		}
+	}
+	open := func(outcome, body string) func() {
+		return func() {
+			if phone = s.open(t, "user_alice", body); phone.Outcome != outcome {
+				t.Fatalf("outcome %s, want %s", phone.Outcome, outcome)
+			}
+		}
+	}
+	s.open(t, "user_bob", `{}`) // warms the connection up
+	for _, request := range []struct {
+		name string
+		want int
+		do   func()
+	}{
+		{"open, created", 6, open("created", `{"deviceId":"laptop"}`)},
+		{"open, created on a generated device", 6, open("created", `{}`)},
+		{"open, created", 6, open("created", `{"deviceId":"phone"}`)},
+		{"open, reused", 1, open("reused", `{"deviceId":"phone"}`)},
+		{"open, reused on a generated device", 1, open("reused", `{}`)},
+		{"open, reused with other metadata", 6, open("reused", `{"deviceId":"phone","metadata":{"a":1}}`)},
+		{"verify", 1, func() {
+			ask(http.StatusNoContent, http.MethodGet, "/session/verify", phone.Session.ChatKitSessionID, "")()
+		}},
+		{"introspect", 1, func() {
+			ask(http.StatusOK, http.MethodPost, "/session/introspect", backendKey, "token="+phone.Session.ChatKitSessionID, "Content-Type", "application/x-www-form-urlencoded")()
+		}},
+		{"verify a token that nobody has", 1, ask(http.StatusUnauthorized, http.MethodGet, "/session/verify", "550e8400-e29b-41d4-a716-446655440000", "")},
+		// Planned anew each time, which is a round trip of its own.
+		{"list", 2, ask(http.StatusOK, http.MethodGet, "/sessions", mine, "")},
+		{"show", 1, func() { ask(http.StatusOK, http.MethodGet, "/sessions/"+phone.Session.ID, mine, "")() }},
+		{"timeline", 2, ask(http.StatusOK, http.MethodGet, "/activity", mine, "")},
+		{"revoke", 6, func() { ask(http.StatusNoContent, http.MethodDelete, "/sessions/"+phone.Session.ID, mine, "")() }},
+		{"revoke again", 5, func() { ask(http.StatusNoContent, http.MethodDelete, "/sessions/"+phone.Session.ID, mine, "")() }},
+		{"open, refreshed", 6, func() {
+			s.clock.advance(23*time.Hour + 30*time.Minute)
+			open("refreshed", `{"deviceId":"laptop"}`)()
+		}},
+		{"open, created", 6, open("created", `{"deviceId":"tablet"}`)},
+		{"open, created, which ends another", 6, open("created", `{"deviceId":"watch"}`)},
+		{"revoke all", 5, func() {
+			ask(http.StatusOK, http.MethodDelete, "/sessions", s.credential(t, "user_alice", "member"), "")()
+		}},
+	} {
+		proxy.Take()
+		request.do()
+		if said := proxy.Take(); said.RoundTrips != request.want {
+			t.Errorf("%s takes %d round trips, want %d:", request.name, said.RoundTrips, request.want)
+			for _, statement := range said.Ran {
+				t.Logf("%.80s", statement.Text)
+			}
+		}
+	}
+}
