@@ -20,6 +20,7 @@ type commands struct {
 	Seed    seedCommand    `cmd:"" help:"Fill a database's sessions by COPY."`
 	Floor   floorCommand   `cmd:"" help:"Serve the floor: the least that any service of this kind has to do."`
 	Compare compareCommand `cmd:"" help:"Measure a chatkit-session binary against the floor, in turns, from scratch."`
+	Scale   scaleCommand   `cmd:"" help:"Measure what much data and its clean-up do to a chatkit-session binary, from scratch."`
 }
 
 // exit is what kong's wish to end the process becomes, so that run returns.

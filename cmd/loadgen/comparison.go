@@ -52,6 +52,10 @@ func (r comparedRow) median(of func(roundPair) float64) float64 {
 	for i, pair := range r.Rounds {
 		values[i] = of(pair)
 	}
+	return median(values)
+}
+
+func median(values []float64) float64 {
 	slices.Sort(values)
 	middle := len(values) / 2
 	if len(values)%2 == 1 {

@@ -35,12 +35,8 @@ func TestRun_OnService(t *testing.T) {
 func startService(t *testing.T) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "chatkit-session")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../chatkit-session").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
 	b := &bench{
-		compareCommand: compareCommand{Service: binary}, process: &process{ctx: t.Context(), stdout: io.Discard, stderr: io.Discard},
+		compareCommand: compareCommand{Service: buildService(t)}, process: &process{ctx: t.Context(), stdout: io.Discard, stderr: io.Discard},
 		dir: dir, database: pgtest.Empty(t), key: strings.Repeat("k", 40),
 	}
 	keys := filepath.Join(dir, "keys")
@@ -60,4 +56,14 @@ func startService(t *testing.T) *bench {
 		}
 	})
 	return b
+}
+
+// buildService returns the service's binary.
+func buildService(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "chatkit-session")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../chatkit-session").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return binary
 }

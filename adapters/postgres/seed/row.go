@@ -22,9 +22,16 @@ const copySQL = `COPY chatkit_sessions (id, clerk_user_id, device_id, device_gen
 type builder struct {
 	plan     Plan
 	measured int // how many rows are of the plan's users
+	sessions int // how many there are with others', those that are due left out
 }
 
-func newBuilder(plan Plan) *builder { return &builder{plan, len(plan.Users) * PerUser} }
+func newBuilder(plan Plan) *builder {
+	measured := len(plan.Users) * PerUser
+	return &builder{plan, measured, max(plan.Sessions, measured)}
+}
+
+// total is how many rows there are.
+func (b *builder) total() int { return b.sessions + b.plan.Due }
 
 // draft is what differs between rows.
 type draft struct {
@@ -36,13 +43,27 @@ type draft struct {
 	reason          session.EndReason
 }
 
-// row is row number i, in the order of copySQL.
+// row is row number i, in the order of copySQL. Those of the plan's users lie
+// evenly among the others', as if all had come over the same time: together
+// they would fit into a corner of the table.
 func (b *builder) row(i int) ([]any, error) {
-	d := b.other(i - b.measured)
-	if i < b.measured {
-		d = b.ofUser(i)
+	if i >= b.sessions {
+		return b.values(i, b.due(i-b.sessions))
 	}
-	return b.values(i, d)
+	before, with := i*b.measured/b.sessions, (i+1)*b.measured/b.sessions
+	if with > before {
+		return b.values(i, b.ofUser(before))
+	}
+	return b.values(i, b.other(i-before))
+}
+
+// due is a session whose time has been up for some minutes.
+func (b *builder) due(i int) draft {
+	minutes := time.Minute + time.Duration(i%1_000_000)*time.Millisecond
+	return draft{
+		user: "user_due_" + strconv.Itoa(i/3), device: fmt.Sprintf("device-%d", i%3), status: session.StatusActive,
+		created: 24*time.Hour + minutes, expire: -minutes,
+	}
 }
 
 // ofUser is a session of one of the plan's users: the first is fresh, the

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"chatkit-session/core/session"
@@ -36,6 +37,13 @@ type Plan struct {
 	// Sessions is how many there are to be, those of Users among them; the rest
 	// belongs to others, whose sessions are active, expired and revoked.
 	Sessions int
+	// Due is how many there are beside them that are active past their time, for
+	// a clean-up to end.
+	Due int
+	// Bulk drops the table's indexes and makes them again from all rows, in much
+	// less time than keeping them takes. An error leaves the table without: it is
+	// for databases that are made anew then.
+	Bulk bool
 	// Workflow is what all of them are for.
 	Workflow session.WorkflowID
 	// Sealer seals the tokens, so that the service can show them.
@@ -54,9 +62,53 @@ const batch = 50_000
 // transaction of its own, so an error leaves those before it. A plan can be
 // filled once into a table: its users' devices are then taken.
 func Fill(ctx context.Context, conn *sql.DB, plan Plan) (int, error) {
-	total := max(plan.Sessions, len(plan.Users)*PerUser)
-	b, written := newBuilder(plan), 0
-	for written < total {
+	again, err := dropIndexes(ctx, conn, plan.Bulk)
+	if err != nil {
+		return 0, err
+	}
+	written, err := copyAll(ctx, conn, plan)
+	if err != nil {
+		return written, err
+	}
+	for _, statement := range append(again, "VACUUM (ANALYZE) chatkit_sessions") {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+// dropIndexes drops those that hold no constraint, if it is to, and returns
+// the statements that make them.
+func dropIndexes(ctx context.Context, conn *sql.DB, really bool) (again []string, err error) {
+	if !really {
+		return nil, nil
+	}
+	const indexes = `SELECT format('DROP INDEX %I', c.relname), pg_get_indexdef(c.oid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+		WHERE i.indrelid = 'chatkit_sessions'::regclass AND NOT i.indisprimary ORDER BY c.relname`
+	rows, err := conn.QueryContext(ctx, indexes)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // they are read
+	var drops []string
+	for rows.Next() {
+		var drop, create string
+		if err := rows.Scan(&drop, &create); err != nil {
+			return nil, err
+		}
+		drops, again = append(drops, drop), append(again, create)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	_, err = conn.ExecContext(ctx, strings.Join(drops, ";"))
+	return again, err
+}
+
+func copyAll(ctx context.Context, conn *sql.DB, plan Plan) (written int, err error) {
+	b := newBuilder(plan)
+	for total := b.total(); written < total; {
 		n := min(batch, total-written)
 		if err := copyRows(ctx, conn, b, written, n); err != nil {
 			return written, fmt.Errorf("copy rows %d to %d: %w", written, written+n, err)
@@ -66,8 +118,7 @@ func Fill(ctx context.Context, conn *sql.DB, plan Plan) (int, error) {
 			plan.Wrote(written)
 		}
 	}
-	_, err := conn.ExecContext(ctx, "ANALYZE chatkit_sessions")
-	return written, err
+	return written, nil
 }
 
 func copyRows(ctx context.Context, conn *sql.DB, b *builder, first, n int) (err error) {

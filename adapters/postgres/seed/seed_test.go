@@ -108,6 +108,52 @@ func TestFill(t *testing.T) {
 	}
 }
 
+// Those who are measured lie among the others from one end of the table to the
+// other.
+func TestFill_Spread(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Open(t, pgtest.New(t))
+	if _, err := seed.Fill(t.Context(), conn, newPlan(t, &sealer{})); err != nil {
+		t.Fatal(err)
+	}
+	var measured, others int
+	err := conn.QueryRowContext(t.Context(), `SELECT count(*) FILTER (WHERE clerk_user_id NOT LIKE 'user_seed%'), count(DISTINCT id)
+		FROM (SELECT * FROM chatkit_sessions ORDER BY ctid LIMIT 1006) half`).Scan(&measured, &others)
+	if err != nil || measured != seed.PerUser || others != 1006 {
+		t.Errorf("half of the table has %d of the %d measured sessions, %v", measured, 2*seed.PerUser, err)
+	}
+}
+
+// In bulk the table gets its indexes back; what is due is what a clean-up ends.
+func TestFill_BulkDue(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	conn, plan := pgtest.Open(t, url), newPlan(t, &sealer{})
+	indexes := func() (all string) {
+		const ask = `SELECT string_agg(indexdef, E'\n' ORDER BY indexname) FROM pg_indexes WHERE tablename = 'chatkit_sessions'`
+		if err := conn.QueryRowContext(t.Context(), ask).Scan(&all); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	before := indexes()
+	plan.Bulk, plan.Due = true, 50
+	if rows, err := seed.Fill(t.Context(), conn, plan); err != nil || rows != 2062 {
+		t.Fatalf("%d rows, %v", rows, err)
+	}
+	if after := indexes(); after != before {
+		t.Errorf("the indexes were\n%s\nand are\n%s", before, after)
+	}
+	store, err := postgres.Open(t.Context(), postgres.Config{URL: url, MaxConnections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if n, err := store.ExpireDue(t.Context(), plan.Now, 100); n != 50 || err != nil {
+		t.Errorf("%d were due, %v", n, err)
+	}
+}
+
 // What is seeded can be seeded no second time, and says which rows failed.
 func TestFill_Again(t *testing.T) {
 	t.Parallel()

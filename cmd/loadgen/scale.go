@@ -1,0 +1,285 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"chatkit-session/adapters/keyring"
+	"chatkit-session/adapters/postgres"
+	"chatkit-session/adapters/postgres/seed"
+)
+
+// scaleCommand measures what much data does to the service.
+type scaleCommand struct {
+	Service     string        `name:"chatkit-session" required:"" type:"existingfile" placeholder:"PATH" help:"The binary to measure."`
+	Few         int           `default:"100000" help:"How many sessions are few."`
+	Sessions    int           `default:"10000000" help:"How many are many: the hot paths are compared on a server with these and on one with few; 0 to leave that out."`
+	Due         int           `default:"1000000" help:"How many sessions are past their time beside the few when the clean-up is measured; 0 to leave that out."`
+	Rate        float64       `help:"Requests a second while the clean-up is measured; when 0, a third of what the service can do."`
+	Users       int           `default:"4000" help:"How many users ask."`
+	Connections int           `default:"32" help:"How many connections they ask on."`
+	Rounds      int           `default:"3" help:"How many rounds each is measured; the median counts."`
+	Duration    time.Duration `default:"10s" help:"How long a round takes."`
+	JSON        string        `name:"json" type:"path" placeholder:"FILE" help:"Also write all rounds to FILE."`
+}
+
+// hotPaths are what is compared, opening new devices last: it adds sessions.
+var hotPaths = []string{kindReused, kindVerify, kindIntrospect, kindList, kindCreated}
+
+// Run builds everything up, measures, and takes everything down again.
+func (c scaleCommand) Run(p *process) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
+	few, err := c.stage(p, c.Few)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, few.end()) }()
+	result := scaled{Few: c.Few, Many: c.Sessions, Due: c.Due, Connections: c.Connections}
+	if c.Sessions > 0 {
+		if result.Rows, err = c.compareSizes(p, few); err != nil {
+			return err
+		}
+	}
+	if c.Due > 0 {
+		if result.CleanUp, err = c.cleanUp(few); err != nil {
+			return err
+		}
+	}
+	if c.JSON != "" {
+		if err := writeJSON(c.JSON, result); err != nil {
+			return err
+		}
+	}
+	return result.print(p.stdout)
+}
+
+func (c scaleCommand) check() error {
+	if c.Rounds < 1 || c.Rounds > mostRounds {
+		return fmt.Errorf("--rounds must be 1 to %d", mostRounds)
+	}
+	for _, n := range []int{c.Few, c.Sessions, c.Due} {
+		if n < 0 || n > mostSessions {
+			return fmt.Errorf("--few, --sessions and --due must be at most %d", mostSessions)
+		}
+	}
+	return c.round(kindMixed, c.Rate).check()
+}
+
+// round is a round as a run. The tokens last for all rounds: minting would take
+// part of the machine.
+func (c scaleCommand) round(kind string, rate float64) runCommand {
+	return runCommand{
+		Kind: kind, Users: c.Users, Connections: c.Connections, Duration: c.Duration, Rate: rate,
+		TokenLifetime: 24 * time.Hour, IntrospectionKey: "of the bench",
+	}
+}
+
+// compareSizes measures in turns with few sessions and with many: what else the
+// machine does changes from minute to minute.
+func (c scaleCommand) compareSizes(p *process, few *stage) (rows []scaledRow, err error) {
+	many, err := c.stage(p, c.Sessions)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, many.end()) }()
+	for _, kind := range hotPaths {
+		row := scaledRow{Kind: kind}
+		for range c.Rounds {
+			f, err1 := few.measure(c.round(kind, 0))
+			m, err2 := many.measure(c.round(kind, 0))
+			if err := errors.Join(err1, err2); err != nil {
+				return nil, err
+			}
+			row.Few, row.Many = append(row.Few, f), append(row.Many, m)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// cleanUp measures what callers notice of a clean-up that has much to do.
+func (c scaleCommand) cleanUp(on *stage) (*cleanUp, error) {
+	if err := on.fill(seed.Plan{Due: c.Due, Bulk: true}); err != nil {
+		return nil, err
+	}
+	rate := c.Rate
+	if rate == 0 {
+		most, err := on.measure(c.round(kindMixed, 0))
+		if err != nil {
+			return nil, err
+		}
+		rate = most.RateReached / 3
+	}
+	result := &cleanUp{}
+	rounds := func(into *[]report) error {
+		for range c.Rounds {
+			r, err := on.measure(c.round(kindMixed, rate))
+			if err != nil {
+				return err
+			}
+			*into = append(*into, r)
+		}
+		return nil
+	}
+	if err := rounds(&result.Before); err != nil {
+		return nil, err
+	}
+	if err := c.during(on, rate, result); err != nil {
+		return nil, err
+	}
+	return result, rounds(&result.After)
+}
+
+// during measures until the clean-up ends; a round that outlives it does not
+// count.
+func (c scaleCommand) during(on *stage, rate float64, into *cleanUp) error {
+	start, ended := time.Now(), make(chan error, 1)
+	go func() {
+		err := on.cleanUp(c.Due)
+		into.Seconds = time.Since(start).Seconds()
+		ended <- err
+	}()
+	for {
+		r, err := on.measure(c.round(kindMixed, rate))
+		if err != nil {
+			return errors.Join(err, <-ended)
+		}
+		select {
+		case err := <-ended:
+			if err == nil && len(into.During) == 0 {
+				err = fmt.Errorf("the clean-up took %.1f s, less than a round: give more --due or a shorter --duration", into.Seconds)
+			}
+			return err
+		default:
+			into.During = append(into.During, r)
+		}
+	}
+}
+
+// stage is a server with sessions and the service on it.
+type stage struct {
+	bench
+	stopDatabase func()
+	scene        *scene
+}
+
+// stage builds one up. The service on it does not clean up by itself.
+func (c scaleCommand) stage(p *process, sessions int) (_ *stage, err error) {
+	dir, err := os.MkdirTemp("", "loadgen-scale-")
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{stopDatabase: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.end())
+		}
+	}()
+	s.bench = bench{compareCommand: compareCommand{Service: c.Service, Users: c.Users}, process: p, dir: dir, key: keyring.Generate()}
+	if s.database, s.stopDatabase, err = s.compareCommand.database(); err != nil {
+		s.stopDatabase = func() {}
+		return nil, err
+	}
+	if err := errors.Join(s.call("dev", "--write-keys", s.keys()), s.call("migrate")); err != nil {
+		return nil, err
+	}
+	prepared, err := seedCommand{Keys: s.keys(), Sessions: sessions, Users: c.Users, Workflow: benchWorkflow}.plan()
+	if err != nil {
+		return nil, err
+	}
+	prepared.Bulk = true
+	if err := s.fill(prepared); err != nil {
+		return nil, err
+	}
+	if err := s.serve(c); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *stage) keys() string { return filepath.Join(s.dir, "keys") }
+
+// fill adds rows.
+func (s *stage) fill(plan seed.Plan) error {
+	conn, err := postgres.Connect(s.ctx, postgres.Config{URL: s.database})
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // nothing is lost
+	if plan.Sealer == nil {
+		plain, err := seedCommand{Keys: s.keys(), Workflow: benchWorkflow}.plan()
+		if err != nil {
+			return err
+		}
+		plan.Sealer, plan.Workflow, plan.Now = plain.Sealer, plain.Workflow, plain.Now
+	}
+	start, show := time.Now(), newProgress(s.stderr)
+	plan.Wrote = func(rows int) {
+		show.say(fmt.Sprintf("%d rows, %.0f/s", rows, float64(rows)/time.Since(start).Seconds()))
+	}
+	_, err = seed.Fill(s.ctx, conn, plan)
+	show.end()
+	_, _ = fmt.Fprintf(s.stderr, "with indexes after %.0f s\n", time.Since(start).Seconds())
+	return err
+}
+
+// serve starts the service and signs the users in.
+func (s *stage) serve(c scaleCommand) error {
+	address, err := freeAddress(s.ctx)
+	if err != nil {
+		return err
+	}
+	s.service, err = startChild(s.ctx, "the service", address, filepath.Join(s.dir, "service.log"),
+		append(s.environ(), "LISTEN_ADDR="+address, "CHATKIT_CLEANUP_INTERVAL=0s"), s.Service, "serve")
+	if err != nil {
+		return err
+	}
+	run := c.round(kindMixed, 0)
+	run.Keys, run.IntrospectionKey = s.keys(), s.key
+	s.scene, err = run.scene(s.ctx, &url.URL{Scheme: "http", Host: address})
+	return err
+}
+
+// measure is a round in which nothing may fail: a wrong answer is fast.
+func (s *stage) measure(run runCommand) (report, error) {
+	s.scene.run = strings.ToLower(rand.Text()[:8]) // whose devices nobody has yet
+	r := run.measure(s.ctx, s.scene, newProgress(s.stderr))
+	if err := s.ctx.Err(); err != nil {
+		return r, err
+	}
+	if r.Good == 0 || len(r.Errors) > 0 {
+		return r, fmt.Errorf("%s: %d requests were answered well, others failed with %v", run.Kind, r.Good, r.Errors)
+	}
+	return r, nil
+}
+
+// cleanUp runs the service's own and wants so many sessions to be ended.
+func (s *stage) cleanUp(want int) error {
+	command := exec.CommandContext(s.ctx, s.Service, "cleanup") //nolint:gosec // the caller's own program
+	command.Env = s.environ()
+	said, err := command.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("chatkit-session cleanup: %w\n%s", err, said)
+	}
+	var ended int
+	if _, err := fmt.Sscanf(string(said), "expired %d,", &ended); err != nil || ended < want {
+		return fmt.Errorf("the clean-up was to end %d sessions and said %q", want, said)
+	}
+	return nil
+}
+
+// end stops what was started and removes what it left.
+func (s *stage) end() error {
+	err := s.stop()
+	s.stopDatabase()
+	return errors.Join(err, os.RemoveAll(s.dir))
+}

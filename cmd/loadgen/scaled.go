@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// The budgets of scale: how many times slower many sessions may make a hot
+// path, and how many times longer the slowest of a hundred requests may take
+// while the clean-up runs.
+const (
+	sizeBudget    = 1.3
+	cleanUpBudget = 2.0
+)
+
+// scaled is the outcome of scale.
+type scaled struct {
+	Few         int         `json:"few"`
+	Many        int         `json:"many"`
+	Due         int         `json:"due"`
+	Connections int         `json:"connections"`
+	Rows        []scaledRow `json:"rows,omitempty"`
+	CleanUp     *cleanUp    `json:"cleanUp,omitempty"`
+}
+
+// scaledRow are the rounds of a hot path, those with many sessions after those
+// with few.
+type scaledRow struct {
+	Kind string   `json:"kind"`
+	Few  []report `json:"few"`
+	Many []report `json:"many"`
+}
+
+// slower is the median of how many times faster few sessions were.
+func (r scaledRow) slower() float64 {
+	ratios := make([]float64, len(r.Few))
+	for i := range r.Few {
+		ratios[i] = r.Few[i].RateReached / r.Many[i].RateReached
+	}
+	return median(ratios)
+}
+
+// cleanUp are the rounds around a clean-up and how long it took.
+type cleanUp struct {
+	Seconds float64  `json:"seconds"`
+	Before  []report `json:"before"`
+	During  []report `json:"during"`
+	After   []report `json:"after"`
+}
+
+// medianOf is the median of what of says of each round.
+func medianOf(rounds []report, of func(report) float64) float64 {
+	values := make([]float64, len(rounds))
+	for i, r := range rounds {
+		values[i] = of(r)
+	}
+	return median(values)
+}
+
+func rateOf(r report) float64 { return r.RateReached }
+func p50Of(r report) float64  { return r.Latency.P50 }
+func p99Of(r report) float64  { return r.Latency.P99 }
+
+// verdict says whether what may be so much is no more.
+func verdict(value, most float64) string {
+	if value > most {
+		return "missed"
+	}
+	return "met"
+}
+
+// print writes tables; each figure is the median of its rounds by itself.
+func (s scaled) print(to io.Writer) error {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	if len(s.Rows) > 0 {
+		_, _ = fmt.Fprintf(table, "path\tof %d/s\tof %d/s\tslower\tbudget\t\tp99\tp99\n", s.Few, s.Many)
+	}
+	for _, row := range s.Rows {
+		_, _ = fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%s\t%.1f ms\t%.1f ms\n", row.Kind, medianOf(row.Few, rateOf), medianOf(row.Many, rateOf),
+			row.slower(), sizeBudget, verdict(row.slower(), sizeBudget), medianOf(row.Few, p99Of), medianOf(row.Many, p99Of))
+	}
+	if err := table.Flush(); err != nil || s.CleanUp == nil {
+		return err
+	}
+	return s.CleanUp.tell(to, s)
+}
+
+// tell writes what callers noticed.
+func (c cleanUp) tell(to io.Writer, s scaled) error {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "the clean-up\trounds\trequests/s\tp50\tp99\tp99 ratio\tbudget\t")
+	before := medianOf(c.Before, p99Of)
+	for _, phase := range []struct {
+		name   string
+		rounds []report
+	}{{"before", c.Before}, {"during", c.During}, {"after", c.After}} {
+		ratio := medianOf(phase.rounds, p99Of) / before
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%.0f\t%.2f ms\t%.2f ms\t%.2f\t%.2f\t%s\n", phase.name, len(phase.rounds), medianOf(phase.rounds, rateOf),
+			medianOf(phase.rounds, p50Of), before*ratio, ratio, cleanUpBudget, verdict(ratio, cleanUpBudget))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(to, "it ended %d sessions beside %d in %.1f s, %.0f/s; %d connections\n", s.Due, s.Few, c.Seconds, float64(s.Due)/c.Seconds, s.Connections)
+	return err
+}
