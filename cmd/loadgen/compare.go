@@ -1,13 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"chatkit-session/adapters/keyring"
@@ -27,15 +28,33 @@ type compareCommand struct {
 }
 
 // budget is a row of the table: how much of the floor's requests/s the service
-// is to reach.
+// is to reach with some settings.
 type budget struct {
 	kind string
 	want float64
+	with setup
 }
+
+// setup is what is set beside the defaults, and how that is called.
+type setup struct{ name, settings string }
+
+// The setups. The floor never remembers anything.
+var (
+	asItIs     = setup{}
+	forgetful  = setup{"each token verified", "CLERK_REMEMBERED_TOKENS=0"}
+	fromMemory = setup{"from memory", "CHATKIT_CACHE_LEASE=5s CHATKIT_CACHE_SESSIONS=100000"}
+)
 
 // budgets are those that are about requests a second. What verify and
 // introspect are compared with checks no signature.
-var budgets = []budget{{kindReused, 0.70}, {kindVerify, 0.75}, {kindIntrospect, 0.75}}
+var budgets = []budget{
+	{kindReused, 0.70, forgetful},
+	{kindReused, 0.70, asItIs},
+	{kindVerify, 0.75, asItIs},
+	{kindIntrospect, 0.75, asItIs},
+	{kindVerify, 0.75, fromMemory},
+	{kindIntrospect, 0.75, fromMemory},
+}
 
 const mostRounds = 100
 
@@ -97,8 +116,15 @@ type bench struct {
 	*process
 
 	dir, database, key string
-	floor, service     *child
-	onFloor, onService *scene
+	children           []*child // that were started
+	floor              served
+	services           map[setup]served
+}
+
+// served is a server that users are signed in to.
+type served struct {
+	child *child
+	scene *scene
 }
 
 // build makes keys, schema and sessions, and starts both servers.
@@ -113,13 +139,32 @@ func (b *bench) build() error {
 	if err := (seedCommand{Database: b.database, Keys: keys, Sessions: b.Sessions, Users: b.Users, Workflow: benchWorkflow}).Run(b.process); err != nil {
 		return err
 	}
-	if err := b.startFloor(keys); err != nil {
+	identity, err := loadIdentity(keys)
+	if err != nil {
 		return err
 	}
-	if err := b.startService(); err != nil {
+	users, err := gather(b.ctx, identity, measuredUsers, b.Users, 24*time.Hour)
+	if err != nil {
 		return err
 	}
-	return b.signIn(keys)
+	floor, err := b.startFloor(keys)
+	if err != nil {
+		return err
+	}
+	if b.floor, err = b.signIn(floor, users); err != nil {
+		return err
+	}
+	b.services = map[setup]served{}
+	for _, with := range []setup{asItIs, forgetful, fromMemory} {
+		service, err := b.startService(strings.Fields(with.settings)...)
+		if err != nil {
+			return err
+		}
+		if b.services[with], err = b.signIn(service, users); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const benchWorkflow = "workflow_load"
@@ -155,66 +200,69 @@ func (b *bench) call(args ...string) error {
 	return nil
 }
 
-func (b *bench) startFloor(keys string) error {
+func (b *bench) startFloor(keys string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	address, err := freeAddress(b.ctx)
-	if err != nil {
-		return err
-	}
-	b.floor, err = startChild(b.ctx, "the floor", address, filepath.Join(b.dir, "floor.log"), b.environ(), self,
-		"floor", "--database", b.database, "--keys", keys, "--listen", address, "--workflow", benchWorkflow)
-	return err
+	return b.start("the floor", func(address string) ([]string, []string) {
+		return b.environ(), []string{self, "floor", "--database", b.database, "--keys", keys, "--listen", address, "--workflow", benchWorkflow}
+	})
 }
 
-func (b *bench) startService() error {
-	address, err := freeAddress(b.ctx)
-	if err != nil {
-		return err
-	}
-	b.service, err = startChild(b.ctx, "the service", address, filepath.Join(b.dir, "service.log"),
-		append(b.environ(), "LISTEN_ADDR="+address), b.Service, "serve")
-	return err
+func (b *bench) startService(settings ...string) (*child, error) {
+	return b.start("the service", func(address string) ([]string, []string) {
+		return append(b.environ(), append(settings, "LISTEN_ADDR="+address)...), []string{b.Service, "serve"}
+	})
 }
 
-// signIn lets the same users hold sessions on both. They open them there,
-// which warms both up.
-func (b *bench) signIn(keys string) error {
-	identity, err := loadIdentity(keys)
+// start starts a server on an address of its own.
+func (b *bench) start(name string, how func(address string) (environ, command []string)) (*child, error) {
+	address, err := freeAddress(b.ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	users, err := gather(b.ctx, identity, measuredUsers, b.Users, 24*time.Hour)
+	environ, command := how(address)
+	log := filepath.Join(b.dir, fmt.Sprintf("server-%d.log", len(b.children)))
+	c, err := startChild(b.ctx, name, address, log, environ, command[0], command[1:]...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	at := func(c *child) *scene {
-		return &scene{to: &url.URL{Scheme: "http", Host: c.address}, users: users, key: b.key}
-	}
-	b.onFloor, b.onService = at(b.floor), at(b.service)
-	return errors.Join(b.onFloor.learn(b.ctx, b.Connections), b.onService.learn(b.ctx, b.Connections))
+	b.children = append(b.children, c)
+	return c, nil
+}
+
+// signIn lets users hold sessions there. They open them, which warms it up.
+func (b *bench) signIn(to *child, users *crowd) (served, error) {
+	s := &scene{to: &url.URL{Scheme: "http", Host: to.address}, users: users, key: b.key}
+	return served{to, s}, s.learn(b.ctx, b.Connections)
 }
 
 // stop ends what was started.
 func (b *bench) stop() error {
 	var errs []error
-	for _, c := range []*child{b.service, b.floor} {
-		if c != nil {
-			errs = append(errs, c.stop())
-		}
+	for _, c := range b.children {
+		errs = append(errs, c.stop())
 	}
 	return errors.Join(errs...)
 }
 
-// measure lets floor and service take turns.
+// measure lets floor and service take turns, and be the first in turns: what
+// one leaves to be done is done while the other is measured.
 func (b *bench) measure() (comparison, error) {
 	result := comparison{Sessions: b.Sessions, Users: b.Users, Connections: b.Connections}
 	for _, row := range budgets {
-		compared := comparedRow{Kind: row.kind, Budget: row.want}
-		for range b.Rounds {
-			pair := roundPair{Floor: b.round(b.ctx, row.kind, b.floor, b.onFloor), Service: b.round(b.ctx, row.kind, b.service, b.onService)}
+		compared := comparedRow{Kind: row.kind, With: row.with.name, Budget: row.want}
+		service := b.services[row.with]
+		for n := range b.Rounds {
+			var pair roundPair
+			if n%2 == 0 {
+				pair.Floor = b.round(row.kind, b.floor)
+			}
+			pair.Service = b.round(row.kind, service)
+			if n%2 == 1 {
+				pair.Floor = b.round(row.kind, b.floor)
+			}
 			if err := errors.Join(b.ctx.Err(), pair.check()); err != nil {
 				return result, fmt.Errorf("%s: %w", row.kind, err)
 			}
@@ -222,15 +270,25 @@ func (b *bench) measure() (comparison, error) {
 		}
 		result.Rows = append(result.Rows, compared)
 	}
-	result.ServiceMemory = b.service.memory()
+	result.ServiceMemory = b.services[asItIs].child.memory()
 	return result, nil
 }
 
-func (b *bench) round(ctx context.Context, kind string, c *child, s *scene) round {
-	before := c.cpu()
-	r := round{report: b.asRun(kind).measure(ctx, s, newProgress(b.stderr))}
+func (b *bench) round(kind string, on served) round {
+	before, own := on.child.cpu(), ownCPU()
+	r := round{report: b.asRun(kind).measure(b.ctx, on.scene, newProgress(b.stderr))}
 	if r.Requests > 0 {
-		r.CPU = float64((c.cpu() - before).Microseconds()) / 1000 / float64(r.Requests)
+		each := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 / float64(r.Requests) }
+		r.CPU, r.ClientCPU = each(on.child.cpu()-before), each(ownCPU()-own)
 	}
 	return r
+}
+
+// ownCPU is how much time on a processor this process has had.
+func ownCPU() time.Duration {
+	var used syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

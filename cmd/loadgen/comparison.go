@@ -18,11 +18,12 @@ type comparison struct {
 
 type comparedRow struct {
 	Kind   string      `json:"kind"`
+	With   string      `json:"with,omitempty"`
 	Budget float64     `json:"budget"`
 	Rounds []roundPair `json:"rounds"`
 }
 
-// roundPair are a round of the floor and the service's after it. What else the
+// roundPair are a round of the floor and one of the service beside it. What else the
 // machine does changes from minute to minute: only neighbours are compared.
 type roundPair struct {
 	Floor   round `json:"floor"`
@@ -31,7 +32,8 @@ type roundPair struct {
 
 type round struct {
 	report
-	CPU float64 `json:"cpuMillisecondsPerRequest,omitempty"` // of the server alone; 0 when unknown
+	CPU       float64 `json:"cpuMillisecondsPerRequest,omitempty"` // of the server alone; 0 when unknown
+	ClientCPU float64 `json:"clientCPUMillisecondsPerRequest"`     // of what asks
 }
 
 // check refuses rounds in which something failed: a wrong answer is fast.
@@ -45,6 +47,14 @@ func (p roundPair) check() error {
 }
 
 func (p roundPair) ratio() float64 { return p.Service.RateReached / p.Floor.RateReached }
+
+// name says what the row is about.
+func (r comparedRow) name() string {
+	if r.With == "" {
+		return r.Kind
+	}
+	return r.Kind + ", " + r.With
+}
 
 // median of what of says of each round.
 func (r comparedRow) median(of func(roundPair) float64) float64 {
@@ -68,25 +78,26 @@ func median(values []float64) float64 {
 // rounds by itself.
 func (c comparison) print(to io.Writer) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "path\tfloor/s\tservice/s\tratio\tbudget\t\tfloor p99\tservice p99\tfloor CPU\tservice CPU")
+	_, _ = fmt.Fprintln(table, "path\tfloor/s\tservice/s\tratio\tbudget\t\tfloor p99\tservice p99\tfloor CPU\tservice CPU\tclient CPU")
 	for _, row := range c.Rows {
 		ratio, verdict := row.median(roundPair.ratio), "met"
 		if ratio < row.Budget {
 			verdict = "missed"
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%s\t%.1f ms\t%.1f ms\t%.3f ms\t%.3f ms\n", row.Kind,
+		_, _ = fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%s\t%.1f ms\t%.1f ms\t%.3f ms\t%.3f ms\t%.3f ms\n", row.name(),
 			row.median(func(p roundPair) float64 { return p.Floor.RateReached }),
 			row.median(func(p roundPair) float64 { return p.Service.RateReached }),
 			ratio, row.Budget, verdict,
 			row.median(func(p roundPair) float64 { return p.Floor.Latency.P99 }),
 			row.median(func(p roundPair) float64 { return p.Service.Latency.P99 }),
 			row.median(func(p roundPair) float64 { return p.Floor.CPU }),
-			row.median(func(p roundPair) float64 { return p.Service.CPU }))
+			row.median(func(p roundPair) float64 { return p.Service.CPU }),
+			row.median(func(p roundPair) float64 { return p.Service.ClientCPU }))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(to, "%d sessions stored, %d users, %d connections; CPU is the server's for a request; the service's memory peaked at %.1f MiB\n",
+	_, err := fmt.Fprintf(to, "%d sessions stored, %d users, %d connections; CPU is the server's, and the client's, for a request; the service's memory peaked at %.1f MiB (budget 64)\n",
 		c.Sessions, c.Users, c.Connections, float64(c.ServiceMemory)/(1<<20))
 	return err
 }

@@ -129,14 +129,14 @@ func TestComparison(t *testing.T) {
 		return roundPair{round{report: report{RateReached: floor, Good: 1}}, round{report: report{RateReached: service, Good: 1}}}
 	}
 	c := comparison{Sessions: 5, Users: 4, Connections: 3, ServiceMemory: 32 << 20, Rows: []comparedRow{
-		{kindReused, 0.7, []roundPair{pair(1000, 900), pair(2000, 500), pair(1000, 800)}},
-		{kindVerify, 0.75, []roundPair{pair(1000, 600), pair(1000, 800)}},
+		{kindReused, "", 0.7, []roundPair{pair(1000, 900), pair(2000, 500), pair(1000, 800)}},
+		{kindVerify, "from memory", 0.75, []roundPair{pair(1000, 600), pair(1000, 800)}},
 	}}
 	var out strings.Builder
 	if err := c.print(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"open-reused  1000     800        0.80   0.70    met", "verify       1000     700        0.70   0.75    missed", "peaked at 32.0 MiB"} {
+	for _, want := range []string{"open-reused          1000     800        0.80   0.70    met", "verify, from memory  1000     700        0.70   0.75    missed", "peaked at 32.0 MiB"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}

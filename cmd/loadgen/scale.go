@@ -234,18 +234,13 @@ func (s *stage) fill(plan seed.Plan) error {
 
 // serve starts the service and signs the users in.
 func (s *stage) serve(c scaleCommand) error {
-	address, err := freeAddress(s.ctx)
-	if err != nil {
-		return err
-	}
-	s.service, err = startChild(s.ctx, "the service", address, filepath.Join(s.dir, "service.log"),
-		append(s.environ(), "LISTEN_ADDR="+address, "CHATKIT_CLEANUP_INTERVAL=0s"), s.Service, "serve")
+	service, err := s.startService("CHATKIT_CLEANUP_INTERVAL=0s")
 	if err != nil {
 		return err
 	}
 	run := c.round(kindMixed, 0)
 	run.Keys, run.IntrospectionKey = s.keys(), s.key
-	s.scene, err = run.scene(s.ctx, &url.URL{Scheme: "http", Host: address})
+	s.scene, err = run.scene(s.ctx, &url.URL{Scheme: "http", Host: service.address})
 	return err
 }
 

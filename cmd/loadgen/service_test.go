@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,25 +15,25 @@ import (
 // on sessions that seed has prepared; at a rate, too.
 func TestRun_OnService(t *testing.T) {
 	t.Parallel()
-	b := startService(t)
+	b, service := startService(t)
 	keys := filepath.Join(b.dir, "keys")
 	for _, kind := range []string{kindReused, kindRefreshed, kindCreated, kindVerify, kindIntrospect, kindList, kindMixed} {
 		var out strings.Builder
 		err := run(t.Context(), []string{
-			"run", "--url", "http://" + b.service.address, "--keys", keys, "--kind", kind, "--users", "12", "--connections", "3",
+			"run", "--url", "http://" + service.address, "--keys", keys, "--kind", kind, "--users", "12", "--connections", "3",
 			"--requests", "60", "--rate", "200", "--duration", "1m", "--introspection-key", b.key,
 		}, &out, io.Discard)
 		if err != nil || !strings.Contains(out.String(), "requests  60, 0 failed") {
 			t.Errorf("%s: %v\n%s", kind, err, out.String())
 		}
 	}
-	if b.service.cpu() < 0 || b.service.memory() < 0 {
+	if service.cpu() < 0 || service.memory() < 0 {
 		t.Error("the service takes less than nothing")
 	}
 }
 
 // startService builds the service's binary and starts it on a seeded database.
-func startService(t *testing.T) *bench {
+func startService(t *testing.T) (*bench, *child) {
 	t.Helper()
 	dir := t.TempDir()
 	b := &bench{
@@ -44,7 +45,6 @@ func startService(t *testing.T) *bench {
 		b.call("dev", "--write-keys", keys),
 		b.call("migrate"),
 		seedCommand{Database: b.database, Keys: keys, Sessions: 100, Users: 12, Workflow: benchWorkflow}.Run(b.process),
-		b.startService(),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -55,7 +55,11 @@ func startService(t *testing.T) *bench {
 			t.Error(err)
 		}
 	})
-	return b
+	service, err := b.startService()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, service
 }
 
 // buildService returns the service's binary.
@@ -66,4 +70,26 @@ func buildService(t *testing.T) string {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return binary
+}
+
+// compare runs from nothing to a table, and leaves nothing behind.
+func TestCompare(t *testing.T) {
+	t.Parallel()
+	report := filepath.Join(t.TempDir(), "report.json")
+	var out strings.Builder
+	err := run(t.Context(), []string{
+		"compare", "--chatkit-session", buildService(t), "--database", pgtest.Empty(t), "--sessions", "500", "--users", "20", "--connections", "3",
+		"--rounds", "2", "--duration", "100ms", "--json", report,
+	}, &out, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, budget := range budgets {
+		if row := (comparedRow{Kind: budget.kind, With: budget.with.name}).name(); !strings.Contains(out.String(), "\n"+row+" ") {
+			t.Errorf("%s is not in\n%s", row, out.String())
+		}
+	}
+	if text, err := os.ReadFile(report); err != nil || strings.Count(string(text), `"floor":`) != 2*len(budgets) {
+		t.Errorf("reports %s, %v", text, err)
+	}
 }
