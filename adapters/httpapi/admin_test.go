@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"go.uber.org/mock/gomock"
 
 	"chatkit-session/adapters/httpapi"
+	"chatkit-session/api"
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
@@ -58,6 +60,33 @@ func TestRoutes_AskForPermission(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Every operation that the contract has for users asks who they are, also one
+// that the test above does not know.
+func TestRoutes_AskWhoItIs(t *testing.T) {
+	t.Parallel()
+	contract, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for path, item := range contract.Paths.Map() {
+		for method, operation := range item.Operations() {
+			if operation.Security == nil || (*operation.Security)[0]["bearer"] == nil {
+				continue
+			}
+			asked++
+			s := newLimited(t, httpapi.Config{}) // nothing counts, and the core is not asked
+			s.gate.EXPECT().Admit(gomock.Any(), "jwt", gomock.Any()).Return(access.Caller{}, session.KindUnauthenticated)
+			if got := s.send(t, method, strings.NewReplacer("{id}", anID.String(), "{userId}", "user_1").Replace(path), ""); got.status != http.StatusUnauthorized {
+				t.Errorf("%s %s got %d %s", method, path, got.status, got.body)
+			}
+		}
+	}
+	if asked < 13 {
+		t.Errorf("only %d operations are for users", asked)
 	}
 }
 

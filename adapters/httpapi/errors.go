@@ -11,7 +11,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"chatkit-session/api"
-	"chatkit-session/core/access"
 	"chatkit-session/core/session"
 )
 
@@ -124,29 +123,8 @@ func parameterOf(refused *echo.HTTPError) string {
 // restart takes about as long.
 const retryAfter = "2"
 
-// whoFirst turns a complaint about a parameter into one about who asks, if
-// there is one: the generated readers of parameters run before the handlers.
-func (s *server) whoFirst(err error, c echo.Context) error {
-	var route *echo.HTTPError
-	if !errors.As(err, &route) || parameterOf(route) == "" {
-		return err
-	}
-	wants := map[bool]access.Permission{false: access.ReadOwn, true: access.ReadAll}
-	if c.Request().Method != http.MethodGet {
-		wants = map[bool]access.Permission{false: access.ManageOwn, true: access.ManageAll}
-	}
-	admin := strings.HasPrefix(c.Path(), adminPrefix)
-	if _, denied := s.Gate.Admit(c.Request().Context(), s.credential(c.Request()), wants[admin]); denied != nil {
-		return denied
-	}
-	return err
-}
-
-const adminPrefix = "/api/chatkit/admin/"
-
 // answerError answers with the problem and logs its cause, once.
 func (s *server) answerError(err error, c echo.Context) {
-	err = s.whoFirst(err, c)
 	p := explain(err)
 	c.Set(codeKey, p.code)
 	s.logError(err, p, c)

@@ -72,6 +72,41 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A parameter of the wrong form, which generated readers find, counts and is
+// answered like everything else that is wrong with a request.
+func TestLimits_MalformedParameters(t *testing.T) {
+	t.Parallel()
+	const id = "0194214b-3a00-7cc3-98c4-dc0c0c07398f"
+	for call, test := range map[string]struct {
+		wants access.Permission
+		group ports.LimitGroup
+	}{
+		"GET /sessions?limit=ten":                     {access.ReadOwn, ports.LimitReads},
+		"DELETE /sessions?keep=a&keep=b":              {access.ManageOwn, ports.LimitChanges},
+		"GET /sessions/" + id + "/activity?limit=ten": {access.ReadOwn, ports.LimitReads},
+		"GET /activity?limit=ten":                     {access.ReadOwn, ports.LimitReads},
+		"GET /admin/users/user_1/sessions?limit=ten":  {access.ReadAll, ports.LimitAdmin},
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		t.Run(call, func(t *testing.T) {
+			t.Parallel()
+			s := newLimited(t, httpapi.Config{}).permits(test.wants)
+			s.limits.EXPECT().Spend(gomock.Any(), test.group, member.User).Return([]ports.Quota{quota(test.group, 9, 6*time.Second)}, nil)
+			got := s.send(t, method, "/api/chatkit"+path, "")
+			if got.status != http.StatusBadRequest || got.Field == "" || got.header.Get("RateLimit") != `"`+string(test.group)+`";r=9;t=6` || got.header.Get("Cache-Control") != "no-store" {
+				t.Errorf("got %d %s %v", got.status, got.body, got.header)
+			}
+			if line := s.lines(t, "request")[0]; line["user"] != "user_123" || line["code"] != "invalid_request" {
+				t.Errorf("the log has %v", line)
+			}
+			s.limits.EXPECT().Spend(gomock.Any(), test.group, member.User).Return([]ports.Quota{quota(test.group, 0, time.Second)}, session.KindRateLimited)
+			if got := s.send(t, method, "/api/chatkit"+path, ""); got.status != http.StatusTooManyRequests {
+				t.Errorf("beyond the limit it got %d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
 // Who may not come in takes from nobody's quota.
 func TestLimits_AfterTheGate(t *testing.T) {
 	t.Parallel()

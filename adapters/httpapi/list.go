@@ -7,23 +7,18 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"chatkit-session/api"
-	"chatkit-session/core/access"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
 
 // ListSessions shows a page of the caller's sessions.
 func (s *server) ListSessions(c echo.Context, params api.ListSessionsParams) error {
-	caller, err := s.admit(c, access.ReadOwn, ports.LimitReads)
-	if err != nil {
-		return err
-	}
-	return s.list(c, caller.User, params)
+	return s.list(c, callerOf(c).User, params)
 }
 
 // ListUserSessions shows a page of anybody's sessions.
 func (s *server) ListUserSessions(c echo.Context, userID api.UserID, params api.ListUserSessionsParams) error {
-	_, user, err := s.admitToUser(c, access.ReadAll, userID)
+	user, err := session.ParseUserID(userID)
 	if err != nil {
 		return err
 	}
@@ -48,11 +43,11 @@ func (s *server) list(c echo.Context, user session.UserID, params api.ListSessio
 
 // ShowSession shows one of the caller's sessions.
 func (s *server) ShowSession(c echo.Context, id api.SessionID, params api.ShowSessionParams) error {
-	caller, parsed, err := s.admitToSession(c, access.ReadOwn, ports.LimitReads, id)
+	parsed, err := parseID("id", id)
 	if err != nil {
 		return err
 	}
-	listed, err := s.Lister.Show(c.Request().Context(), caller.User, parsed, valueOf(params.XChatKitToken))
+	listed, err := s.Lister.Show(c.Request().Context(), callerOf(c).User, parsed, valueOf(params.XChatKitToken))
 	if err != nil {
 		return err
 	}

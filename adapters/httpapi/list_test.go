@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -195,8 +196,20 @@ func TestParameters_WhoFirst(t *testing.T) {
 		for kind, want := range map[session.Kind]int{session.KindUnauthenticated: 401, session.KindForbidden: 403, session.KindUnavailable: 503} {
 			s := newSubject(t, httpapi.Config{})
 			s.gate.EXPECT().Admit(gomock.Any(), "jwt", test.wants).Return(access.Caller{}, kind)
-			if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status != want {
+			if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status != want || got.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s %s got %d %s, want %d", test.method, test.path, got.status, got.body, want)
+			}
+		}
+		for how, admit := range map[string]func(context.Context) error{
+			"late":   func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+			"panics": func(context.Context) error { panic(secret) },
+		} {
+			s := newSubject(t, httpapi.Config{RequestTimeout: time.Millisecond})
+			s.gate.EXPECT().Admit(gomock.Any(), "jwt", test.wants).DoAndReturn(func(ctx context.Context, _ string, _ access.Permission) (access.Caller, error) {
+				return access.Caller{}, admit(ctx)
+			})
+			if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status < http.StatusInternalServerError {
+				t.Errorf("%s %s of a gate that %s got %d %s", test.method, test.path, how, got.status, got.body)
 			}
 		}
 		s := newSubject(t, httpapi.Config{})

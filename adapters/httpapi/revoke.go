@@ -9,20 +9,19 @@ import (
 	"chatkit-session/api"
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
-	"chatkit-session/ports"
 )
 
 // RevokeSession signs one of the caller's sessions out.
 func (s *server) RevokeSession(c echo.Context, id api.SessionID) error {
-	return s.revoke(c, access.ManageOwn, ports.LimitChanges, id, s.Revoker.Revoke)
+	return revoke(c, id, s.Revoker.Revoke)
 }
 
-func (s *server) revoke(c echo.Context, wants access.Permission, group ports.LimitGroup, id string, end func(context.Context, access.Caller, session.ID) error) error {
-	caller, parsed, err := s.admitToSession(c, wants, group, id)
+func revoke(c echo.Context, id string, end func(context.Context, access.Caller, session.ID) error) error {
+	parsed, err := parseID("id", id)
 	if err != nil {
 		return err
 	}
-	if err := end(c.Request().Context(), caller, parsed); err != nil {
+	if err := end(c.Request().Context(), callerOf(c), parsed); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -30,31 +29,18 @@ func (s *server) revoke(c echo.Context, wants access.Permission, group ports.Lim
 
 // RevokeSessions signs all of the caller's sessions out, or all but one.
 func (s *server) RevokeSessions(c echo.Context, params api.RevokeSessionsParams) error {
-	caller, err := s.admit(c, access.ManageOwn, ports.LimitChanges)
-	if err != nil {
-		return err
-	}
 	var keep session.ID
 	if params.Keep != nil {
+		var err error
 		if keep, err = parseID("keep", *params.Keep); err != nil {
 			return err
 		}
 	}
-	n, err := s.Revoker.RevokeAll(c.Request().Context(), caller, keep)
+	n, err := s.Revoker.RevokeAll(c.Request().Context(), callerOf(c), keep)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, api.Revoked{Revoked: n})
-}
-
-// admitToSession lets the caller in who means a session.
-func (s *server) admitToSession(c echo.Context, wants access.Permission, group ports.LimitGroup, id string) (access.Caller, session.ID, error) {
-	caller, err := s.admit(c, wants, group)
-	if err != nil {
-		return caller, session.ID{}, err
-	}
-	parsed, err := parseID("id", id)
-	return caller, parsed, err
 }
 
 // parseID names the input in its error.

@@ -104,7 +104,7 @@ func New(config Config, core Core) (http.Handler, error) {
 	e.IPExtractor = s.proxies.extractor()
 	e.Pre(requestID, s.accessLog)
 	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), singleCredential, deadline(config.RequestTimeout))
-	api.RegisterHandlers(e, s)
+	api.RegisterHandlersWithOptions(e, s, api.RegisterHandlersOptions{OperationMiddlewares: s.admissions()})
 	e.HEAD(healthPath, s.Health)
 	e.HEAD(readyPath, s.Ready)
 	e.GET("/openapi.yaml", spec)

@@ -6,7 +6,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"chatkit-session/api"
-	"chatkit-session/core/access"
 	"chatkit-session/ports"
 )
 
@@ -14,10 +13,6 @@ import (
 // order: who asks (401), whether they may (403), how often (429), whether the
 // service is configured (500), what they ask for (400).
 func (s *server) OpenSession(c echo.Context) error {
-	caller, err := s.admit(c, access.ReadOwn, ports.LimitOpens)
-	if err != nil {
-		return err
-	}
 	if _, err := s.Opener.Workflow(); err != nil {
 		return err
 	}
@@ -25,7 +20,7 @@ func (s *server) OpenSession(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	opened, err := s.Opener.Open(c.Request().Context(), caller, request)
+	opened, err := s.Opener.Open(c.Request().Context(), callerOf(c), request)
 	if err != nil {
 		return err
 	}
@@ -35,22 +30,6 @@ func (s *server) OpenSession(c echo.Context) error {
 func answerOpened(c echo.Context, opened ports.Opened) error {
 	c.Set(outcomeKey, string(opened.Outcome))
 	return c.JSON(http.StatusOK, toWire(opened))
-}
-
-// admit lets the caller in, if they may do what they want and not too often.
-// What they are answered is for them alone.
-func (s *server) admit(c echo.Context, wants access.Permission, group ports.LimitGroup) (access.Caller, error) {
-	noStore(c)
-	ctx := c.Request().Context()
-	caller, err := s.Gate.Admit(ctx, s.credential(c.Request()), wants)
-	c.Set(userKey, caller.User.String())
-	if err != nil {
-		return caller, err
-	}
-	caller.Source = s.source(c)
-	quotas, err := s.Limits.Spend(ctx, group, caller.User)
-	showQuotas(c, quotas)
-	return caller, err
 }
 
 // noStore keeps an answer that is for its receiver alone out of caches.
