@@ -242,6 +242,9 @@ type Readiness interface {
 	// clock differs from the store's by more than five seconds, or when this
 	// replica is about to stop.
 	Ready(ctx context.Context) (degraded []string, err error)
+	// Draining reports whether this replica is about to stop: who is answered
+	// now had better ask another one next.
+	Draining() bool
 }
 
 // Limits hold callers to how often they may ask. Both methods return the quotas

@@ -40,6 +40,19 @@ func notRequestID(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r))
 }
 
+// sendElsewhere ends each connection with the next answer on it once this
+// replica is about to stop: balancers of connections leave those that are open
+// where they are, and one that is closed unasked loses the request that comes
+// at that moment.
+func (s *server) sendElsewhere(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if s.Readiness.Draining() {
+			c.Response().Header().Set(echo.HeaderConnection, "close")
+		}
+		return next(c)
+	}
+}
+
 // accessLog writes a line for each request: no header, no query and no body,
 // which may hold secrets. Probes that succeed are only of interest at level
 // debug: they come every few seconds.

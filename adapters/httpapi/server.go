@@ -102,7 +102,7 @@ func New(config Config, core Core) (http.Handler, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	e.IPExtractor = s.proxies.extractor()
-	e.Pre(requestID, s.accessLog)
+	e.Pre(requestID, s.sendElsewhere, s.accessLog)
 	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), singleCredential, deadline(config.RequestTimeout))
 	api.RegisterHandlersWithOptions(e, s, api.RegisterHandlersOptions{OperationMiddlewares: s.admissions()})
 	e.HEAD(healthPath, s.Health)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,6 +63,7 @@ type subject struct {
 	admin    *portmock.MockAdministrator
 	ready    *portmock.MockReadiness
 	limits   *portmock.MockLimits
+	draining atomic.Bool
 	log      *bytes.Buffer
 }
 
@@ -84,6 +86,7 @@ func newLimited(t testing.TB, config httpapi.Config) *subject {
 		admin: portmock.NewMockAdministrator(control), ready: portmock.NewMockReadiness(control),
 		limits: portmock.NewMockLimits(control), log: &bytes.Buffer{},
 	}
+	s.ready.EXPECT().Draining().DoAndReturn(s.draining.Load).AnyTimes()
 	config.Logger = slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if config.AllowedOrigins == nil {
 		config.AllowedOrigins = []string{page}

@@ -255,7 +255,8 @@ func (a *app) serve(ctx context.Context, on listeners) error {
 	return err
 }
 
-// drain lets load balancers notice that this replica is about to stop.
+// drain lets load balancers and clients notice that this replica is about to
+// stop.
 func (a *app) drain(ctx context.Context) {
 	a.ready.Drain()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.DrainDelay)

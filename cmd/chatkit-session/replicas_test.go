@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -275,35 +277,43 @@ func (c *cluster) endOne(r *replica, sessions *known, user, signIn string) error
 // balancer sends requests to replicas that say they are ready, and none again.
 type balancer struct {
 	mu    sync.Mutex
-	ready []*httputil.ReverseProxy
+	ready []backend
 	next  int
 }
 
-func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	b.mu.Lock()
-	proxy := b.ready[b.next%len(b.ready)]
-	b.next++
-	b.mu.Unlock()
-	proxy.ServeHTTP(w, r)
+// backend is a replica as a balancer sees it.
+type backend struct {
+	address string
+	proxy   *httputil.ReverseProxy
 }
+
+// pick returns the replica whose turn it is.
+func (b *balancer) pick() backend {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.next++
+	return b.ready[b.next%len(b.ready)]
+}
+
+func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.pick().proxy.ServeHTTP(w, r) }
 
 // watch probes replicas until ctx ends.
 func (b *balancer) watch(ctx context.Context, probed func(), replicas func() []*replica) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	proxies := map[string]*httputil.ReverseProxy{}
+	backends := map[string]backend{}
 	for ctx.Err() == nil {
-		var ready []*httputil.ReverseProxy
+		var ready []backend
 		for _, r := range replicas() {
 			target, err := url.Parse(r.url)
 			if err != nil {
 				continue
 			}
-			if proxies[r.url] == nil {
-				proxies[r.url] = httputil.NewSingleHostReverseProxy(target)
+			if backends[r.url].proxy == nil {
+				backends[r.url] = backend{target.Host, httputil.NewSingleHostReverseProxy(target)}
 			}
 			if status, _, err := ask(ctx, http.MethodGet, r.url+"/readyz", "", "", ""); err == nil && status == http.StatusOK {
-				ready = append(ready, proxies[r.url])
+				ready = append(ready, backends[r.url])
 			}
 		}
 		b.mu.Lock()
@@ -314,10 +324,60 @@ func (b *balancer) watch(ctx context.Context, probed func(), replicas func() []*
 	}
 }
 
-// A rolling restart behind a balancer fails not one request.
+// stay asks over one connection until it is told that it closes, then over one
+// to a replica that is ready, as clients do whose connections nobody moves. It
+// returns how often it had to move.
+func (c *cluster) stay(ctx context.Context, b *balancer, user string) (moved int) {
+	for ctx.Err() == nil {
+		conn, err := (&net.Dialer{Timeout: patience}).DialContext(c.t.Context(), "tcp", b.pick().address) //nolint:contextcheck // the last request is not cut off
+		if err == nil {
+			err = errors.Join(c.askOver(ctx, conn, user), conn.Close())
+		}
+		if err != nil {
+			c.t.Errorf("after %d moves: %v", moved, err)
+			return moved
+		}
+		moved++
+	}
+	return moved - 1
+}
+
+// askOver opens a session again and again, with a pause between in which the
+// connection is idle, until ctx ends or the answer says that it is the last.
+func (c *cluster) askOver(ctx context.Context, conn net.Conn, user string) error {
+	answers := bufio.NewReader(conn)
+	pause := time.NewTicker(25 * time.Millisecond)
+	defer pause.Stop()
+	for last := false; !last && ctx.Err() == nil; <-pause.C {
+		const body = `{"deviceId":"phone"}`
+		request := fmt.Sprintf("POST /api/chatkit/session HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", c.credential(user, "sess_1"), len(body), body)
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(conn, request); err != nil {
+			return err
+		}
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			return err
+		}
+		answered, err := io.ReadAll(response.Body)
+		if err = errors.Join(err, response.Body.Close()); err == nil && response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("got %s %s", response.Status, answered)
+		}
+		if err != nil {
+			return err
+		}
+		last = response.Close
+	}
+	return nil
+}
+
+// A rolling restart fails not one request, neither behind a balancer that sends
+// each where it is ready, nor on connections that nobody moves.
 func TestReplicas_RollingRestart(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, pgtest.New(t), "CHATKIT_DRAIN_DELAY=500ms")
+	c := newCluster(t, pgtest.New(t), "CHATKIT_DRAIN_DELAY=2s") // a busy machine notices late
 	var mu sync.Mutex
 	current := func() []*replica { mu.Lock(); defer mu.Unlock(); return slices.Clone(c.replicas) }
 	ctx, stop := contextWithStop(t)
@@ -328,7 +388,10 @@ func TestReplicas_RollingRestart(t *testing.T) {
 	front := httptest.NewServer(b)
 	t.Cleanup(front.Close)
 
-	var requests atomic.Int32
+	var requests, moves atomic.Int32
+	for n := range 8 {
+		group.Go(func() { moves.Add(int32(c.stay(ctx, b, fmt.Sprint("user_of_one_connection_", n)))) }) //nolint:gosec // a few
+	}
 	for worker := range 4 {
 		group.Go(func() {
 			user := fmt.Sprint("user_", worker)
@@ -358,7 +421,10 @@ func TestReplicas_RollingRestart(t *testing.T) {
 	if requests.Load() < 20 {
 		t.Errorf("only %d requests were made", requests.Load())
 	}
-	t.Logf("%d requests", requests.Load())
+	if moves.Load() < 8 {
+		t.Errorf("8 connections were moved %d times, and all replicas stopped", moves.Load())
+	}
+	t.Logf("%d requests, %d moves", requests.Load(), moves.Load())
 }
 
 // Replicas that start at once on an empty database agree on who makes the

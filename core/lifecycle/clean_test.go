@@ -117,7 +117,13 @@ func TestReadiness_Drain(t *testing.T) {
 	t.Parallel()
 	ctrl := gomock.NewController(t)
 	ready := lifecycle.NewReadiness(portmock.NewMockStoreProbe(ctrl), portmock.NewMockClock(ctrl))
+	if ready.Draining() {
+		t.Error("it drains before it is told to")
+	}
 	ready.Drain()
+	if !ready.Draining() {
+		t.Error("it does not drain")
+	}
 	if _, err := ready.Ready(t.Context()); session.KindOf(err) != session.KindUnavailable {
 		t.Errorf("Ready = %v", err)
 	}

@@ -38,11 +38,14 @@ func NewReadiness(store ports.StoreProbe, clock ports.Clock, parts ...ports.Degr
 // sent nothing more before it stops.
 func (r *Readiness) Drain() { r.draining.Store(true) }
 
+// Draining implements ports.Readiness.
+func (r *Readiness) Draining() bool { return r.draining.Load() }
+
 // Ready implements ports.Readiness. The store's clock is compared with this
 // replica's from before and after the question, so that a slow answer does not
 // count as skew.
 func (r *Readiness) Ready(ctx context.Context) ([]string, error) {
-	if r.draining.Load() {
+	if r.Draining() {
 		return nil, session.Wrap(session.KindUnavailable, errDraining)
 	}
 	before := r.clock.Now()

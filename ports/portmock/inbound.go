@@ -755,6 +755,44 @@ func (m *MockReadiness) EXPECT() *MockReadinessMockRecorder {
 	return m.recorder
 }
 
+// Draining mocks base method.
+func (m *MockReadiness) Draining() bool {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Draining")
+	ret0, _ := ret[0].(bool)
+	return ret0
+}
+
+// Draining indicates an expected call of Draining.
+func (mr *MockReadinessMockRecorder) Draining() *MockReadinessDrainingCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Draining", reflect.TypeOf((*MockReadiness)(nil).Draining))
+	return &MockReadinessDrainingCall{Call: call}
+}
+
+// MockReadinessDrainingCall wrap *gomock.Call
+type MockReadinessDrainingCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockReadinessDrainingCall) Return(arg0 bool) *MockReadinessDrainingCall {
+	c.Call = c.Call.Return(arg0)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockReadinessDrainingCall) Do(f func() bool) *MockReadinessDrainingCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockReadinessDrainingCall) DoAndReturn(f func() bool) *MockReadinessDrainingCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Ready mocks base method.
 func (m *MockReadiness) Ready(ctx context.Context) ([]string, error) {
 	m.ctrl.T.Helper()
