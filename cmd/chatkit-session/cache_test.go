@@ -32,7 +32,8 @@ func (c *cluster) checking(group *sync.WaitGroup, k *checkedToken) {
 			group.Go(func() {
 				for !k.stop.Load() {
 					revoked := k.revoked.Load()
-					good, err := c.good(r, k.token)
+					id, _, err := c.introspect(r, k.token)
+					good := id != ""
 					switch {
 					case err != nil:
 						c.t.Errorf("replica %d: %v", n, err)

@@ -23,8 +23,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lib/pq"
-
 	"chatkit-session/adapters/clerk/fakeclerk"
 	"chatkit-session/adapters/postgres/pgtest"
 )
@@ -133,61 +131,78 @@ func (c *cluster) credential(user, signIn string) string {
 	return token
 }
 
-// good asks a replica about a token.
-func (c *cluster) good(r *replica, token string) (good bool, err error) {
+// introspect asks a replica whose session a token stands for; nobody's when it
+// is not good.
+func (c *cluster) introspect(r *replica, token string) (id, user string, err error) {
 	_, body, err := ask(c.t.Context(), http.MethodPost, r.url+"/api/chatkit/session/introspect", backendKey, "application/x-www-form-urlencoded", "token="+token)
-	return bytes.Contains(body, []byte(`"active":true`)), err
+	var found struct {
+		Active   bool
+		Sid, Sub string
+	}
+	if err = errors.Join(err, json.Unmarshal(body, &found)); err == nil && found.Active != (found.Sid != "") {
+		err = fmt.Errorf("got %s", body)
+	}
+	return found.Sid, found.Sub, err
 }
 
-// known are the sessions that were acknowledged, by id, with all tokens that
-// were given out for them.
+// acknowledged is a session as clients were told of it, with all tokens that
+// were given out for it: the last is the one that lives for longest.
+type acknowledged struct {
+	user   string
+	tokens []string
+	last   string
+	until  time.Time
+}
+
+// known are the sessions that were acknowledged, by id.
 type known struct {
-	mu     sync.Mutex
-	tokens map[string][]string
-	users  map[string]string
+	mu       sync.Mutex
+	sessions map[string]*acknowledged
 }
 
-func (k *known) add(id, user, token string) {
+func (k *known) add(got answer) error {
+	until, err := time.Parse(time.RFC3339, got.Session.ExpiresAt)
+	if err != nil {
+		return err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.users[id] = user
-	if !slices.Contains(k.tokens[id], token) {
-		k.tokens[id] = append(k.tokens[id], token)
+	s := k.sessions[got.Session.ID]
+	if s == nil {
+		s = &acknowledged{user: got.Session.UserID}
+		k.sessions[got.Session.ID] = s
 	}
+	if !slices.Contains(s.tokens, got.Session.ChatKitSessionID) {
+		s.tokens = append(s.tokens, got.Session.ChatKitSessionID)
+	}
+	if until.After(s.until) {
+		s.last, s.until = got.Session.ChatKitSessionID, until
+	}
+	return nil
 }
 
 // any returns one of a user's sessions.
 func (k *known) any(user string) (id string, tokens []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for id, owner := range k.users { // in no order
-		if owner == user {
-			return id, slices.Clone(k.tokens[id])
+	for id, s := range k.sessions { // in no order
+		if s.user == user {
+			return id, slices.Clone(s.tokens)
 		}
 	}
 	return "", nil
 }
 
-func (k *known) ids() []string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	ids := make([]string, 0, len(k.users))
-	for id := range k.users {
-		ids = append(ids, id)
-	}
-	return ids
-}
-
 // Three replicas under mixed load, one of which dies in the middle: what was
-// acknowledged is there, nobody has two sessions on a device or more than they
+// acknowledged is there, refreshes included, nobody has more sessions than they
 // may have, and a token is refused everywhere once its session was ended
 // anywhere.
 func TestReplicas_MixedLoad(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, pgtest.New(t),
-		"CHATKIT_SESSION_DURATION=3s", "CHATKIT_REFRESH_THRESHOLD=2800ms", "CHATKIT_ROTATION_GRACE=100ms",
+		"CHATKIT_SESSION_DURATION=1h", "CHATKIT_REFRESH_THRESHOLD=59m59800ms", "CHATKIT_ROTATION_GRACE=100ms", // refreshed after 200 ms
 		"CHATKIT_MAX_SESSIONS=3", "CHATKIT_CLEANUP_INTERVAL=100ms")
-	sessions := &known{tokens: map[string][]string{}, users: map[string]string{}}
+	sessions := &known{sessions: map[string]*acknowledged{}}
 	const workers, opens = 9, 90
 	var group sync.WaitGroup
 	var done atomic.Int32
@@ -204,23 +219,118 @@ func TestReplicas_MixedLoad(t *testing.T) {
 	}
 	group.Wait()
 	conn := pgtest.Open(t, c.database)
-	for what, query := range map[string]string{
-		"devices with two sessions":            `SELECT count(*) FROM (SELECT 1 FROM chatkit_sessions WHERE status = 'active' GROUP BY clerk_user_id, device_id, workflow_id HAVING count(*) > 1) x`,
-		"users with two generated devices":     `SELECT count(*) FROM (SELECT 1 FROM chatkit_sessions WHERE status = 'active' AND device_generated GROUP BY clerk_user_id, workflow_id HAVING count(*) > 1) x`,
-		"users with more sessions than may be": `SELECT count(*) FROM (SELECT 1 FROM chatkit_sessions WHERE status = 'active' AND expires_at > now() GROUP BY clerk_user_id HAVING count(*) > 3) x`,
-	} {
-		var n int
-		if err := conn.QueryRowContext(t.Context(), query).Scan(&n); err != nil || n != 0 {
-			t.Errorf("%d %s, %v", n, what, err)
+	var crowded, refreshed int
+	err := conn.QueryRowContext(t.Context(), `SELECT
+		(SELECT count(*) FROM (SELECT 1 FROM chatkit_sessions WHERE status = 'active' GROUP BY clerk_user_id HAVING count(*) > 3) x),
+		(SELECT count(*) FROM chatkit_activity WHERE type = 'refreshed')`).Scan(&crowded, &refreshed)
+	if err != nil || crowded > 0 || refreshed < 10 || len(sessions.sessions) < 10 {
+		t.Errorf("%d sessions, %d refreshes, %d users with more than they may have, %v", len(sessions.sessions), refreshed, crowded, err)
+	}
+	current, unheard := 0, 0
+	for id, told := range sessions.sessions {
+		var status string
+		var until time.Time
+		if err := conn.QueryRowContext(t.Context(), "SELECT status, expires_at FROM chatkit_sessions WHERE id = $1", id).Scan(&status, &until); err != nil {
+			t.Errorf("session %s was acknowledged: %v", id, err)
+			continue
+		}
+		switch later := until.UnixMilli() - told.until.UnixMilli(); {
+		case status != "active": // signed out, or one too many
+		case later < 0:
+			t.Errorf("a refresh of %s was acknowledged and is lost", id)
+		case later > 0: // by the replica that died before it could say so
+			unheard++
+		default:
+			current++
+			c.expectGood(id, told)
 		}
 	}
-	ids := sessions.ids()
-	var stored, refreshed int
-	err := conn.QueryRowContext(t.Context(), "SELECT count(*), (SELECT count(*) FROM chatkit_activity WHERE type = 'refreshed') FROM chatkit_sessions WHERE id = ANY($1)", pq.Array(ids)).Scan(&stored, &refreshed)
-	if err != nil || stored != len(ids) || stored < 10 || refreshed < 10 {
-		t.Errorf("%d of %d acknowledged sessions are stored, after %d refreshes, %v", stored, len(ids), refreshed, err)
+	if current == 0 || unheard > workers {
+		t.Errorf("%d sessions are as they were acknowledged, %d later", current, unheard)
 	}
-	t.Logf("%d sessions, %d refreshes", stored, refreshed)
+	t.Logf("%d sessions, %d refreshes, %d current, %d unheard of", len(sessions.sessions), refreshed, current, unheard)
+}
+
+// expectGood asks each replica that lives about the last token of a session.
+func (c *cluster) expectGood(id string, told *acknowledged) {
+	for n, r := range c.replicas {
+		if r.stopped.Load() {
+			continue
+		}
+		if sid, user, err := c.introspect(r, told.last); err != nil || sid != id || user != told.user {
+			c.t.Errorf("replica %d says that the last token of %s's session %s is %s's %q, %v", n, told.user, id, user, sid, err)
+		}
+	}
+}
+
+// Sessions that are refreshed on all replicas at once get one new token, which
+// all who asked are given; and no replica shows or ends another user's.
+func TestReplicas_RefreshRace(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, pgtest.New(t))
+	conn := pgtest.Open(t, c.database)
+	for round := range 5 {
+		user := fmt.Sprint("user_", round)
+		before := c.open(c.replicas[round%3], user)
+		result, err := conn.ExecContext(t.Context(), "UPDATE chatkit_sessions SET expires_at = now() + interval '30 minutes' WHERE id = $1", before.Session.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := result.RowsAffected(); n != 1 || err != nil {
+			t.Fatalf("%d sessions are about to expire, %v", n, err)
+		}
+		answers := make([]answer, 12)
+		start := make(chan struct{})
+		var group sync.WaitGroup
+		for i := range answers {
+			group.Go(func() {
+				<-start
+				answers[i] = c.open(c.replicas[i%3], user)
+			})
+		}
+		close(start)
+		group.Wait()
+		c.expectOneRefresh(before, answers)
+		for _, r := range c.replicas {
+			c.expectForeign(r, before.Session.ID, "user_else")
+		}
+		c.expectGood(before.Session.ID, &acknowledged{user: user, last: answers[0].Session.ChatKitSessionID})
+	}
+	var refreshed int
+	if err := conn.QueryRowContext(t.Context(), "SELECT count(*) FROM chatkit_activity WHERE type = 'refreshed'").Scan(&refreshed); err != nil || refreshed != 5 {
+		t.Errorf("5 sessions were refreshed %d times, %v", refreshed, err)
+	}
+}
+
+func (c *cluster) expectOneRefresh(before answer, answers []answer) {
+	outcomes := map[string]int{}
+	for _, got := range answers {
+		outcomes[got.Outcome]++
+		if got.Session.ID != before.Session.ID || got.Session.ChatKitSessionID != answers[0].Session.ChatKitSessionID || got.Session.ChatKitSessionID == before.Session.ChatKitSessionID {
+			c.t.Errorf("%s's session %s was refreshed, and somebody is given another token or session: %+v", before.Session.UserID, before.Session.ID, got.Session)
+		}
+	}
+	if outcomes["refreshed"] != 1 || outcomes["reused"] != len(answers)-1 {
+		c.t.Errorf("of %d who asked at once, the outcomes are %v", len(answers), outcomes)
+	}
+}
+
+// expectForeign lets somebody look for another user's session.
+func (c *cluster) expectForeign(r *replica, id, user string) {
+	for _, method := range []string{http.MethodGet, http.MethodDelete} {
+		if status, body, err := ask(c.t.Context(), method, r.url+"/api/chatkit/sessions/"+id, c.credential(user, "sess_1"), "", ""); err != nil || status != http.StatusNotFound {
+			c.t.Errorf("%s of another user's session got %d %s, %v", method, status, body, err)
+		}
+	}
+}
+
+// open opens the session of a user's phone.
+func (c *cluster) open(r *replica, user string) (got answer) {
+	status, body, err := ask(c.t.Context(), http.MethodPost, r.url+"/api/chatkit/session", c.credential(user, "sess_1"), "application/json", `{"deviceId":"phone"}`)
+	if err := errors.Join(err, json.Unmarshal(body, &got)); err != nil || status != http.StatusOK {
+		c.t.Errorf("open got %d %s, %v", status, body, err)
+	}
+	return got
 }
 
 // step does something for somebody on one of the replicas.
@@ -240,7 +350,7 @@ func (c *cluster) step(sessions *known) {
 		status, body, err = ask(c.t.Context(), http.MethodPost, r.url+"/api/chatkit/session", c.credential(user, signIn), "application/json", device)
 		var got answer
 		if err == nil && json.Unmarshal(body, &got) == nil && status == http.StatusOK {
-			sessions.add(got.Session.ID, user, got.Session.ChatKitSessionID)
+			err = sessions.add(got)
 		}
 	}
 	switch {
@@ -266,8 +376,8 @@ func (c *cluster) endOne(r *replica, sessions *known, user, signIn string) error
 	}
 	for _, other := range c.replicas[:2] {
 		for _, token := range tokens {
-			if good, err := c.good(other, token); good || err != nil {
-				c.t.Errorf("after its session was ended a token is good: %v, %v", good, err)
+			if id, _, err := c.introspect(other, token); id != "" || err != nil {
+				c.t.Errorf("after its session was ended a token is good: %q, %v", id, err)
 			}
 		}
 	}
