@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // report is the outcome of a run. Its latencies are in milliseconds, from when
@@ -21,8 +23,9 @@ type report struct {
 	Seconds     float64          `json:"seconds"`
 	Requests    int64            `json:"requests"`
 	Good        int64            `json:"good"`
-	Errors      map[string]int64 `json:"errors"` // by status and code, or by what was wrong with the answer
-	Latency     percentiles      `json:"latencyMilliseconds"`
+	Errors      map[string]int64 `json:"errors"`              // by status and code, or by what was wrong with the answer
+	Latency     percentiles      `json:"latencyMilliseconds"` // of good answers
+	Failed      *percentiles     `json:"failedLatencyMilliseconds,omitempty"`
 }
 
 type percentiles struct {
@@ -34,20 +37,31 @@ type percentiles struct {
 }
 
 func newReport(total *tally, took time.Duration) report {
-	return report{
+	r := report{
 		Seconds: took.Seconds(), RateReached: float64(total.good) / took.Seconds(),
 		Requests: total.good + total.failed(), Good: total.good, Errors: total.errors,
-		Latency: percentiles{
-			P50: total.milliseconds(50), P90: total.milliseconds(90), P99: total.milliseconds(99),
-			P999: total.milliseconds(99.9), Max: float64(total.latencies.Max()) / 1000,
-		},
+		Latency: percentilesOf(total.latencies),
 	}
+	if total.failures != nil {
+		failed := percentilesOf(total.failures)
+		r.Failed = &failed
+	}
+	return r
 }
 
-// milliseconds is the latency that so many per cent of the requests did not
+func percentilesOf(of *hdrhistogram.Histogram) percentiles {
+	at := func(percent float64) float64 { return float64(of.ValueAtPercentile(percent)) / 1000 }
+	return percentiles{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: float64(of.Max()) / 1000}
+}
+
+// milliseconds is the latency that so many per cent of the good answers did not
 // exceed.
 func (t *tally) milliseconds(percent float64) float64 {
 	return float64(t.latencies.ValueAtPercentile(percent)) / 1000
+}
+
+func (p percentiles) String() string {
+	return fmt.Sprintf("p50 %.3f ms, p90 %.3f ms, p99 %.3f ms, p99.9 %.3f ms, max %.3f ms", p.P50, p.P90, p.P99, p.P999, p.Max)
 }
 
 // print writes the report as a table.
@@ -58,9 +72,11 @@ func (r report) print(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, `%s: %.1f/s good, %s, %d connections, %d users, %.1f s
 requests  %d, %d failed
-latency   p50 %.3f ms, p90 %.3f ms, p99 %.3f ms, p99.9 %.3f ms, max %.3f ms
-`, r.Kind, r.RateReached, asked, r.Connections, r.Users, r.Seconds, r.Requests, r.Requests-r.Good,
-		r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.P999, r.Latency.Max)
+latency   %s
+`, r.Kind, r.RateReached, asked, r.Connections, r.Users, r.Seconds, r.Requests, r.Requests-r.Good, r.Latency)
+	if err == nil && r.Failed != nil {
+		_, err = fmt.Fprintf(w, "failed    %s\n", r.Failed)
+	}
 	for _, reason := range slices.Sorted(maps.Keys(r.Errors)) {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "error     %d × %s\n", r.Errors[reason], reason)

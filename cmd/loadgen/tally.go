@@ -28,7 +28,8 @@ func newHistogram() *hdrhistogram.Histogram {
 // tally is what became of one connection's requests.
 type tally struct {
 	mu        sync.Mutex
-	latencies *hdrhistogram.Histogram
+	latencies *hdrhistogram.Histogram // of good answers
+	failures  *hdrhistogram.Histogram // of the others; nil where there are none
 	good      int64
 	errors    map[string]int64
 }
@@ -37,18 +38,23 @@ func newTally() *tally {
 	return &tally{latencies: newHistogram(), errors: map[string]int64{}}
 }
 
-// record counts a request that took so long since it was due. A failed one
-// counts in the latencies, too: whoever sent it waited.
+// record counts a request that took so long since it was due. How long a failed
+// one took is kept apart: a refusal at once would make a service look fast, and
+// one that comes late tells of the client's patience.
 func (t *tally) record(took time.Duration, err error) {
 	microseconds := min(max(took, time.Microsecond), slowest).Microseconds()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_ = t.latencies.RecordValue(microseconds) // it is within the bounds
 	if err == nil {
 		t.good++
+		_ = t.latencies.RecordValue(microseconds) // it is within the bounds
 		return
 	}
 	t.errors[err.Error()]++
+	if t.failures == nil {
+		t.failures = newHistogram()
+	}
+	_ = t.failures.RecordValue(microseconds)
 }
 
 // tallies are those of all connections.
@@ -76,6 +82,12 @@ func (t *tally) addTo(total *tally) {
 	defer t.mu.Unlock()
 	total.latencies.Merge(t.latencies)
 	total.good += t.good
+	if t.failures != nil {
+		if total.failures == nil {
+			total.failures = newHistogram()
+		}
+		total.failures.Merge(t.failures)
+	}
 	for reason, n := range maps.All(t.errors) {
 		total.errors[reason] += n
 	}
