@@ -32,7 +32,7 @@ func (s *server) VerifySession(c echo.Context) error {
 	token, _ := bearer(c.Request())
 	checked, err := s.Checker.Check(c.Request().Context(), token, s.sourceBehind(c))
 	if errors.Is(err, session.KindNotFound) {
-		return s.failed(c, "", s.source(c), session.Wrap(session.KindUnauthenticated, err))
+		return s.failed(c, token, "", s.source(c), session.Wrap(session.KindUnauthenticated, err))
 	}
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *server) IntrospectToken(c echo.Context) error {
 	noStore(c)
 	key, _ := bearer(c.Request())
 	if !s.backends.know(key) {
-		return s.failed(c, "", s.source(c), session.Wrap(session.KindUnauthenticated, errNotABackend))
+		return s.failed(c, key, "", s.source(c), session.Wrap(session.KindUnauthenticated, errNotABackend))
 	}
 	token, source, err := readIntrospection(c)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *server) IntrospectToken(c echo.Context) error {
 	}
 	checked, err := s.Checker.Check(c.Request().Context(), token, source)
 	if errors.Is(err, session.KindNotFound) {
-		if err := s.failed(c, backendName(key), source, nil); err != nil {
+		if err := s.failed(c, token, backendName(key), source, nil); err != nil {
 			return err
 		}
 		return c.JSON(http.StatusOK, api.Introspection{})

@@ -18,9 +18,14 @@ const (
 	headerRateLimitPolicy = "RateLimit-Policy"
 )
 
-// failed counts a check that failed and returns what to answer: otherwise, or
-// that there were too many. A good token never comes here.
-func (s *server) failed(c echo.Context, backend string, source session.Source, otherwise error) error {
+// failed counts a check of a secret that failed and returns what to answer:
+// otherwise, or that there were too many. A good token never comes here. No
+// secret is no guess at one and counts for nobody: preflights have none, nor
+// those who are not signed in, and all of them may come through one proxy.
+func (s *server) failed(c echo.Context, secret, backend string, source session.Source, otherwise error) error {
+	if secret == "" {
+		return otherwise
+	}
 	quotas, err := s.Limits.SpendFailure(c.Request().Context(), backend, source)
 	showQuotas(c, quotas)
 	if err != nil {

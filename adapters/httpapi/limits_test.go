@@ -233,7 +233,8 @@ func TestLimits_Failures(t *testing.T) {
 }
 
 // What is no failure of the token's counts for nobody: not a good one, not a
-// store that is down, not a back end's mistake.
+// store that is down, not a back end's mistake, and not what shows none: a
+// page's preflight, or the request of somebody who is not signed in.
 func TestLimits_NoFailures(t *testing.T) {
 	t.Parallel()
 	config := httpapi.Config{IntrospectionKeys: []string{backendKey}}
@@ -249,6 +250,20 @@ func TestLimits_NoFailures(t *testing.T) {
 				if (got.status < 300) != (result == nil) || got.header.Get("RateLimit") != "" {
 					t.Errorf("got %d %v", got.status, got.header)
 				}
+			}
+		})
+	}
+	for name, headers := range map[string][]string{
+		"NoToken": nil, "OtherScheme": {"Authorization", "Basic x"}, "EmptyToken": {"Authorization", "Bearer "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newLimited(t, config).checks(session.KindNotFound) // it counts nothing
+			verified := s.do(t, request(t, http.MethodGet, verifyPath, "", headers...))
+			without := introspect(t, s, "token=x", append([]string{"Content-Type", formType}, headers...)...)
+			empty := introspect(t, s, "token=&client_ip=198.51.100.7", as...)
+			if verified.status != http.StatusUnauthorized || without.status != http.StatusUnauthorized || empty.status != http.StatusOK || strings.TrimSpace(empty.body) != `{"active":false}` {
+				t.Errorf("got %d, %d, %d %s", verified.status, without.status, empty.status, empty.body)
 			}
 		})
 	}

@@ -105,6 +105,9 @@ func TestRun_Dev(t *testing.T) {
 	if again := second.paste(t)(); again.Outcome != "reused" || again.Session.ChatKitSessionID != created.Session.ChatKitSessionID {
 		t.Errorf("after a restart got %s", again.raw)
 	}
+	if strings.Contains(second.logs.String(), "TRUSTED_PROXIES") {
+		t.Errorf("it speaks of proxies:\n%s", second.logs)
+	}
 	if info, err := os.Stat(filepath.Join(dir, "signing_key.pem")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the signing key's file: %v %v", info, err)
 	}
@@ -156,6 +159,29 @@ func TestRun_Serve_WithWrittenKeys(t *testing.T) {
 	strangers := start(t, testEnviron(t, "DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "sessions.db")), "serve")
 	if got := strangers.post(t, credential); got.Status != http.StatusUnauthorized {
 		t.Errorf("serve accepts a dev credential: %s", got.raw)
+	}
+}
+
+// Behind a proxy that the service does not know, all clients count as one: it
+// says so, where that matters.
+func TestRun_Serve_WarnsOfUnknownProxies(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		settings []string
+		warns    bool
+	}{
+		"NobodyTrusted": {[]string{"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE=300"}, true},
+		"Trusted":       {[]string{"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE=300", "TRUSTED_PROXIES=10.0.0.0/8"}, false},
+		"NoLimit":       {[]string{"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE=0"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, testEnviron(t, append(test.settings, "DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "sessions.db"))...), "serve")
+			s.url(t)
+			if warns := strings.Contains(s.logs.String(), "TRUSTED_PROXIES is not set"); warns != test.warns {
+				t.Errorf("it warns: %v\n%s", warns, s.logs)
+			}
+		})
 	}
 }
 

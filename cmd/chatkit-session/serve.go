@@ -39,6 +39,9 @@ func (serveCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	if c.RateLimitFailures > 0 && len(c.trustedProxies) == 0 { // dev has no proxy
+		logger.Warn("TRUSTED_PROXIES is not set: behind a proxy all clients count as one for CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE")
+	}
 	return listenAndServe(p.ctx, c, logger, c.ListenAddr, func(net.Addr) {})
 }
 
