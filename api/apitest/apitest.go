@@ -69,14 +69,19 @@ func (c contract) check(request *http.Request, response *http.Response, body []b
 	if request.Method == http.MethodHead {
 		return nil // net/http takes the body away
 	}
+	route, parameters, unknown := c.router.FindRoute(request)
+	if unknown == nil {
+		if err := checkTold(route.Operation, response); err != nil {
+			return err
+		}
+	}
 	if response.StatusCode == http.StatusNoContent {
 		if len(body) > 0 {
 			return fmt.Errorf("a body of %d bytes, where none can be", len(body))
 		}
 		return nil
 	}
-	route, parameters, err := c.router.FindRoute(request)
-	if err != nil {
+	if unknown != nil {
 		return c.checkError(response, body)
 	}
 	return openapi3filter.ValidateResponse(request.Context(), &openapi3filter.ResponseValidationInput{
@@ -86,6 +91,18 @@ func (c contract) check(request *http.Request, response *http.Response, body []b
 		Body:                   io.NopCloser(bytes.NewReader(body)),
 		Options:                &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
 	})
+}
+
+// checkTold checks that the contract tells of the headers by which clients know
+// when to ask again, wherever an answer has them.
+func checkTold(operation *openapi3.Operation, response *http.Response) error {
+	known := operation.Responses.Status(response.StatusCode)
+	for _, name := range []string{"RateLimit", "RateLimit-Policy", "Retry-After"} {
+		if known != nil && response.Header.Get(name) != "" && known.Value.Headers[name] == nil {
+			return fmt.Errorf("the header %s", name)
+		}
+	}
+	return nil
 }
 
 // checkError checks that an answer is an Error of the contract.
