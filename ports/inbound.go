@@ -12,7 +12,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Transferrer,Lister,Checker,Revoker,Administrator,Readiness,Limits
+//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Transferrer,Lister,Watcher,Watch,Checker,Revoker,Administrator,Readiness,Limits
 
 // Gate decides who may come in.
 type Gate interface {
@@ -162,6 +162,61 @@ type ActivityPage struct {
 	Activity []session.Activity
 	// Next is where the next page goes on; zero when this is the last.
 	Next Position
+}
+
+// Watcher tells a session's own clients what happens to it.
+type Watcher interface {
+	// Watch begins to watch a session of user. It must be closed.
+	//
+	// Errors: KindNotFound when the user has no such session, or it is not
+	// active and the client does not go on from before its end; KindRateLimited
+	// when the user watches too many already, KindUnavailable when all users
+	// do, on this replica, or the store cannot answer.
+	Watch(ctx context.Context, user session.UserID, request WatchRequest) (Watch, error)
+}
+
+// WatchRequest says which session to watch, and what its client knows.
+type WatchRequest struct {
+	// Token is the session's, or the one before it; it may be any text, empty
+	// for none. Where it is not, it counts, and Session does not.
+	Token   string
+	Session session.ID
+	// Last is what Known said after the last event that the client saw; it may
+	// be any text. One that is not of this session counts as none.
+	Last string
+}
+
+// Watch is a client's watching of a session. It is for one goroutine.
+type Watch interface {
+	// Known is what the client knows after the last event of Next, or, before
+	// the first, at the beginning. It is no secret, and begins with nothing that
+	// has a meaning to others.
+	Known() string
+
+	// Next waits for what is to be told next: at once what happened since the
+	// client knew last, then what happens, on whichever replica. Of what happens
+	// on another replica it may hear late, of nothing never, and of nothing
+	// twice. After an event that ends the session nothing comes.
+	//
+	// Errors: those of ctx as they are, after which it can be called again;
+	// KindNotFound when the session is gone.
+	Next(ctx context.Context) (Event, error)
+
+	// Close ends the watching. Once more, it changes nothing.
+	Close()
+}
+
+// Event is what happened to a session, as its client is told. No secret is in
+// it.
+type Event struct {
+	Type    session.Event
+	Session session.Session
+	// Reason is why the session was revoked.
+	Reason session.EndReason
+	// RefreshAfter is from when on opening again refreshes the session.
+	RefreshAfter time.Time
+	// ExpiresIn is how long the session still lives.
+	ExpiresIn time.Duration
 }
 
 // Checker tells back ends whose token they were sent.

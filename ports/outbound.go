@@ -8,7 +8,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory,RateLimiter,Degradable
+//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory,RateLimiter,Relay,Degradable
 
 // SessionStore keeps sessions. Every method gives up when ctx ends, and then,
 // as whenever the store cannot be reached or is too busy to answer, returns a
@@ -309,6 +309,30 @@ type Allowance struct {
 	Remaining int
 	// Next is after what time there is one more than that.
 	Next time.Duration
+}
+
+// RelayBatch is how many sessions a Relay is told of at once, at most.
+const RelayBatch = 100
+
+// Relay carries between replicas that sessions changed. It may lose what it
+// carries, repeat it and change its order: whoever hears of a session looks at
+// the session itself.
+type Relay interface {
+	// Send tells all replicas that receive now, this one among them, that these
+	// sessions, at most RelayBatch of them, changed; with none, that is all that
+	// they hear. Many may send at once. It gives up when ctx ends.
+	//
+	// Errors: KindUnavailable when it could not; some may have heard all the
+	// same.
+	Send(ctx context.Context, ids []session.ID) error
+
+	// Receive calls heard with what is sent, by whichever replica, until ctx
+	// ends or the connection does. It calls ready once, when whatever is sent
+	// from then on is heard; neither is called after it has returned. What
+	// others than a Relay say is left out.
+	//
+	// Errors: always one; KindUnavailable unless ctx has ended.
+	Receive(ctx context.Context, ready func(), heard func(ids []session.ID)) error
 }
 
 // Degradable is a part that does its work in some way whatever happens, and at

@@ -35,7 +35,8 @@ type Config struct {
 
 // Store keeps sessions in PostgreSQL.
 type Store struct {
-	db *sqlx.DB
+	db  *sqlx.DB
+	url string
 
 	findOnDevice, findGenerated statement
 	findByToken, findByOffer    statement
@@ -66,7 +67,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	conn.SetMaxOpenConns(limit)
 	conn.SetMaxIdleConns(limit)
 	conn.SetConnMaxIdleTime(5 * time.Minute)
-	s := &Store{db: sqlx.NewDb(conn, "postgres")}
+	s := &Store{db: sqlx.NewDb(conn, "postgres"), url: config.URL}
 	if err := s.prepare(ctx, config.Unprepared); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

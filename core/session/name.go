@@ -59,6 +59,26 @@ func ParseID(value string) (ID, error) {
 	return ID{n}, err
 }
 
+// JoinIDs writes ids into one text, for SplitIDs.
+func JoinIDs(ids []ID) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.value
+	}
+	return strings.Join(texts, " ")
+}
+
+// SplitIDs returns the ids of a text; what is none is left out.
+func SplitIDs(text string) []ID {
+	var ids []ID
+	for part := range strings.FieldsSeq(text) {
+		if id, err := ParseID(part); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // UserID identifies a user: the "sub" of a Clerk session token.
 type UserID struct{ name }
 

@@ -1,0 +1,104 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/lib/pq"
+
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// channel is where replicas tell each other of sessions. Each database has its
+// own.
+const channel = "chatkit_sessions"
+
+// Relay carries between replicas that sessions changed, by NOTIFY in a
+// statement of its own on one of the store's connections, and LISTEN on a
+// connection that it keeps. It implements ports.Relay.
+type Relay struct {
+	store  *Store
+	dsn    string
+	dialer dialer
+}
+
+var _ ports.Relay = (*Relay)(nil)
+
+// NewRelay returns a Relay. direct is the URL of the store's database past any
+// pooler in transaction mode, through which nothing is heard; empty for the
+// store's own.
+func NewRelay(store *Store, direct string) (*Relay, error) {
+	if direct == "" {
+		direct = store.url
+	}
+	dsn, err := complete(Config{URL: direct})
+	if err != nil {
+		return nil, err
+	}
+	r := &Relay{store: store, dsn: dsn}
+	r.dialer.net.Timeout = connectTimeout
+	return r, nil
+}
+
+// Send implements ports.Relay.
+func (r *Relay) Send(ctx context.Context, ids []session.ID) error {
+	_, err := r.store.db.ExecContext(ctx, "SELECT pg_notify($1, $2)", channel, session.JoinIDs(ids))
+	return lost(err)
+}
+
+// lingers is for how long the driver's listener may live on when nobody
+// listens to it any more.
+const lingers = 100 * time.Millisecond
+
+var errDisconnected = errors.New("the connection ended")
+
+// Receive implements ports.Relay. The driver's listener would connect again by
+// itself; it is given up instead, so that its caller knows.
+func (r *Relay) Receive(ctx context.Context, ready func(), heard func(ids []session.ID)) error {
+	failed, listening := make(chan error, 1), make(chan error, 1)
+	listener := pq.NewDialListener(r.dialer, r.dsn, lingers, lingers, func(_ pq.ListenerEventType, err error) {
+		if err != nil {
+			select {
+			case failed <- err:
+			default:
+			}
+		}
+	})
+	defer func() { go hangUp(listener) }() // it may be in the middle of connecting
+	go func() { listening <- listener.Listen(channel) }()
+	for {
+		select {
+		case <-ctx.Done():
+			return lost(ctx.Err())
+		case err := <-failed:
+			return lost(err)
+		case err := <-listening:
+			if err != nil {
+				return lost(err)
+			}
+			ready()
+		case said := <-listener.Notify:
+			if said == nil { // it connected again
+				return lost(errDisconnected)
+			}
+			heard(session.SplitIDs(said.Extra))
+		}
+	}
+}
+
+func hangUp(listener *pq.Listener) {
+	_ = listener.Close()
+	for range listener.Notify { // until it has ended
+	}
+}
+
+// lost gives an error of a relay its kind: whatever it is, it can only be tried
+// again.
+func lost(err error) error {
+	if err == nil {
+		return nil
+	}
+	return session.Wrap(session.KindUnavailable, err)
+}

@@ -1,0 +1,63 @@
+package redis
+
+import (
+	"context"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// channel is where replicas tell each other of sessions: one for all databases
+// of a Redis.
+const channel = keyPrefix + "sessions"
+
+// Relay carries between replicas that sessions changed, by publishing, and by
+// subscribing on a connection that it keeps. It implements ports.Relay.
+type Relay struct{ client *Client }
+
+var _ ports.Relay = (*Relay)(nil)
+
+// NewRelay returns a Relay.
+func NewRelay(client *Client) *Relay { return &Relay{client} }
+
+// Send implements ports.Relay.
+func (r *Relay) Send(ctx context.Context, ids []session.ID) error {
+	return lost(r.client.do(ctx, channel, func(ctx context.Context) error {
+		return r.client.redis.Publish(ctx, channel, session.JoinIDs(ids)).Err()
+	}))
+}
+
+// Receive implements ports.Relay. The library's subscription would connect
+// again by itself; it is given up instead, so that its caller knows.
+func (r *Relay) Receive(ctx context.Context, ready func(), heard func(ids []session.ID)) error {
+	subscription := r.client.redis.Subscribe(ctx)
+	hangUp := func() { _ = subscription.Close() }
+	defer hangUp()
+	defer context.AfterFunc(ctx, hangUp)()
+	if err := subscription.Subscribe(ctx, channel); err != nil {
+		return lost(err)
+	}
+	for {
+		said, err := subscription.Receive(ctx)
+		if err != nil {
+			return lost(err)
+		}
+		switch said := said.(type) {
+		case *goredis.Subscription:
+			ready()
+		case *goredis.Message:
+			heard(session.SplitIDs(said.Payload))
+		}
+	}
+}
+
+// lost gives an error of a relay its kind: whatever it is, it can only be tried
+// again.
+func lost(err error) error {
+	if err == nil {
+		return nil
+	}
+	return session.Wrap(session.KindUnavailable, err)
+}

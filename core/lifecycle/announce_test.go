@@ -1,0 +1,390 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/core/lifecycle"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+	"chatkit-session/ports/portmock"
+)
+
+// ether is what relays of one test go through.
+type ether struct {
+	mu sync.Mutex
+	// lost breaks connections and refuses new ones, deaf keeps them and loses
+	// what is sent, hangs lets nothing come to an end until goesOn is closed.
+	lost, deaf, hangs bool
+	goesOn            chan struct{}
+	receivers         map[*receiver]struct{}
+	sent              [][]session.ID // in batches, probes left out
+	attempts          int            // to send
+}
+
+type receiver struct {
+	heard func([]session.ID)
+	gone  chan struct{}
+}
+
+// relay is one replica's.
+type relay struct{ *ether }
+
+func (r relay) Send(ctx context.Context, ids []session.ID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attempts++
+	if r.hangs {
+		goesOn := r.goesOn
+		r.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-goesOn:
+		}
+		r.mu.Lock()
+	}
+	if r.lost || ctx.Err() != nil {
+		return errDown
+	}
+	if len(ids) > 0 {
+		r.sent = append(r.sent, slices.Clone(ids))
+	}
+	for to := range r.receivers {
+		if !r.deaf {
+			to.heard(ids)
+		}
+	}
+	return nil
+}
+
+func (r relay) Receive(ctx context.Context, ready func(), heard func([]session.ID)) error {
+	one := &receiver{heard, make(chan struct{})}
+	if !r.join(one) {
+		return errDown
+	}
+	if !r.hangs {
+		ready()
+	}
+	defer r.leave(one)
+	select {
+	case <-ctx.Done():
+		return errDown
+	case <-one.gone:
+		return errDown
+	}
+}
+
+func (e *ether) join(one *receiver) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.receivers[one] = struct{}{}
+	return !e.lost
+}
+
+func (e *ether) leave(one *receiver) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.receivers, one)
+}
+
+// batches are what was sent since the last time.
+func (e *ether) batches() [][]session.ID {
+	synctest.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	sent := e.sent
+	e.sent = nil
+	return sent
+}
+
+// tries is how often somebody tried to send.
+func (e *ether) tries() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.attempts
+}
+
+// is sets how things are.
+func (e *ether) is(lost, deaf, hangs bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.hangs {
+		close(e.goesOn)
+	}
+	e.lost, e.deaf, e.hangs, e.goesOn = lost, deaf, hangs, make(chan struct{})
+	if !lost {
+		return
+	}
+	for one := range e.receivers {
+		close(one.gone)
+		delete(e.receivers, one)
+	}
+}
+
+// net is some replicas' announcers, in a bubble.
+type net struct {
+	*ether
+	announcers []*lifecycle.Announcer
+	stop       func()
+
+	logMu sync.Mutex
+	log   []string // what they say of themselves
+}
+
+func newNet(t *testing.T, replicas int) *net {
+	t.Helper()
+	n := &net{ether: &ether{receivers: map[*receiver]struct{}{}}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	for i := range replicas {
+		announcer := lifecycle.NewAnnouncer(relay{n.ether}, func(lost error) {
+			n.logMu.Lock()
+			defer n.logMu.Unlock()
+			n.log = append(n.log, fmt.Sprint(i, " ", map[bool]string{true: "back", false: "lost"}[lost == nil]))
+		})
+		n.announcers = append(n.announcers, announcer)
+		running.Go(func() { announcer.Run(ctx) })
+	}
+	n.stop = func() { cancel(); running.Wait() }
+	t.Cleanup(n.stop)
+	synctest.Wait()
+	return n
+}
+
+// said is what they said of themselves since the last time, in order.
+func (n *net) said() string {
+	synctest.Wait()
+	n.logMu.Lock()
+	defer n.logMu.Unlock()
+	slices.Sort(n.log)
+	text := strings.Join(n.log, ", ")
+	n.log = nil
+	return text
+}
+
+// What is announced is sent, each session once, in batches, by whoever
+// announces it; a probe is no announcement.
+func TestAnnouncer_Sends(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNet(t, 2)
+		n.announcers[0].Announce()
+		n.announcers[0].Announce(id("a"), id("a"))
+		if got := fmt.Sprint(n.batches()); got != "[[a]]" {
+			t.Errorf("sent is %s", got)
+		}
+		n.is(false, false, true)
+		n.announcers[1].Announce(id("first"))
+		synctest.Wait() // it is being sent
+		for i := range 2*ports.RelayBatch + 1 {
+			n.announcers[1].Announce(id(fmt.Sprint(i)))
+		}
+		n.is(false, false, false)
+		pass(5 * time.Second)
+		count, seen := 0, map[session.ID]bool{}
+		for _, batch := range n.batches() {
+			if count += len(batch); len(batch) > ports.RelayBatch {
+				t.Errorf("a batch has %d", len(batch))
+			}
+			for _, id := range batch {
+				seen[id] = true
+			}
+		}
+		if count != 2*ports.RelayBatch+2 || len(seen) != count {
+			t.Errorf("%d were sent, %d different ones", count, len(seen))
+		}
+	})
+}
+
+// Neither that it is lost nor that it hangs holds up who announces; what is too
+// much is left out, and nothing is kept for ever.
+func TestAnnouncer_Bounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNet(t, 1)
+		n.is(true, false, true)
+		began := time.Now()
+		for i := range 12_000 {
+			n.announcers[0].Announce(id(fmt.Sprint(i)))
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("to announce takes %s", took)
+		}
+		n.is(false, false, false)
+		pass(time.Minute)
+		count := 0
+		for _, batch := range n.batches() {
+			count += len(batch)
+		}
+		if count < 10_000 || count > 10_000+ports.RelayBatch {
+			t.Errorf("%d were sent", count)
+		}
+	})
+}
+
+// That replicas lose each other is said once, whatever fails and how often, and
+// so is that they are back.
+func TestAnnouncer_SaysWhatItIsLike(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*net){
+		"Lost":  func(n *net) { n.is(true, false, false) },
+		"Deaf":  func(n *net) { n.is(false, true, false) },
+		"Hangs": func(n *net) { n.is(false, false, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := newNet(t, 2)
+				pass(time.Hour)
+				if got := n.said(); got != "" || n.announcers[0].Degraded() != "" {
+					t.Errorf("all is well, and it says %q, %q", got, n.announcers[0].Degraded())
+				}
+				lose(n)
+				pass(time.Minute)
+				for i := range 3 {
+					n.announcers[0].Announce(id(fmt.Sprint(i)))
+					pass(time.Minute)
+				}
+				if got := n.said(); got != "0 lost, 1 lost" || !strings.Contains(n.announcers[1].Degraded(), "events come late") {
+					t.Errorf("it says %q, %q", got, n.announcers[1].Degraded())
+				}
+				n.is(false, false, false)
+				pass(time.Minute)
+				if got := n.said(); got != "0 back, 1 back" || n.announcers[1].Degraded() != "" {
+					t.Errorf("it says %q, %q", got, n.announcers[1].Degraded())
+				}
+			})
+		})
+	}
+}
+
+// What could not be sent is sent when that is possible again, and what waits at
+// the end is sent before it; one that is lost does not hold up the end.
+func TestAnnouncer_SendsLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNet(t, 1)
+		n.is(true, false, false)
+		n.announcers[0].Announce(id("a"))
+		pass(time.Minute)
+		if tries := n.tries(); tries < 30 || tries > 80 {
+			t.Errorf("in a minute it tried %d times", tries)
+		}
+		n.is(false, false, false)
+		pass(2 * time.Second)
+		if got := fmt.Sprint(n.batches()); got != "[[a]]" {
+			t.Errorf("sent is %s", got)
+		}
+		n.announcers[0].Announce(id("b"))
+		n.stop()
+		if got := fmt.Sprint(n.batches()); got != "[[b]]" {
+			t.Errorf("at the end, sent is %s", got)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		n := newNet(t, 1)
+		n.is(false, false, true)
+		n.announcers[0].Announce(id("a"))
+		began := time.Now()
+		n.stop()
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("it ends after %s", took)
+		}
+	})
+}
+
+// Without a relay there is nothing to run.
+func TestAnnouncer_Alone(t *testing.T) {
+	t.Parallel()
+	alone := lifecycle.NewAnnouncer(nil, func(error) { t.Error("it says something") })
+	alone.Announce(id("a"))
+	alone.Run(t.Context())
+	if got := alone.Degraded(); got != "" {
+		t.Errorf("it says %q", got)
+	}
+}
+
+// Of what an Update changes, what is news to clients is announced: once it is
+// stored, and only then.
+func TestAnnouncing_Update(t *testing.T) {
+	t.Parallel()
+	hash := func(s session.Session, b byte) session.Session {
+		s.Rotate(session.Credential{Hash: session.TokenHash{b}}, noon, noon.Add(day), noon)
+		return s
+	}
+	revoke := func(s session.Session) session.Session { s.Revoke(session.EndUser, noon); return s }
+	for name, c := range map[string]struct {
+		change func(seen []session.Session) []session.Session
+		fails  error
+		want   string
+	}{
+		"Nothing":   {func([]session.Session) []session.Session { return nil }, nil, "[]"},
+		"Created":   {func([]session.Session) []session.Session { return []session.Session{active("new")} }, nil, "[]"},
+		"Refreshed": {func(seen []session.Session) []session.Session { return []session.Session{hash(seen[0], 9)} }, nil, "[[a]]"},
+		"InPlace": {func(seen []session.Session) []session.Session {
+			seen[1] = revoke(seen[1])
+			return seen
+		}, nil, "[[b]]"},
+		"Both": {func(seen []session.Session) []session.Session {
+			return []session.Session{revoke(seen[0]), hash(seen[1], 9), active("new")}
+		}, nil, "[[a b]]"},
+		"NotStored": {func(seen []session.Session) []session.Session { return []session.Session{revoke(seen[0])} }, errDown, "[]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b, n := setup(t), newNet(t, 1)
+				store := lifecycle.Announcing(b.store, n.announcers[0])
+				b.updates(c.fails, active("a"), active("b", by("sess_2")))
+				err := store.Update(t.Context(), ports.Scope{User: user}, func(seen []session.Session) (ports.Changes, error) {
+					if len(n.batches()) > 0 {
+						t.Error("it is announced before it is stored")
+					}
+					return ports.Changes{Sessions: c.change(seen)}, nil
+				})
+				if !errors.Is(err, c.fails) {
+					t.Errorf("Update = %v", err)
+				}
+				sent := n.batches()
+				for _, batch := range sent {
+					slices.SortFunc(batch, func(a, b session.ID) int { return strings.Compare(a.String(), b.String()) })
+				}
+				if got := fmt.Sprint(sent); got != c.want {
+					t.Errorf("announced is %s, want %s", got, c.want)
+				}
+			})
+		})
+	}
+	t.Run("Refused", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.updates(nil, active("a"))
+		err := lifecycle.Announcing(b.store, lifecycle.NewAnnouncer(nil, nil)).Update(t.Context(), ports.Scope{}, func([]session.Session) (ports.Changes, error) { return ports.Changes{}, errBug })
+		if !errors.Is(err, errBug) {
+			t.Errorf("Update = %v", err)
+		}
+	})
+}
+
+// It is a store like the one it is made of.
+func TestAnnouncing_Finds(t *testing.T) {
+	t.Parallel()
+	store := portmock.NewMockSessionStore(gomock.NewController(t))
+	store.EXPECT().FindByID(gomock.Any(), user, id("a")).Return(active("a"), nil)
+	found, err := lifecycle.Announcing(store, lifecycle.NewAnnouncer(nil, nil)).FindByID(t.Context(), user, id("a"))
+	if err != nil || found.ID() != id("a") {
+		t.Errorf("FindByID = %v, %v", found.ID(), err)
+	}
+}
+
+// pass lets time pass in a bubble.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // no time passes for the test

@@ -1,0 +1,554 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/core/lifecycle"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+	"chatkit-session/ports/portmock"
+)
+
+// shelf is a store of sessions, for watchers, that counts how often it is read.
+type shelf struct {
+	mu    sync.Mutex
+	all   map[session.ID]session.Session
+	reads []time.Time
+	fails error
+	hangs bool
+}
+
+func (s *shelf) put(one session.Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all[one.ID()] = one
+}
+
+func (s *shelf) is(fails error, hangs bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails, s.hangs = fails, hangs
+}
+
+// count is how often it was read since the last time.
+func (s *shelf) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.reads)
+	s.reads = nil
+	return n
+}
+
+func (s *shelf) find(ctx context.Context, matches func(session.Session) bool) (session.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads = append(s.reads, time.Now())
+	if s.hangs {
+		s.mu.Unlock()
+		<-ctx.Done()
+		s.mu.Lock()
+		return session.Session{}, session.Wrap(session.KindUnavailable, ctx.Err())
+	}
+	for _, one := range s.all {
+		if s.fails == nil && matches(one) {
+			return one, nil
+		}
+	}
+	if s.fails != nil {
+		return session.Session{}, s.fails
+	}
+	return session.Session{}, session.KindNotFound
+}
+
+// theatre is a watcher in a bubble, by the bubble's clock.
+type theatre struct {
+	*lifecycle.Watcher
+	shelf  *shelf
+	news   *lifecycle.Announcer
+	policy session.Policy
+}
+
+func newTheatre(t *testing.T, relay ports.Relay, streams lifecycle.Streams) *theatre {
+	t.Helper()
+	ctrl := gomock.NewController(t)
+	store, secrets, clock := portmock.NewMockSessionStore(ctrl), portmock.NewMockSecretFinder(ctrl), portmock.NewMockClock(ctrl)
+	s := &shelf{all: map[session.ID]session.Session{}}
+	clock.EXPECT().Now().DoAndReturn(func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }).AnyTimes()
+	store.EXPECT().FindByID(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, owner session.UserID, id session.ID) (session.Session, error) {
+		return s.find(ctx, func(one session.Session) bool { return one.ID() == id && one.User() == owner })
+	}).AnyTimes()
+	secrets.EXPECT().FindByToken(gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+		return s.find(ctx, func(one session.Session) bool {
+			previous, _ := one.Previous()
+			return one.Status() == session.StatusActive && (hash == one.Credential().Hash || hash == previous)
+		})
+	}).AnyTimes()
+	news := lifecycle.NewAnnouncer(relay, func(error) {})
+	policy := session.DefaultPolicy()
+	return &theatre{
+		Watcher: lifecycle.NewWatcher(lifecycle.Parts{Store: store, Secrets: secrets, Clock: clock, Policy: policy}, news, streams),
+		shelf:   s, news: news, policy: policy,
+	}
+}
+
+// now is a session of the user that was just created, with oldToken.
+func now(id string, more ...with) session.Session {
+	return active(id, append([]with{func(s *session.Stored) {
+		s.CreatedAt, s.LastActivityAt, s.ExpiresAt = time.Now(), time.Now(), time.Now().Add(day)
+	}}, more...)...)
+}
+
+// spectator is somebody who watches and writes down what they hear.
+type spectator struct {
+	ports.Watch
+	mu    sync.Mutex
+	heard []string
+	ended error
+}
+
+// watch begins to watch and listens until ctx ends.
+func (th *theatre) watch(t *testing.T, ctx context.Context, request ports.WatchRequest) *spectator { //nolint:revive // the test comes first
+	t.Helper()
+	watch, err := th.Watch(ctx, user, request)
+	if err != nil {
+		t.Fatalf("Watch = %v", err)
+	}
+	s := &spectator{Watch: watch}
+	t.Cleanup(watch.Close)
+	go s.listen(ctx)
+	synctest.Wait()
+	return s
+}
+
+func (s *spectator) listen(ctx context.Context) {
+	for {
+		event, err := s.Next(ctx)
+		s.mu.Lock()
+		if err != nil {
+			s.ended = err
+			s.mu.Unlock()
+			return
+		}
+		s.heard = append(s.heard, strings.TrimSuffix(fmt.Sprintf("%s %s %s", event.Type, event.Session.ID(), event.Reason), " "))
+		s.mu.Unlock()
+		if event.Type.Ends() {
+			return
+		}
+	}
+}
+
+// hears is what they heard since the last time.
+func (s *spectator) hears() string {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := strings.Join(s.heard, ", ")
+	s.heard = nil
+	return text
+}
+
+func (s *spectator) expects(t *testing.T, want string) {
+	t.Helper()
+	if got := s.hears(); got != want {
+		t.Errorf("heard is %q, want %q", got, want)
+	}
+}
+
+func byID(text string) ports.WatchRequest { return ports.WatchRequest{Session: id(text)} }
+
+// few streams, which look once a minute.
+func few() lifecycle.Streams {
+	return lifecycle.Streams{Most: 3, MostOfUser: 2, Reread: time.Minute}
+}
+
+// rotate gives the session newToken.
+func rotate(s session.Session) session.Session {
+	s.Rotate(session.Credential{Hash: newToken.Hash()}, time.Now(), time.Now().Add(day), time.Now().Add(30*time.Second))
+	return s
+}
+
+// What is announced is heard at once, and read from the store: that is what
+// counts, however often it is announced.
+func TestWatch_Announced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(t, nil, few())
+		th.shelf.put(now("a"))
+		th.shelf.put(now("b"))
+		a, b := th.watch(t, t.Context(), byID("a")), th.watch(t, t.Context(), byID("b"))
+		began := time.Now()
+		th.news.Announce(id("a"), id("a"), id("unknown"))
+		a.expects(t, "")
+		th.shelf.put(rotate(now("a")))
+		a.expects(t, "")
+		th.news.Announce(id("a"))
+		th.news.Announce(id("a"))
+		a.expects(t, "refreshed a")
+		ended := rotate(now("a"))
+		ended.Revoke(session.EndAdmin, time.Now())
+		th.shelf.put(ended)
+		th.news.Announce(id("b"))
+		a.expects(t, "")
+		th.news.Announce(id("a"))
+		a.expects(t, "revoked a admin")
+		b.expects(t, "")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it takes %s", took)
+		}
+		if a.Known() != "over.a" {
+			t.Errorf("it knows %s", a.Known())
+		}
+	})
+}
+
+// Nobody says anything: it is heard of all the same, within a few minutes, and
+// the store is read a few times in those.
+func TestWatch_NobodySaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(t, nil, few())
+		th.shelf.put(now("a"))
+		a := th.watch(t, t.Context(), byID("a"))
+		th.shelf.count()
+		pass(time.Hour)
+		if n := th.shelf.count(); n < 45 || n > 80 {
+			t.Errorf("in an hour the store is read %d times", n)
+		}
+		th.shelf.put(rotate(now("a")))
+		pass(76 * time.Second)
+		a.expects(t, "refreshed a")
+	})
+}
+
+// What time alone brings comes in time, without that anybody says so.
+func TestWatch_Time(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		streams := few()
+		streams.Reread = 10 * day
+		th := newTheatre(t, nil, streams)
+		th.shelf.put(now("a"))
+		a := th.watch(t, t.Context(), byID("a"))
+		pass(day - 5*time.Minute)
+		a.expects(t, "")
+		pass(us)
+		a.expects(t, "expiring a")
+		pass(5*time.Minute - 2*us)
+		a.expects(t, "")
+		// It is refreshed in its last moment, and nobody says so.
+		th.shelf.put(rotate(now("a")))
+		pass(us)
+		a.expects(t, "refreshed a")
+		pass(day - 6*time.Minute)
+		a.expects(t, "")
+		pass(6 * time.Minute)
+		a.expects(t, "expiring a, expired a")
+	})
+}
+
+// One that comes back hears what it missed and nothing twice, however it names
+// its session.
+func TestWatch_GoesOn(t *testing.T) {
+	t.Parallel()
+	revoked := func(s session.Session) session.Session { s.Revoke(session.EndUser, time.Now()); return s }
+	same := func(s session.Session) session.Session { return s }
+	away := func(s session.Session) session.Session {
+		s.Move(device("laptop"), signIn, session.Credential{Hash: newToken.Hash()}, atHome, time.Now())
+		return s
+	}
+	request := func(token session.Token, id session.ID) func(string) ports.WatchRequest {
+		return func(last string) ports.WatchRequest {
+			text := token.Reveal()
+			return ports.WatchRequest{Token: text, Session: id, Last: last}
+		}
+	}
+	named := request(session.Token{}, id("a"))
+	for name, c := range map[string]struct {
+		meanwhile func(session.Session) session.Session
+		names     func(last string) ports.WatchRequest
+		knows     bool // where it left
+		hears     string
+	}{
+		"Nothing":             {same, named, true, ""},
+		"Refreshed":           {rotate, named, true, "refreshed a"},
+		"Revoked":             {revoked, named, true, "revoked a user"},
+		"MovedAway":           {away, named, true, "revoked a transferred"},
+		"KnowsNothing":        {rotate, named, false, ""},
+		"ByToken":             {rotate, request(newToken, session.ID{}), true, ""},
+		"BySuperseded":        {rotate, request(oldToken, session.ID{}), true, "refreshed a"},
+		"BySupersededAnew":    {rotate, request(oldToken, session.ID{}), false, "refreshed a"},
+		"ByTokenAnew":         {same, request(oldToken, id("unknown")), false, ""},
+		"ByTokenOfEnded":      {revoked, request(oldToken, session.ID{}), true, "revoked a user"},
+		"ByTokenOfMovedAway":  {away, request(oldToken, session.ID{}), true, "revoked a transferred"},
+		"ByTokenOfLongBefore": {func(s session.Session) session.Session { return rotate(rotate(s)) }, request(oldToken, session.ID{}), true, "refreshed a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				th := newTheatre(t, nil, few())
+				th.shelf.put(now("a"))
+				ctx, cancel := context.WithCancel(t.Context())
+				left := th.watch(t, ctx, byID("a"))
+				cancel()
+				synctest.Wait()
+				if !errors.Is(left.ended, context.Canceled) || left.hears() != "" {
+					t.Errorf("it ended with %v", left.ended)
+				}
+				left.Close()
+				th.shelf.put(c.meanwhile(now("a")))
+				last := map[bool]string{true: left.Known(), false: "a last one that is none"}[c.knows]
+				back := th.watch(t, t.Context(), c.names(last))
+				back.expects(t, c.hears)
+				again, err := th.Watch(t.Context(), user, c.names(back.Known()))
+				if over := strings.HasPrefix(c.hears, "revoked"); errors.Is(err, session.KindNotFound) != over {
+					t.Errorf("it comes back again: %v", err)
+				} else if !over {
+					t.Cleanup(again.Close)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+					defer cancel()
+					if event, err := again.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("it hears twice: %v, %v", event.Type, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Its warning, too, is not given twice.
+func TestWatch_GoesOn_Warned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(t, nil, few())
+		th.shelf.put(now("a", func(s *session.Stored) { s.ExpiresAt = time.Now().Add(time.Minute) }))
+		first := th.watch(t, t.Context(), byID("a"))
+		first.expects(t, "expiring a")
+		second := th.watch(t, t.Context(), ports.WatchRequest{Session: id("a"), Last: first.Known()})
+		second.expects(t, "")
+		pass(time.Minute + us)
+		second.expects(t, "expired a")
+	})
+}
+
+// Sessions that there are not, or not for this user, are watched by nobody, and
+// what a client saw of another session counts for nothing.
+func TestWatcher_Watch_Refuses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(t, nil, few())
+		theirs := func(s *session.Stored) { s.User, s.Credential.Hash = "user_2", newToken.Hash() }
+		past := func(s *session.Stored) { s.ExpiresAt, s.Credential.Hash = time.Now(), session.TokenHash{7} }
+		th.shelf.put(now("mine"))
+		th.shelf.put(now("theirs", theirs))
+		th.shelf.put(now("past", past))
+		th.shelf.put(now("ended", signedOut))
+		mine := now("mine").Known().String()
+		for name, request := range map[string]ports.WatchRequest{
+			"Unknown":        byID("unknown"),
+			"Theirs":         byID("theirs"),
+			"TheirToken":     {Token: newToken.Reveal()},
+			"NoToken":        {Token: "x"},
+			"PastItsTime":    byID("past"),
+			"Ended":          byID("ended"),
+			"EndedAndOther":  {Session: id("ended"), Last: mine},
+			"EndedAndKnown":  {Session: id("ended"), Last: "over.ended"},
+			"UnknownAndLast": {Session: id("unknown"), Last: mine},
+			"LastOfTheirs":   {Token: "x", Last: now("theirs", theirs).Known().String()},
+		} {
+			_, err := th.Watch(t.Context(), user, request)
+			if !errors.Is(err, session.KindNotFound) {
+				t.Errorf("%s: Watch = %v", name, err)
+			}
+			hides(t, err)
+		}
+		th.shelf.is(errDown, false)
+		for _, request := range []ports.WatchRequest{byID("mine"), {Token: oldToken.Reveal(), Last: mine}} {
+			if _, err := th.Watch(t.Context(), user, request); !errors.Is(err, session.KindUnavailable) {
+				t.Errorf("Watch = %v", err)
+			}
+		}
+	})
+}
+
+// No user and nobody has more than there may be; what is closed, also twice,
+// makes room.
+func TestWatcher_Watch_Bounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(t, nil, few())
+		th.shelf.put(now("a"))
+		th.shelf.put(now("theirs", func(s *session.Stored) { s.User = "user_2" }))
+		begin := func(user session.UserID, name string, want error) ports.Watch {
+			t.Helper()
+			watch, err := th.Watch(t.Context(), user, byID(name))
+			if !errors.Is(err, want) {
+				t.Fatalf("Watch = %v, want %v", err, want)
+			}
+			return watch
+		}
+		for range 3 {
+			one, two := begin(user, "a", nil), begin(user, "a", nil)
+			begin(user, "a", session.KindRateLimited)
+			third := begin(stranger, "theirs", nil)
+			begin(stranger, "theirs", session.KindUnavailable)
+			for _, watch := range []ports.Watch{one, two, third, one} {
+				watch.Close()
+			}
+		}
+	})
+}
+
+// Unless somebody says otherwise, a user may have 20.
+func TestDefaultStreams(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(t, nil, lifecycle.DefaultStreams())
+		th.shelf.put(now("a"))
+		for range 20 {
+			th.watch(t, t.Context(), byID("a"))
+		}
+		if _, err := th.Watch(t.Context(), user, byID("a")); !errors.Is(err, session.KindRateLimited) {
+			t.Errorf("Watch = %v", err)
+		}
+	})
+}
+
+// A store that cannot answer, or hangs, is asked again soon; when it answers
+// again, what happened is told. What is a bug is not.
+func TestWatch_StoreFails(t *testing.T) {
+	t.Parallel()
+	for name, hangs := range map[string]bool{"Fails": false, "Hangs": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				th := newTheatre(t, nil, few())
+				th.shelf.put(now("a"))
+				a := th.watch(t, t.Context(), byID("a"))
+				th.shelf.is(errDown, hangs)
+				th.shelf.put(rotate(now("a")))
+				th.news.Announce(id("a"))
+				pass(time.Minute)
+				a.expects(t, "")
+				if n := th.shelf.count(); n > 60 {
+					t.Errorf("in a minute it is asked %d times", n)
+				}
+				th.shelf.is(nil, false)
+				pass(10 * time.Second)
+				a.expects(t, "refreshed a")
+				th.shelf.is(errBug, false)
+				th.news.Announce(id("a"))
+				if a.expects(t, ""); !errors.Is(a.ended, errBug) {
+					t.Errorf("it ends with %v", a.ended)
+				}
+			})
+		})
+	}
+}
+
+// Who stops waiting in the middle of a look misses nothing of it.
+func TestWatch_Next_GivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(t, nil, few())
+		th.shelf.put(now("a"))
+		watch, err := th.Watch(t.Context(), user, byID("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer watch.Close()
+		th.shelf.put(rotate(now("a")))
+		th.shelf.is(nil, true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := watch.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Next = %v", err)
+		}
+		th.shelf.is(nil, false)
+		began := time.Now()
+		if event, err := watch.Next(t.Context()); err != nil || event.Type != session.EventRefreshed || time.Since(began) != 0 {
+			t.Errorf("after %s, Next = %v, %v", time.Since(began), event.Type, err)
+		}
+	})
+}
+
+// When replicas are joined again, all look, soon and not at once; and they do
+// so, too, where replicas are joined again and again.
+func TestWatch_AllAreWoken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		air := &ether{receivers: map[*receiver]struct{}{}}
+		const many = 200
+		th := newTheatre(t, relay{air}, lifecycle.Streams{Most: many, MostOfUser: many, Reread: day})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { th.news.Run(ctx) })
+		defer func() { cancel(); running.Wait() }()
+		th.shelf.put(now("a"))
+		for range many {
+			th.watch(t, ctx, byID("a"))
+		}
+		pass(10 * time.Second)
+		th.shelf.count()
+		air.is(true, false, false)
+		air.is(false, false, false)
+		pass(10 * time.Second)
+		most, perTick := 0, map[time.Time]int{}
+		th.shelf.mu.Lock()
+		for _, at := range th.shelf.reads {
+			tick := at.Truncate(100 * time.Millisecond)
+			perTick[tick]++
+			most = max(most, perTick[tick])
+		}
+		th.shelf.mu.Unlock()
+		if n := th.shelf.count(); n != many || most > many/20 {
+			t.Errorf("the store is read %d times, of which %d in a tenth of a second", n, most)
+		}
+		for range 20 {
+			air.is(true, false, false)
+			air.is(false, false, false)
+			pass(1500 * time.Millisecond)
+		}
+		if n := th.shelf.count(); n < 9*many || n > 20*many {
+			t.Errorf("joined 20 times in half a minute, the store is read %d times", n)
+		}
+	})
+}
+
+// Those that began together do not look together.
+func TestWatch_LooksApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const many = 200
+		th := newTheatre(t, nil, lifecycle.Streams{Most: many, MostOfUser: many, Reread: time.Minute})
+		th.shelf.put(now("a"))
+		for range many {
+			th.watch(t, t.Context(), byID("a"))
+		}
+		th.shelf.count()
+		pass(30 * time.Second)
+		if n := th.shelf.count(); n != 0 {
+			t.Errorf("half a minute later %d have looked", n)
+		}
+		pass(45 * time.Second)
+		perSecond := map[time.Time]int{}
+		th.shelf.mu.Lock()
+		defer th.shelf.mu.Unlock()
+		for _, at := range th.shelf.reads {
+			if perSecond[at.Truncate(time.Second)]++; perSecond[at.Truncate(time.Second)] > many/10 {
+				t.Fatalf("in the second of %s, more than %d look", at, many/10)
+			}
+		}
+		if len(th.shelf.reads) != many {
+			t.Errorf("a minute later %d have looked", len(th.shelf.reads))
+		}
+	})
+}
