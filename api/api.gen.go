@@ -517,11 +517,53 @@ type Session struct {
 	WorkflowId string `json:"workflowId"`
 }
 
+// SessionExpired The data of the event `expired`.
+type SessionExpired struct {
+	SessionId string `json:"sessionId"`
+}
+
+// SessionExpiring The data of the event `expiring`.
+type SessionExpiring struct {
+	// ExpiresAt A time in UTC, to the millisecond.
+	//
+	// Example: 2025-01-01T00:00:00.000Z
+	ExpiresAt Timestamp `json:"expiresAt"`
+
+	// ExpiresIn For how many whole seconds the session still lives, whatever the client's clock says.
+	ExpiresIn SecondsLeft `json:"expiresIn"`
+	SessionId string      `json:"sessionId"`
+}
+
 // SessionPage Some of a user's sessions.
 type SessionPage struct {
 	// NextCursor Where the next page goes on; null when this is the last.
 	NextCursor *string         `json:"nextCursor"`
 	Sessions   []ListedSession `json:"sessions"`
+}
+
+// SessionRefreshed The data of the event `refreshed`.
+type SessionRefreshed struct {
+	// ExpiresAt A time in UTC, to the millisecond.
+	//
+	// Example: 2025-01-01T00:00:00.000Z
+	ExpiresAt Timestamp `json:"expiresAt"`
+
+	// RefreshAfter A time in UTC, to the millisecond.
+	//
+	// Example: 2025-01-01T00:00:00.000Z
+	RefreshAfter Timestamp `json:"refreshAfter"`
+	SessionId    string    `json:"sessionId"`
+}
+
+// SessionRevoked The data of the event `revoked`. To the clients of a device from which
+// the session was moved the reason is `transferred`, too.
+type SessionRevoked struct {
+	// Reason Why a session ended: expired (its time was up), user or admin (who
+	// signed it out), limit (its user had too many), transferred (another
+	// session was moved to its device) or anomaly (somebody did with it what
+	// only thieves do).
+	Reason    EndReason `json:"reason"`
+	SessionId string    `json:"sessionId"`
 }
 
 // SessionStatus Where a session is in its life.
@@ -636,6 +678,18 @@ type ListUserSessionsParams struct {
 	XChatKitToken *CurrentToken `json:"X-ChatKit-Token,omitempty"`
 }
 
+// WatchSessionParams defines parameters for WatchSession.
+type WatchSessionParams struct {
+	// SessionId The id of the session, for clients that cannot send headers; of no account with X-ChatKit-Token.
+	SessionId *string `form:"sessionId,omitempty" json:"sessionId,omitempty"`
+
+	// XChatKitToken The token of the session, or the one before it.
+	XChatKitToken *string `json:"X-ChatKit-Token,omitempty"`
+
+	// LastEventID The id of the last event that the client saw. One that is not of this session is left out of account.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
 // IntrospectTokenFormdataBody defines parameters for IntrospectToken.
 type IntrospectTokenFormdataBody struct {
 	// ClientIp The IP address that the token came from; empty counts as absent.
@@ -713,6 +767,9 @@ type ServerInterface interface {
 	// OpenSession Open the session of the caller's device
 	// (POST /api/chatkit/session)
 	OpenSession(ctx echo.Context) error
+	// WatchSession Hear what happens to the caller's session, as server-sent events
+	// (GET /api/chatkit/session/events)
+	WatchSession(ctx echo.Context, params WatchSessionParams) error
 	// IntrospectToken Ask whose session a token stands for (RFC 7662)
 	// (POST /api/chatkit/session/introspect)
 	IntrospectToken(ctx echo.Context) error
@@ -881,6 +938,56 @@ func (w *ServerInterfaceWrapper) OpenSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.OpenSession(ctx)
+	return err
+}
+
+// WatchSession converts echo context to params.
+func (w *ServerInterfaceWrapper) WatchSession(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params WatchSessionParams
+	// ------------- Optional query parameter "sessionId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sessionId", ctx.QueryParams(), &params.SessionId, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sessionId: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-ChatKit-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-ChatKit-Token")]; found {
+		var XChatKitToken string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-ChatKit-Token, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-ChatKit-Token", valueList[0], &XChatKitToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-ChatKit-Token: %s", err))
+		}
+
+		params.XChatKitToken = &XChatKitToken
+	}
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WatchSession(ctx, params)
 	return err
 }
 
@@ -1145,6 +1252,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 	router.POST(options.BaseURL+"/api/chatkit/session", wrapper.OpenSession, options.OperationMiddlewares["openSession"]...)
 	router.POST(options.BaseURL+"/api/chatkit/session/transfer", wrapper.ClaimTransfer, options.OperationMiddlewares["claimTransfer"]...)
+	router.GET(options.BaseURL+"/api/chatkit/session/events", wrapper.WatchSession, options.OperationMiddlewares["watchSession"]...)
 	router.DELETE(options.BaseURL+"/api/chatkit/sessions", wrapper.RevokeSessions, options.OperationMiddlewares["revokeSessions"]...)
 	router.GET(options.BaseURL+"/api/chatkit/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/api/chatkit/sessions/:id", wrapper.RevokeSession, options.OperationMiddlewares["revokeSession"]...)

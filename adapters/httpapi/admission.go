@@ -19,6 +19,7 @@ func (s *server) admissions() map[string][]echo.MiddlewareFunc {
 		"claimTransfer":       needs(access.ManageOwn, ports.LimitChanges),
 		"listSessions":        needs(access.ReadOwn, ports.LimitReads),
 		"revokeSessions":      needs(access.ManageOwn, ports.LimitChanges),
+		"watchSession":        needs(access.ReadOwn, ports.LimitReads),
 		"showSession":         needs(access.ReadOwn, ports.LimitReads),
 		"revokeSession":       needs(access.ManageOwn, ports.LimitChanges),
 		"offerTransfer":       needs(access.ManageOwn, ports.LimitChanges),

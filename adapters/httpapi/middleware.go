@@ -22,6 +22,9 @@ const (
 	codeKey    = "code"
 )
 
+// unboundedKey is where deadline leaves the request's own context.
+const unboundedKey = "unbounded"
+
 const maxRequestID = 64
 
 // requestID gives the request an id, the client's own when it sent a good one.
@@ -117,18 +120,27 @@ func recovered(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // deadline bounds how long the handler may take. What comes after it, such as
-// the error's answer, sees the request without its bound.
+// the error's answer, sees the request without its bound, and so does what a
+// handler does by unbounded.
 func deadline(timeout time.Duration) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
 			ctx, cancel := context.WithTimeout(r.Context(), timeout)
 			defer cancel()
+			c.Set(unboundedKey, r.Context())
 			c.SetRequest(r.WithContext(ctx))
 			defer c.SetRequest(r)
 			return next(c)
 		}
 	}
+}
+
+// unbounded is the request's context without its deadline, for an answer that
+// goes on after it has begun in time: it ends with the connection.
+func unbounded(c echo.Context) context.Context {
+	ctx, _ := c.Get(unboundedKey).(context.Context)
+	return ctx
 }
 
 // securityHeaders follow the OWASP REST security cheat sheet. Other origins
@@ -205,7 +217,7 @@ func (s *server) cors() echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOriginFunc:  func(origin string) (bool, error) { return s.origins.allow(origin), nil },
 		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodDelete},
-		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderXRequestID, "X-ChatKit-Token"},
+		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderXRequestID, "X-ChatKit-Token", "Last-Event-ID"},
 		ExposeHeaders:    []string{echo.HeaderXRequestID, echo.HeaderRetryAfter, headerRateLimit, headerRateLimitPolicy},
 		AllowCredentials: true,
 		MaxAge:           preflightAge,

@@ -3,6 +3,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -64,6 +65,8 @@ type server struct {
 	transferURL    string
 	reverification *api.ClerkError
 	logger         *slog.Logger
+	// stopping ends when streams are to.
+	stopping context.Context //nolint:containedctx // the service's own life
 }
 
 var _ api.ServerInterface = (*server)(nil)
@@ -74,6 +77,7 @@ type Core struct {
 	Opener        ports.Opener
 	Transferrer   ports.Transferrer
 	Lister        ports.Lister
+	Watcher       ports.Watcher
 	Checker       ports.Checker
 	Revoker       ports.Revoker
 	Administrator ports.Administrator
@@ -81,9 +85,18 @@ type Core struct {
 	Limits        ports.Limits
 }
 
+// Handler answers requests.
+type Handler struct {
+	http.Handler
+
+	// EndStreams ends the answers that would go on for an hour, for a shutdown
+	// that waits for those in flight; what is asked for later ends at once.
+	EndStreams func()
+}
+
 // New returns the service's handler. Its error has a line for each origin that
 // is none, and one for a TransferURL that is none.
-func New(config Config, core Core) (http.Handler, error) {
+func New(config Config, core Core) (*Handler, error) {
 	allowed, err := parseOrigins(config.AllowedOrigins)
 	if err := errors.Join(err, CheckTransferURL(config.TransferURL)); err != nil {
 		return nil, err
@@ -99,6 +112,8 @@ func New(config Config, core Core) (http.Handler, error) {
 		backends: newBackends(config.IntrospectionKeys), transferURL: config.TransferURL,
 		reverification: reverification(config.StepUpWithin), logger: config.Logger,
 	}
+	stopping, stop := context.WithCancel(context.Background()) //nolint:gosec // EndStreams ends it
+	s.stopping = stopping
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	e.IPExtractor = s.proxies.extractor()
@@ -111,7 +126,7 @@ func New(config Config, core Core) (http.Handler, error) {
 	docs := echo.WrapHandler(v5emb.New("chatkit-session", "/openapi.yaml", "/docs"))
 	e.GET("/docs", docs, docsHeaders)
 	e.GET("/docs/*", docs, docsHeaders)
-	return e, nil
+	return &Handler{Handler: e, EndStreams: stop}, nil
 }
 
 // The bounds of a connection: slow clients do not hold one for longer.

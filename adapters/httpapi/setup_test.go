@@ -53,11 +53,12 @@ func address(text string) session.Source { return session.Source{Address: netip.
 
 // subject is the real router before a core that is mocked.
 type subject struct {
-	handler  http.Handler
+	handler  *httpapi.Handler
 	gate     *portmock.MockGate
 	opener   *portmock.MockOpener
 	transfer *portmock.MockTransferrer
 	lister   *portmock.MockLister
+	watcher  *portmock.MockWatcher
 	checker  *portmock.MockChecker
 	revoker  *portmock.MockRevoker
 	admin    *portmock.MockAdministrator
@@ -82,7 +83,7 @@ func newLimited(t testing.TB, config httpapi.Config) *subject {
 	control := gomock.NewController(t)
 	s := &subject{
 		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control), transfer: portmock.NewMockTransferrer(control),
-		lister: portmock.NewMockLister(control), checker: portmock.NewMockChecker(control), revoker: portmock.NewMockRevoker(control),
+		lister: portmock.NewMockLister(control), watcher: portmock.NewMockWatcher(control), checker: portmock.NewMockChecker(control), revoker: portmock.NewMockRevoker(control),
 		admin: portmock.NewMockAdministrator(control), ready: portmock.NewMockReadiness(control),
 		limits: portmock.NewMockLimits(control), log: &bytes.Buffer{},
 	}
@@ -93,7 +94,7 @@ func newLimited(t testing.TB, config httpapi.Config) *subject {
 	}
 	var err error
 	if s.handler, err = httpapi.New(config, httpapi.Core{
-		Gate: s.gate, Opener: s.opener, Transferrer: s.transfer, Lister: s.lister, Checker: s.checker,
+		Gate: s.gate, Opener: s.opener, Transferrer: s.transfer, Lister: s.lister, Watcher: s.watcher, Checker: s.checker,
 		Revoker: s.revoker, Administrator: s.admin, Readiness: s.ready, Limits: s.limits,
 	}); err != nil {
 		t.Fatal(err)

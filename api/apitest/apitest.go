@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -28,6 +29,7 @@ type contract struct {
 }
 
 var parsed = sync.OnceValues(func() (contract, error) {
+	openapi3filter.RegisterBodyDecoder(eventsType, openapi3filter.PlainBodyDecoder)
 	document, err := openapi3.NewLoader().LoadFromData(api.Spec)
 	if err != nil {
 		return contract{}, err
@@ -84,6 +86,11 @@ func (c contract) check(request *http.Request, response *http.Response, body []b
 	if unknown != nil {
 		return c.checkError(response, body)
 	}
+	if response.Header.Get("Content-Type") == eventsType {
+		if err := c.checkEvents(body); err != nil {
+			return err
+		}
+	}
 	return openapi3filter.ValidateResponse(request.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, PathParams: parameters, Route: route},
 		Status:                 response.StatusCode,
@@ -100,6 +107,43 @@ func checkTold(operation *openapi3.Operation, response *http.Response) error {
 	for _, name := range []string{"RateLimit", "RateLimit-Policy", "Retry-After"} {
 		if known != nil && response.Header.Get(name) != "" && known.Value.Headers[name] == nil {
 			return fmt.Errorf("the header %s", name)
+		}
+	}
+	return nil
+}
+
+const eventsType = "text/event-stream"
+
+// checkEvents checks the data of each event, by the schema that is named after
+// it.
+func (c contract) checkEvents(stream []byte) error {
+	for block := range strings.SplitSeq(string(stream), "\n\n") {
+		var event, data string
+		for line := range strings.SplitSeq(block, "\n") {
+			name, value, _ := strings.Cut(line, ": ")
+			switch name {
+			case "event":
+				event = value
+			case "data":
+				data = value
+			case "", "retry", "id", ":":
+			default:
+				return fmt.Errorf("a line %q, which is no field of an event", line)
+			}
+		}
+		if event == "" {
+			continue
+		}
+		schema := c.document.Components.Schemas["Session"+strings.ToUpper(event[:1])+event[1:]]
+		if schema == nil {
+			return fmt.Errorf("an event %q", event)
+		}
+		var value any
+		if err := json.Unmarshal([]byte(data), &value); err != nil {
+			return fmt.Errorf("event %s: %w", event, err)
+		}
+		if err := schema.Value.VisitJSON(value, openapi3.MultiErrors()); err != nil {
+			return fmt.Errorf("event %s: %w", event, err)
 		}
 	}
 	return nil

@@ -50,6 +50,7 @@ type app struct {
 	store   store
 	ready   *lifecycle.Readiness
 	rates   rates
+	news    *lifecycle.Announcer
 	usage   *lifecycle.Usage
 	cleaner *lifecycle.Cleaner
 	server  *http.Server
@@ -75,9 +76,18 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	if err != nil {
 		return nil, err
 	}
-	sessions, secrets, err := newCache(c, opened, clock)
+	rates, err := newRates(ctx, c, logger, clock)
 	if err != nil {
 		return nil, err
+	}
+	relay, err := newRelay(c, rates, opened)
+	if err != nil {
+		return nil, errors.Join(err, rates.close())
+	}
+	news := lifecycle.NewAnnouncer(relay, func(lost error) { logRelay(logger, lost) })
+	sessions, secrets, err := newCache(c, lifecycle.Announcing(opened, news), opened, clock)
+	if err != nil {
+		return nil, errors.Join(err, rates.close())
 	}
 	metrics := telemetry.New()
 	parts := lifecycle.Parts{
@@ -85,11 +95,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		Usage:  lifecycle.NewUsage(opened, clock, c.ActivityResolution),
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
 	}
-	rates, err := newRates(ctx, c, logger, clock)
-	if err != nil {
-		return nil, err
-	}
-	ready := lifecycle.NewReadiness(opened, clock, rates.parts...)
+	ready := lifecycle.NewReadiness(opened, clock, append(rates.parts, news)...)
 	handler, err := httpapi.New(httpapi.Config{
 		AllowedOrigins:    c.AllowedOrigins,
 		TrustedProxies:    c.trustedProxies,
@@ -103,6 +109,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		Opener:        lifecycle.NewOpener(parts, c.workflow),
 		Transferrer:   lifecycle.NewTransferrer(parts),
 		Lister:        lifecycle.NewLister(opened, opened, clock, c.policy),
+		Watcher:       lifecycle.NewWatcher(parts, news, c.streams),
 		Checker:       lifecycle.NewChecker(parts),
 		Revoker:       lifecycle.NewRevoker(parts),
 		Administrator: lifecycle.NewAdministrator(parts, opened),
@@ -112,26 +119,29 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	if err != nil {
 		return nil, errors.Join(err, rates.close())
 	}
+	server := httpapi.NewServer(handler, c.RequestTimeout, logger)
+	server.RegisterOnShutdown(handler.EndStreams)
 	return &app{
 		config:  c,
 		logger:  logger,
 		store:   opened,
 		ready:   ready,
 		rates:   rates,
+		news:    news,
 		usage:   parts.Usage,
 		cleaner: newCleaner(c, opened, clock),
-		server:  httpapi.NewServer(handler, c.RequestTimeout, logger),
+		server:  server,
 		metrics: newMetricsServer(metrics, c, logger),
 	}, nil
 }
 
 // newCache lets checks of tokens go by what was read a moment before, if that
 // is wanted.
-func newCache(c config, opened store, clock ports.Clock) (ports.SessionStore, ports.SecretFinder, error) {
+func newCache(c config, sessions ports.SessionStore, secrets ports.SecretFinder, clock ports.Clock) (ports.SessionStore, ports.SecretFinder, error) {
 	if c.CacheLease == 0 {
-		return opened, opened, nil
+		return sessions, secrets, nil
 	}
-	leases, err := memory.NewLeases(memory.LeaseConfig{Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock}, opened, opened)
+	leases, err := memory.NewLeases(memory.LeaseConfig{Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock}, sessions, secrets)
 	return leases, leases, err
 }
 
@@ -140,6 +150,8 @@ type rates struct {
 	limiter ports.RateLimiter
 	// parts may count less well than they should.
 	parts []ports.Degradable
+	// relay goes through what counts; nil where that is in this process.
+	relay ports.Relay
 	close func() error
 }
 
@@ -154,7 +166,25 @@ func newRates(ctx context.Context, c config, logger *slog.Logger, clock ports.Cl
 		return rates{}, err
 	}
 	shared := redis.NewLimiter(client, local)
-	return rates{limiter: shared, parts: []ports.Degradable{shared}, close: client.Close}, nil
+	return rates{limiter: shared, parts: []ports.Degradable{shared}, relay: redis.NewRelay(client), close: client.Close}, nil
+}
+
+// newRelay joins replicas by Redis where there is one, or else by the database
+// that they share; nil for none.
+func newRelay(c config, rates rates, opened store) (relay ports.Relay, err error) {
+	relay = rates.relay
+	if shared, ok := opened.(*postgres.Store); ok && relay == nil {
+		relay, err = postgres.NewRelay(shared, string(c.DatabaseDirectURL))
+	}
+	return relay, err
+}
+
+func logRelay(logger *slog.Logger, lost error) {
+	if lost != nil {
+		logger.Warn("replicas do not hear of each other's changes: events come late until they do", "error", lost)
+		return
+	}
+	logger.Info("replicas hear of each other's changes again")
 }
 
 const metricsPath = "/metrics"
@@ -227,6 +257,10 @@ func (a *app) serve(ctx context.Context, on listeners) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { a.every(background, a.config.CleanupInterval, a.clean) })
 	tasks.Go(func() { a.every(background, flushInterval, a.flush) })
+	// Requests that finish at shutdown are told of, too.
+	relaying, fallSilent := context.WithCancel(context.WithoutCancel(ctx))
+	defer fallSilent()
+	tasks.Go(func() { a.news.Run(relaying) })
 	failed := make(chan error, 2)
 	served := 1
 	go func() { failed <- a.server.Serve(on.service) }()
@@ -249,6 +283,7 @@ func (a *app) serve(ctx context.Context, on listeners) error {
 		}
 	}
 	stop()
+	fallSilent()
 	tasks.Wait()
 	err = errors.Join(err, a.lastFlush(ctx), a.close())
 	a.logger.Info("stopped")

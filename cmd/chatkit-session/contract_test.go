@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -32,7 +33,7 @@ func anyRequests(t *testing.T, s *service) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := map[int]int{}
+	seen, lastID, streams := map[int]int{}, "", 0
 	rapid.Check(t, func(rt *rapid.T) {
 		s.clock.advance(time.Duration(rapid.Int64Range(0, int64(30*time.Hour)).Draw(rt, "pause")))
 		credential := drawCredential(rt, s, strangers)
@@ -42,8 +43,12 @@ func anyRequests(t *testing.T, s *service) {
 		} else {
 			r.Header.Set("Cookie", "__session="+credential)
 		}
-		recorder := httptest.NewRecorder()
-		s.app.server.Handler.ServeHTTP(recorder, r)
+		if lastID != "" && rapid.IntRange(0, 9).Draw(rt, "watches") == 0 {
+			r.Method, r.URL.Path, r.URL.RawQuery = http.MethodGet, "/api/chatkit/session/events", "sessionId="+lastID
+		}
+		recorder := newStreamRecorder()
+		s.app.server.Handler.ServeHTTP(recorder, r.WithContext(recorder.ctx))
+		recorder.gone()
 		response := recorder.Result()
 		if !strings.HasPrefix(r.URL.Path, "/docs") && r.URL.Path != "/openapi.yaml" {
 			apitest.Conforms(t, r, response)
@@ -51,6 +56,13 @@ func anyRequests(t *testing.T, s *service) {
 		body, err := io.ReadAll(response.Body)
 		if err != nil {
 			rt.Fatal(err)
+		}
+		var opened answer
+		if json.Unmarshal(body, &opened) == nil && opened.Session.ID != "" {
+			lastID = opened.Session.ID
+		}
+		if response.Header.Get("Content-Type") == "text/event-stream" {
+			streams++
 		}
 		seen[response.StatusCode]++
 		notReady := r.URL.Path == "/readyz" && response.StatusCode == http.StatusServiceUnavailable // its clock is not the store's
@@ -64,11 +76,32 @@ func anyRequests(t *testing.T, s *service) {
 			rt.Errorf("the answer gives the credential back: %s", body)
 		}
 	})
-	t.Log("answers by status: ", seen)
+	t.Log("answers by status: ", seen, ", streams: ", streams)
 	if seen[http.StatusOK] == 0 || seen[http.StatusBadRequest] == 0 || seen[http.StatusUnauthorized] == 0 || seen[http.StatusNotFound] == 0 {
 		t.Error("the requests are not diverse")
 	}
 }
+
+// streamRecorder records an answer, of a stream only how it begins: then the
+// client is gone.
+type streamRecorder struct {
+	*httptest.ResponseRecorder
+	ctx  context.Context //nolint:containedctx // the request's own
+	gone func()
+}
+
+func newStreamRecorder() *streamRecorder {
+	r := &streamRecorder{ResponseRecorder: httptest.NewRecorder()}
+	r.ctx, r.gone = context.WithCancel(context.Background())
+	return r
+}
+
+// Flush is what a stream does when it has begun.
+func (r *streamRecorder) Flush() { r.ResponseRecorder.Flush(); r.gone() }
+
+// SetReadDeadline and SetWriteDeadline are what a stream needs of a connection.
+func (*streamRecorder) SetReadDeadline(time.Time) error  { return nil }
+func (*streamRecorder) SetWriteDeadline(time.Time) error { return nil }
 
 // Those who may and who ask well are never refused.
 func TestContract_GoodRequests(t *testing.T) {
@@ -131,7 +164,7 @@ func drawRequest(t *rapid.T) *http.Request {
 		method = rapid.SampledFrom([]string{"POST", "GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "BREW"}).Draw(t, "method")
 		path = rapid.OneOf(
 			rapid.SampledFrom([]string{
-				"/api/chatkit/session", "/healthz", "/readyz", "/openapi.yaml", "/docs", "/", "/api", "/api/chatkit/session/verify",
+				"/api/chatkit/session", "/healthz", "/readyz", "/openapi.yaml", "/docs", "/", "/api", "/api/chatkit/session/verify", "/api/chatkit/session/events",
 				"/api/chatkit/session/introspect", "/api/chatkit/sessions", "/api/chatkit/sessions/x", "/api/chatkit/sessions/0194214b-3a00-7cc3-98c4-dc0c0c07398f", "/api/chatkit/session/", "/healthz/../readyz",
 				"/api/chatkit/activity", "/api/chatkit/sessions/x/activity", "/api/chatkit/sessions/x/transfer", "/api/chatkit/session/transfer",
 				"/api/chatkit/admin/stats", "/api/chatkit/admin/users/user_1/sessions", "/api/chatkit/admin/sessions/x",
@@ -142,11 +175,11 @@ func drawRequest(t *rapid.T) *http.Request {
 	r := httptest.NewRequestWithContext(t.Context(), method, "/", strings.NewReader(drawBody(t)))
 	r.URL = &url.URL{Path: path, RawQuery: rapid.OneOf(
 		rapid.StringMatching(`[!-~]{0,10}`),
-		rapid.StringMatching(`(status|limit|cursor|keep)=[!-~]{0,10}`),
+		rapid.StringMatching(`(status|limit|cursor|keep|sessionId)=[!-~]{0,10}`),
 		// Positions that no page ever ended at: of 1 µs after 1970 at "x", and at an id.
 		rapid.SampledFrom([]string{"cursor=MSB4", "cursor=MSAwMTk0MjE0Yi0zYTAwLTdjYzMtOThjNC1kYzBjMGMwNzM5OGY", "limit=1", "status=expired"}),
 	).Draw(t, "query")}
-	for _, name := range []string{"Origin", "Content-Type", "X-Request-Id", "X-Forwarded-For", "User-Agent", "X-ChatKit-Token", "Access-Control-Request-Method", "Sec-Fetch-Site"} {
+	for _, name := range []string{"Origin", "Content-Type", "X-Request-Id", "X-Forwarded-For", "User-Agent", "X-ChatKit-Token", "Last-Event-ID", "Access-Control-Request-Method", "Sec-Fetch-Site"} {
 		if rapid.Bool().Draw(t, "has "+name) {
 			r.Header.Set(name, rapid.OneOf(
 				rapid.SampledFrom([]string{ourPage, "https://x.preview.example.com", "null", "application/json", "POST", "same-origin", "10.1.2.3"}),

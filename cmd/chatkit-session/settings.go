@@ -23,6 +23,7 @@ import (
 	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/redis"
 	"chatkit-session/core/access"
+	"chatkit-session/core/lifecycle"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
@@ -35,11 +36,11 @@ type settings struct {
 	LogLevel    string `env:"LOG_LEVEL" envDefault:"info" help:"Least level that is logged: debug, info, warn or error."`
 
 	DatabaseURL            secret `env:"DATABASE_URL" envDefault:"sqlite:chatkit-session.db" help:"Where sessions are kept: postgres://… or sqlite:PATH."`
-	DatabaseDirectURL      secret `env:"DATABASE_DIRECT_URL" help:"PostgreSQL as the owner of the schema and past any pooler, for migrations; DATABASE_URL when unset."`
+	DatabaseDirectURL      secret `env:"DATABASE_DIRECT_URL" help:"PostgreSQL as the owner of the schema and past any pooler, for migrations and to hear of other replicas (LISTEN); DATABASE_URL when unset."`
 	DatabasePrepared       bool   `env:"DATABASE_PREPARED_STATEMENTS" envDefault:"true" help:"Whether statements are prepared; false behind a pooler in transaction mode, such as pgbouncer."`
 	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"32" help:"Most connections to PostgreSQL that a replica opens."`
 
-	RedisURL     secret        `env:"REDIS_URL" help:"Redis that replicas count rate limits in together, such as redis://host:6379, rediss://user:password@host:6379/0 or, for a cluster, redis://one:6379,two:6379; each counts for itself when unset."`
+	RedisURL     secret        `env:"REDIS_URL" help:"Redis that replicas count rate limits in together and hear of each other through, such as redis://host:6379, rediss://user:password@host:6379/0 or, for a cluster, redis://one:6379,two:6379; each counts for itself when unset."`
 	RedisTimeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" help:"How long Redis may take to answer before each replica counts for itself."`
 
 	WorkflowID string `env:"CHATKIT_WORKFLOW_ID" help:"Workflow or agent that sessions are for; without it every request is answered with a configuration error."`
@@ -149,6 +150,7 @@ type config struct {
 	rules          session.AnomalyRules
 	limits         map[ports.LimitGroup]session.Limit
 	trustedProxies []netip.Prefix
+	streams        lifecycle.Streams
 	// introspectionKeys are at least minIntrospectionKey characters long.
 	introspectionKeys []string
 }
@@ -199,7 +201,7 @@ func (m *mistakes) err() error {
 // the service.
 func parseSettings(environ []string) (config, []string, error) {
 	variables, warnings, wrong := readEnviron(environ)
-	var c config
+	c := config{streams: lifecycle.DefaultStreams()}
 	wrong.parse(&c.settings, variables)
 	wrong.checkTimes(&c)
 	wrong.check(&c)

@@ -21,6 +21,7 @@ import (
 	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/adapters/sqlite"
 	"chatkit-session/api/apitest"
+	"chatkit-session/core/lifecycle"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
@@ -139,6 +140,12 @@ func testEnviron(t testing.TB, more ...string) []string {
 // onStore wires a service on opened, which the service's test closes.
 func onStore(t testing.TB, opened store, more ...string) *service {
 	t.Helper()
+	return withStreams(t, opened, lifecycle.DefaultStreams(), more...)
+}
+
+// withStreams is onStore with other bounds of streams.
+func withStreams(t testing.TB, opened store, streams lifecycle.Streams, more ...string) *service {
+	t.Helper()
 	trusted, err := identity()
 	if err != nil {
 		t.Fatal(err)
@@ -147,6 +154,7 @@ func onStore(t testing.TB, opened store, more ...string) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.streams = streams
 	s := &service{clock: &movableClock{now: noon}, identity: trusted, logs: newLogs()}
 	logger := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if s.app, err = wire(t.Context(), c, logger, opened, s.clock); err != nil {
