@@ -33,9 +33,7 @@ type SessionStore interface {
 	// change is called at most once; it must not call the store. Its error
 	// comes back as it is and nothing is stored. When there are no changes,
 	// nothing is written. When Update returns nil, nobody is given a session
-	// by a token that its changes took away, on any replica; when ctx ends
-	// before that is so, the changes are stored and the error is
-	// KindUnavailable.
+	// by a token that its changes took away, on any replica.
 	//
 	// Errors: KindConflict when a device would have two active sessions of the
 	// user for a workflow, when the user would have two on generated devices

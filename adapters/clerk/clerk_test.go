@@ -369,6 +369,14 @@ func TestAuthenticator_Remember(t *testing.T) {
 		b.clock.advance(time.Microsecond)
 		kind(t, a, credential, session.KindUnavailable)
 	})
+	t.Run("NotBeforeItWasVerified", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		a, credential := b.offline(t, remember(10)), b.mint(t, map[string]any{"nbf": noon.Unix(), "exp": noon.Add(time.Hour).Unix()})
+		kind(t, a, credential, nil)
+		b.clock.advance(-time.Minute) // somebody set it back
+		kind(t, a, credential, session.KindUnauthenticated)
+	})
 	t.Run("NeverPastItsExpiry", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

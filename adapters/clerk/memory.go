@@ -16,6 +16,7 @@ type proof struct {
 	identity ports.Identity
 	// issued is zero when the credential does not say.
 	issued, expires time.Time
+	verified        time.Time
 }
 
 // identityAt is the identity at now: since the credential was issued, what its
@@ -32,6 +33,12 @@ func (p proof) identityAt(now time.Time) ports.Identity {
 // verified, and so for how long after its time a key that Clerk withdrew still
 // lets somebody in. Clerk's own credentials live as long.
 const memoryLifetime = time.Minute
+
+// lasts reports whether it needs not be verified anew; nor may the clock have
+// been set back since.
+func (p proof) lasts(now time.Time) bool {
+	return now.Before(p.expires) && !now.Before(p.verified) && now.Sub(p.verified) < memoryLifetime
+}
 
 // memory remembers credentials that were found to be good, by their SHA-256,
 // so that those that come again cost no signature. It answers for none that
@@ -58,15 +65,15 @@ func newMemory(most int, clock ports.Clock) (*memory, error) {
 // known. An error is not remembered.
 func (m *memory) recall(credential string, verify func() (proof, error)) (ports.Identity, error) {
 	hash := sha256.Sum256([]byte(credential))
-	known, found := m.proofs.GetIfPresent(hash)
 	now := m.clock.Now()
-	if found && now.Before(known.expires) {
+	if known, found := m.proofs.GetIfPresent(hash); found && known.lasts(now) {
 		return known.identityAt(now), nil
 	}
-	verified, err := verify()
+	fresh, err := verify()
 	if err != nil {
 		return ports.Identity{}, err
 	}
-	m.proofs.Set(hash, verified)
-	return verified.identityAt(now), nil
+	fresh.verified = now
+	m.proofs.Set(hash, fresh)
+	return fresh.identityAt(now), nil
 }

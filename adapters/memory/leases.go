@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -101,43 +100,51 @@ func (l *Leases) good(s session.Session, hash session.TokenHash) bool {
 
 // Update implements ports.SessionStore.
 func (l *Leases) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
-	settle := scope.Settled
+	var changed []changedSession
+	var from time.Time
 	err := l.SessionStore.Update(ctx, scope, func(seen []session.Session) (ports.Changes, error) {
 		before := make(map[session.ID]session.Session, len(seen))
 		for _, s := range seen {
 			before[s.ID()] = s
 		}
+		from = l.config.Clock.Now().Add(-skew)
 		changes, err := change(seen)
 		for _, s := range changes.Sessions {
-			older, known := before[s.ID()]
-			settle = settle || known && l.misleads(older, s)
+			if older, known := before[s.ID()]; known {
+				changed = append(changed, changedSession{older, s})
+			}
 		}
 		return changes, err
 	})
-	if err != nil || !settle {
-		return err
+	if err == nil && (scope.Settled || l.misleads(from, changed)) {
+		l.settle()
 	}
-	return l.settle(ctx)
+	return err
 }
 
-func (l *Leases) misleads(older, current session.Session) bool {
-	now := l.config.Clock.Now()
-	return l.config.Policy.Misleads(now, now.Add(l.wait()), older, current)
+// changedSession is a session before and after an Update.
+type changedSession struct{ older, current session.Session }
+
+// skew is how far two replicas' clocks may be apart: each is ready within five
+// seconds of the database's.
+const skew = 10 * time.Second
+
+// misleads reports whether what others keep of the sessions from before they
+// changed, which is durable now, may let somebody in who is not to come in any
+// more, by any replica's clock.
+func (l *Leases) misleads(from time.Time, changed []changedSession) bool {
+	until := l.config.Clock.Now().Add(l.wait() + skew)
+	for _, s := range changed {
+		if l.config.Policy.Misleads(from, until, s.older, s.current) {
+			return true
+		}
+	}
+	return false
 }
 
 // wait is a lease by the slowest clock: no two run apart by a tenth.
 func (l *Leases) wait() time.Duration { return l.config.Lease + l.config.Lease/10 }
 
-var errUnsettled = errors.New("what ended is stored, but other replicas may not know it yet")
-
-// settle waits until no lease runs any more that began before it was called.
-func (l *Leases) settle(ctx context.Context) error {
-	timer := time.NewTimer(l.wait())
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return session.Wrap(session.KindUnavailable, errors.Join(errUnsettled, context.Cause(ctx)))
-	}
-}
+// settle waits until no lease runs any more that began before it was called. It
+// does not end with its caller: what is stored is to be so for everybody.
+func (l *Leases) settle() { <-time.After(l.wait()) }

@@ -26,6 +26,11 @@ type wall struct{}
 
 func (wall) Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
+// behind is the clock of a replica that is late.
+type behind struct{ by time.Duration }
+
+func (b behind) Now() time.Time { return wall{}.Now().Add(-b.by) }
+
 // stored is a session of an hour.
 func stored(change ...func(*session.Stored)) session.Session {
 	now := wall{}.Now()
@@ -39,25 +44,30 @@ func stored(change ...func(*session.Stored)) session.Session {
 	return session.Restore(s)
 }
 
-// truth is a store of one session, whose reads can be held before and after
-// they look.
+// truth is a store of one session.
 type truth struct {
 	ports.SessionStore
 	ports.SecretFinder
-	session       session.Session
-	lost          bool
-	reads         int
-	before, after chan struct{} // nil: reads are not held
+	session session.Session
+	lost    bool
+	reads   int
+	commit  chan struct{} // holds an Update before it is durable; nil does not
 }
 
-func (s *truth) FindByToken(_ context.Context, hash session.TokenHash) (session.Session, error) {
+// held holds a read before and after the store looks.
+type held struct{ look, answer chan struct{} }
+
+type heldKey struct{}
+
+func (s *truth) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
 	s.reads++
-	if s.before != nil {
-		<-s.before
+	hold, isHeld := ctx.Value(heldKey{}).(held)
+	if isHeld {
+		<-hold.look
 	}
 	found, lost := s.session, s.lost
-	if s.after != nil {
-		<-s.after
+	if isHeld {
+		<-hold.answer
 	}
 	previous, _ := found.Previous()
 	switch {
@@ -77,6 +87,9 @@ func (s *truth) Update(_ context.Context, _ ports.Scope, change func([]session.S
 	if err != nil {
 		return err
 	}
+	if s.commit != nil {
+		<-s.commit
+	}
 	for _, changed := range changes.Sessions {
 		if changed.ID() == s.session.ID() {
 			s.session = changed
@@ -87,9 +100,14 @@ func (s *truth) Update(_ context.Context, _ ports.Scope, change func([]session.S
 
 func leases(t *testing.T, s *truth, sessions int) *memory.Leases {
 	t.Helper()
+	return leasesBy(t, s, sessions, wall{})
+}
+
+func leasesBy(t *testing.T, s *truth, sessions int, clock ports.Clock) *memory.Leases {
+	t.Helper()
 	policy := session.DefaultPolicy()
 	policy.Usual.IdleTimeout = 10 * time.Minute
-	l, err := memory.NewLeases(memory.LeaseConfig{Lease: lease, Sessions: sessions, Policy: policy, Clock: wall{}}, s, s)
+	l, err := memory.NewLeases(memory.LeaseConfig{Lease: lease, Sessions: sessions, Policy: policy, Clock: clock}, s, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +115,11 @@ func leases(t *testing.T, s *truth, sessions int) *memory.Leases {
 }
 
 func revoke(s *session.Session) { s.Revoke(session.EndUser, wall{}.Now()) }
+
+func revokes(seen []session.Session) (ports.Changes, error) {
+	revoke(&seen[0])
+	return ports.Changes{Sessions: seen}, nil
+}
 
 // update changes the session and returns how long that took.
 func update(t *testing.T, l *memory.Leases, scope ports.Scope, change func(*session.Session)) time.Duration {
@@ -234,7 +257,8 @@ func TestLeases_Update(t *testing.T) {
 		"Revoked":            {ports.Scope{}, revoke, true},
 		"Rotated":            {ports.Scope{}, rotate(30 * time.Second), false},
 		"RotatedWithNoGrace": {ports.Scope{}, rotate(0), true},
-		"GraceOfAsLong":      {ports.Scope{}, rotate(lease + lease/10), true},
+		"GraceTooShort":      {ports.Scope{}, rotate(lease + lease/10 + 10*time.Second), true},
+		"GraceLongEnough":    {ports.Scope{}, rotate(lease + lease/10 + 10*time.Second + time.Microsecond), false},
 		"Used":               {ports.Scope{}, func(s *session.Session) { s.Use(wall{}.Now()) }, false},
 		"NotChanged":         {ports.Scope{}, nil, false},
 		"SettledNotChanged":  {ports.Scope{Settled: true}, nil, true},
@@ -252,18 +276,54 @@ func TestLeases_Update(t *testing.T) {
 			})
 		})
 	}
-	t.Run("CallerGivesUp", func(t *testing.T) {
+	t.Run("WhoeverGivesUp", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), lease/2)
+			defer cancel()
+			began := time.Now()
+			err := leases(t, &truth{session: stored()}, 10).Update(ctx, ports.Scope{}, revokes)
+			if waited := time.Since(began); err != nil || waited < lease {
+				t.Errorf("Update = %v after %v", err, waited)
+			}
+		})
+	})
+	// To the replica that ends it the session is over, to another not yet.
+	t.Run("ByAnyClock", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			s := &truth{session: stored()}
-			ctx, cancel := context.WithTimeout(t.Context(), lease)
-			defer cancel()
-			err := leases(t, s, 10).Update(ctx, ports.Scope{}, func(seen []session.Session) (ports.Changes, error) {
-				revoke(&seen[0])
-				return ports.Changes{Sessions: seen}, nil
-			})
-			if !errors.Is(err, session.KindUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Update = %v", err)
+			late := leasesBy(t, s, 10, behind{9 * time.Second})
+			<-time.After(10*time.Minute - time.Second) // the rest of its idle time
+			finds(t, late, nil)
+			<-time.After(time.Second)
+			update(t, leases(t, s, 0), ports.Scope{}, func(s *session.Session) { s.Expire(wall{}.Now()) })
+			finds(t, late, session.KindNotFound)
+		})
+	})
+	t.Run("OverForAllClocks", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			s := &truth{session: stored()}
+			<-time.After(10*time.Minute + 10*time.Second)
+			if waited := update(t, leases(t, s, 0), ports.Scope{}, func(s *session.Session) { s.Expire(wall{}.Now()) }); waited != 0 {
+				t.Errorf("took %v", waited)
+			}
+		})
+	})
+	// The grace may be over by the time that a rotation is durable.
+	t.Run("SlowCommit", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			s := &truth{session: stored(), commit: make(chan struct{})}
+			began := time.Now()
+			go func() {
+				<-time.After(20 * time.Second)
+				s.commit <- struct{}{}
+			}()
+			update(t, leases(t, s, 10), ports.Scope{}, rotate(30*time.Second))
+			if took := time.Since(began); took < 20*time.Second+lease {
+				t.Errorf("took %v", took)
 			}
 		})
 	})
@@ -283,38 +343,49 @@ func TestLeases_Update(t *testing.T) {
 	}
 }
 
-// The steps that a history is made of.
+// The steps that a history is made of. There are two checks on one replica, and
+// a revocation on another.
 const (
 	stepRead   = "read"   // a check begins; the cache may answer it at once
 	stepLook   = "look"   // the store looks for it
 	stepAnswer = "answer" // the store's answer comes, and is kept
-	stepRevoke = "revoke" // another replica ends the session, and waits
-	stepTick   = "tick"   // half a lease passes
+	stepBegin  = "begin"  // somebody decides to end the session
+	stepCommit = "commit" // that is durable
+	stepReturn = "return" // they are told so, when it is time
+	stepTick   = "tick"   // more than half of the wait passes
 )
 
-// mostSteps bounds the histories: enough for a read that is held while a
-// session ends, and for another one after that.
-const mostSteps = 8
+const (
+	// mostSteps bounds the histories: enough for a read that is held while a
+	// session ends, and for another one after that.
+	mostSteps = 8
+	mostTicks = 2
+)
 
-// TestLeases_EveryHistory lets a check, a slow store, a revocation and time
-// itself take turns in every order there is, of so many steps, with two checks
-// at a time on one replica. In none of them is a token good to a check that
-// began after the revocation had returned.
+// step is something that happens, to one of the checks where it is about one.
+type step struct {
+	what  string
+	check int
+}
+
+// TestLeases_EveryHistory lets two checks, a slow store, a revocation and time
+// itself take turns in every order there is, of so many steps. In none of them
+// is a token good to a check that began after the revocation had returned.
 func TestLeases_EveryHistory(t *testing.T) {
 	t.Parallel()
 	histories, good, refused := 0, 0, 0
-	var explore func(history []string)
-	explore = func(history []string) {
-		h := play(t, history)
+	var explore func(steps []step)
+	explore = func(steps []step) {
+		h := play(t, steps)
 		histories, good, refused = histories+1, good+h.good, refused+h.refused
 		if h.bad {
-			t.Fatalf("a token is good after it was revoked: %v", history)
+			t.Fatalf("a token is good after it was revoked: %v", steps)
 		}
-		if len(history) == mostSteps {
+		if len(steps) == mostSteps {
 			return
 		}
 		for _, next := range h.next {
-			explore(append(slices.Clip(history), next))
+			explore(append(slices.Clip(steps), next))
 		}
 	}
 	explore(nil)
@@ -326,18 +397,18 @@ func TestLeases_EveryHistory(t *testing.T) {
 
 // history is what became of the steps that were played.
 type history struct {
-	next          []string // what can come next
+	next          []step // what can come next
 	good, refused int
 	bad           bool
 }
 
 // play lets the steps happen, one after the other.
-func play(t *testing.T, steps []string) (h history) {
+func play(t *testing.T, steps []step) (h history) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlayer(t)
-		for _, step := range steps {
-			p.step(step)
+		for _, s := range steps {
+			p.play(s)
 			synctest.Wait()
 		}
 		h = p.history
@@ -347,61 +418,76 @@ func play(t *testing.T, steps []string) (h history) {
 	return h
 }
 
-const mostChecks = 2
+// Where a check, or the revocation, is.
+const (
+	idle = iota
+	begun
+	looked // or durable
+)
 
 // player is a history on its way.
 type player struct {
 	history
-	t         *testing.T
-	store     *truth
-	cache     *memory.Leases // of the replica that checks
-	other     *memory.Leases // that of the one that revokes
-	waiting   int            // checks before the store looks
-	looked    int            // and after
-	ticks     int
-	revoking  bool
-	revoked   atomic.Bool
-	ended     chan struct{}
-	stillBusy int
+	t      *testing.T
+	store  *truth
+	cache  *memory.Leases // of the replica that checks
+	other  *memory.Leases // of the one that revokes
+	checks [2]struct {
+		held
+		at int
+	}
+	ticks    int
+	revoking int
+	revoked  atomic.Bool
+	ended    chan struct{}
 }
 
 func newPlayer(t *testing.T) *player {
 	t.Helper()
-	store := &truth{session: stored(), before: make(chan struct{}), after: make(chan struct{})}
-	return &player{t: t, store: store, cache: leases(t, store, 10), other: leases(t, store, 10), ended: make(chan struct{})}
+	store := &truth{session: stored(), commit: make(chan struct{})}
+	p := &player{t: t, store: store, cache: leases(t, store, 10), other: leases(t, store, 10), ended: make(chan struct{})}
+	for i := range p.checks {
+		p.checks[i].held = held{make(chan struct{}), make(chan struct{})}
+	}
+	return p
 }
 
-func (p *player) step(step string) {
-	switch step {
+func (p *player) play(s step) {
+	check := &p.checks[s.check]
+	switch s.what {
 	case stepRead:
-		p.read()
+		p.read(s.check)
 	case stepLook:
-		p.store.before <- struct{}{}
-		p.waiting--
-		p.looked++
+		check.look <- struct{}{}
+		check.at = looked
 	case stepAnswer:
-		p.looked--
-		p.store.after <- struct{}{}
-	case stepRevoke:
-		p.revoking = true
+		check.answer <- struct{}{}
+		check.at = idle
+	case stepBegin:
+		p.revoking = begun
 		go func() {
-			update(p.t, p.other, ports.Scope{Settled: true}, revoke)
+			update(p.t, p.other, ports.Scope{}, revoke)
 			p.revoked.Store(true)
 			close(p.ended)
 		}()
+	case stepCommit:
+		p.revoking = looked
+		p.store.commit <- struct{}{}
+	case stepReturn:
+		<-p.ended
 	case stepTick:
 		p.ticks++
-		<-time.After(lease / 2)
+		<-time.After(lease * 3 / 5)
 	}
 }
 
 // read begins a check, and judges it when it is done.
-func (p *player) read() {
+func (p *player) read(n int) {
+	check := &p.checks[n]
+	check.at = begun
 	afterwards, reads := p.revoked.Load(), p.store.reads
-	p.stillBusy++
 	go func() {
-		_, err := p.cache.FindByToken(p.t.Context(), leaseToken)
-		p.stillBusy--
+		_, err := p.cache.FindByToken(context.WithValue(p.t.Context(), heldKey{}, check.held), leaseToken)
 		if err != nil {
 			p.refused++
 			return
@@ -410,40 +496,49 @@ func (p *player) read() {
 		p.bad = p.bad || afterwards
 	}()
 	synctest.Wait()
-	p.waiting += p.store.reads - reads
+	if p.store.reads == reads { // the cache answered
+		check.at = idle
+	}
 }
 
-func (p *player) next() []string {
-	next := make([]string, 0, mostChecks+3)
-	if p.stillBusy < mostChecks {
-		next = append(next, stepRead)
+func (p *player) next() (next []step) {
+	for n, check := range p.checks {
+		first := n == 0 || p.checks[0].at != idle // as good as the other way round
+		if check.at == idle && first {
+			next = append(next, step{stepRead, n})
+		}
+		if check.at == begun {
+			next = append(next, step{stepLook, n})
+		}
+		if check.at == looked {
+			next = append(next, step{stepAnswer, n})
+		}
 	}
-	if p.waiting > 0 {
-		next = append(next, stepLook)
+	switch {
+	case p.revoking == idle:
+		next = append(next, step{what: stepBegin})
+	case p.revoking == begun:
+		next = append(next, step{what: stepCommit})
+	case !p.revoked.Load():
+		next = append(next, step{what: stepReturn})
 	}
-	if p.looked > 0 {
-		next = append(next, stepAnswer)
-	}
-	if !p.revoking {
-		next = append(next, stepRevoke)
-	}
-	if p.ticks < 4 {
-		next = append(next, stepTick)
+	if p.ticks < mostTicks {
+		next = append(next, step{what: stepTick})
 	}
 	return next
 }
 
 // finish ends what still runs.
 func (p *player) finish() {
-	for p.waiting > 0 {
-		p.step(stepLook)
-		synctest.Wait()
+	for n := range p.checks {
+		for ; p.checks[n].at != idle; synctest.Wait() {
+			p.play(step{map[int]string{begun: stepLook, looked: stepAnswer}[p.checks[n].at], n})
+		}
 	}
-	for p.looked > 0 {
-		p.step(stepAnswer)
-		synctest.Wait()
+	if p.revoking == begun {
+		p.play(step{what: stepCommit})
 	}
-	if p.revoking {
+	if p.revoking == looked {
 		<-p.ended
 	}
 }

@@ -80,22 +80,17 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	if err != nil {
 		return nil, err
 	}
-	relay, err := newRelay(c, rates, opened)
-	if err != nil {
-		return nil, errors.Join(err, rates.close())
-	}
-	news := lifecycle.NewAnnouncer(relay, func(lost error) { logRelay(logger, lost) })
-	sessions, secrets, err := newCache(c, lifecycle.Announcing(opened, news), opened, clock)
+	shared, err := share(c, logger, opened, rates, clock)
 	if err != nil {
 		return nil, errors.Join(err, rates.close())
 	}
 	metrics := telemetry.New()
 	parts := lifecycle.Parts{
-		Store: sessions, Secrets: secrets, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
+		Store: shared.sessions, Secrets: shared.secrets, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
 		Usage:  lifecycle.NewUsage(opened, clock, c.ActivityResolution),
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
 	}
-	ready := lifecycle.NewReadiness(opened, clock, append(rates.parts, news)...)
+	ready := lifecycle.NewReadiness(opened, clock, append(rates.parts, shared.news)...)
 	handler, err := httpapi.New(httpapi.Config{
 		AllowedOrigins:    c.AllowedOrigins,
 		TrustedProxies:    c.trustedProxies,
@@ -109,7 +104,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		Opener:        lifecycle.NewOpener(parts, c.workflow),
 		Transferrer:   lifecycle.NewTransferrer(parts),
 		Lister:        lifecycle.NewLister(opened, opened, clock, c.policy),
-		Watcher:       lifecycle.NewWatcher(parts, news, c.streams),
+		Watcher:       lifecycle.NewWatcher(parts, shared.news, c.streams),
 		Checker:       lifecycle.NewChecker(parts),
 		Revoker:       lifecycle.NewRevoker(parts),
 		Administrator: lifecycle.NewAdministrator(parts, opened),
@@ -127,7 +122,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		store:   opened,
 		ready:   ready,
 		rates:   rates,
-		news:    news,
+		news:    shared.news,
 		usage:   parts.Usage,
 		cleaner: newCleaner(c, opened, clock),
 		server:  server,
@@ -135,14 +130,27 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	}, nil
 }
 
-// newCache lets checks of tokens go by what was read a moment before, if that
-// is wanted.
-func newCache(c config, sessions ports.SessionStore, secrets ports.SecretFinder, clock ports.Clock) (ports.SessionStore, ports.SecretFinder, error) {
-	if c.CacheLease == 0 {
-		return sessions, secrets, nil
+// shared is what replicas have in common, and how they hear of its changes.
+type shared struct {
+	sessions ports.SessionStore
+	secrets  ports.SecretFinder
+	news     *lifecycle.Announcer
+}
+
+// share lets replicas hear of each other's changes, and checks of tokens go by
+// what was read a moment before, if that is wanted.
+func share(c config, logger *slog.Logger, opened store, rates rates, clock ports.Clock) (shared, error) {
+	relay, err := newRelay(c, rates, opened)
+	if err != nil {
+		return shared{}, err
 	}
-	leases, err := memory.NewLeases(memory.LeaseConfig{Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock}, sessions, secrets)
-	return leases, leases, err
+	news := lifecycle.NewAnnouncer(relay, func(lost error) { logRelay(logger, lost) })
+	sessions := lifecycle.Announcing(opened, news)
+	if c.CacheLease == 0 {
+		return shared{sessions, opened, news}, nil
+	}
+	leases, err := memory.NewLeases(memory.LeaseConfig{Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock}, sessions, opened)
+	return shared{leases, leases, news}, err
 }
 
 // rates is what counts how often callers ask.

@@ -21,6 +21,7 @@ type lines struct {
 	mu   sync.Mutex
 	out  io.Writer
 	held []byte
+	due  *time.Timer // when what is held is written at the latest
 }
 
 // Write holds a line back, whole.
@@ -28,7 +29,7 @@ func (l *lines) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.held) == 0 {
-		time.AfterFunc(holdFor, l.flush)
+		l.due = time.AfterFunc(holdFor, l.flush)
 	}
 	l.held = append(l.held, line...)
 	if len(l.held) >= mostHeld {
@@ -49,6 +50,7 @@ func (l *lines) write() {
 	if len(l.held) == 0 {
 		return
 	}
+	l.due.Stop()
 	_, _ = l.out.Write(l.held) // there is nowhere else to say that it failed
 	l.held = l.held[:0]
 }

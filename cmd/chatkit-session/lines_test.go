@@ -2,18 +2,31 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
 // writes notes each write.
-type writes struct{ all []string }
+type writes struct {
+	mu  sync.Mutex
+	all []string
+}
 
 func (w *writes) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.all = append(w.all, string(p))
 	return len(p), nil
+}
+
+func (w *writes) yet() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.all)
 }
 
 func TestLines(t *testing.T) {
@@ -23,9 +36,7 @@ func TestLines(t *testing.T) {
 			logger.Info("one")
 			<-time.After(holdFor - 1)
 			logger.Info("two")
-			if len(w.all) != 0 {
-				t.Errorf("wrote %q already", w.all)
-			}
+			wrote(t, w)
 			<-time.After(1)
 			synctest.Wait()
 			wrote(t, w, "msg=one\nlevel=INFO msg=two\n")
@@ -41,12 +52,24 @@ func TestLines(t *testing.T) {
 			logger.With("a", 1).WithGroup("g").Error("three", "b", 2)
 			wrote(t, w, "msg=two\n", "msg=three a=1 g.b=2\n")
 		},
+		"EachInItsTime": func(t *testing.T, _ *lines, logger *slog.Logger, w *writes) {
+			logger.Info("one")
+			<-time.After(holdFor / 2)
+			logger.Warn("two")
+			logger.Info("three")
+			<-time.After(holdFor / 2)
+			synctest.Wait()
+			wrote(t, w, "msg=two\n")
+			<-time.After(holdFor / 2)
+			synctest.Wait()
+			wrote(t, w, "msg=two\n", "msg=three\n")
+		},
 		"NoMoreThanSo": func(t *testing.T, _ *lines, logger *slog.Logger, w *writes) {
 			long := strings.Repeat("x", mostHeld/2)
 			logger.Info(long)
 			logger.Info(long)
-			if len(w.all) != 1 || len(w.all[0]) < mostHeld {
-				t.Errorf("%d writes", len(w.all))
+			if all := w.yet(); len(all) != 1 || len(all[0]) < mostHeld {
+				t.Errorf("%d writes", len(all))
 			}
 		},
 		"TheRestAtTheEnd": func(t *testing.T, l *lines, logger *slog.Logger, w *writes) {
@@ -78,12 +101,13 @@ func TestLines(t *testing.T) {
 // wrote expects writes that end so.
 func wrote(t *testing.T, w *writes, ends ...string) {
 	t.Helper()
-	if len(w.all) != len(ends) {
-		t.Fatalf("wrote %q", w.all)
+	all := w.yet()
+	if len(all) != len(ends) {
+		t.Fatalf("wrote %q", all)
 	}
 	for i, end := range ends {
-		if !strings.HasSuffix(w.all[i], end) {
-			t.Errorf("wrote %q, want …%q", w.all[i], end)
+		if !strings.HasSuffix(all[i], end) {
+			t.Errorf("wrote %q, want …%q", all[i], end)
 		}
 	}
 }

@@ -91,7 +91,7 @@ type settings struct {
 	RateLimitFailures int `env:"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE" envDefault:"300" help:"How many checks of tokens may fail in a minute, for an introspection key and for a client's network, before the next that fail are answered 429; good tokens are never refused; 0 for any number."`
 
 	CacheLease    time.Duration `env:"CHATKIT_CACHE_LEASE" envDefault:"0s" help:"For how long, at most 5s, a replica may go by what it last read of a session when a token is checked. Whatever ends a session takes that much longer, so that a token is refused everywhere once it has said so. All replicas must have the same."`
-	CacheSessions int           `env:"CHATKIT_CACHE_SESSIONS" envDefault:"0" help:"How many sessions a replica remembers for CHATKIT_CACHE_LEASE; 0 for none. Set the lease on all replicas first, and take it away last."`
+	CacheSessions int           `env:"CHATKIT_CACHE_SESSIONS" envDefault:"0" help:"How many sessions a replica remembers for CHATKIT_CACHE_LEASE; 0 for none. Set the lease on all replicas first, and take it away last; to change it, set this to 0 meanwhile."`
 
 	ActivityResolution time.Duration `env:"CHATKIT_ACTIVITY_RESOLUTION" envDefault:"1m" help:"How exactly a session's last activity is kept: it is written at most once in this time."`
 
@@ -424,11 +424,12 @@ func (m *mistakes) checkLimits(c *config) {
 }
 
 // mostRemembered bounds how many Clerk tokens and sessions are remembered: they
-// take about a kilobyte each.
+// take about a kilobyte each, and sessions their metadata.
 const mostRemembered = 1_000_000
 
-// longestLease bounds how long whoever ends a session has to wait.
-const longestLease = 5 * time.Second
+// longestLease bounds how long whoever ends a session has to wait. What is
+// remembered is not older than a flush: it would be written again.
+const longestLease = flushInterval
 
 // checkCache checks the settings about remembered sessions.
 func (m *mistakes) checkCache(c *config) {

@@ -189,11 +189,12 @@ func (p Policy) Accepts(now time.Time, s Session, hash TokenHash) bool {
 	return hash == s.credential.Hash || (hash == s.previous && now.Before(s.previousUntil))
 }
 
-// Misleads reports whether somebody who goes by older until then, a copy of
-// current from before it changed, may accept a token that current does not.
-func (p Policy) Misleads(now, until time.Time, older, current Session) bool {
+// Misleads reports whether somebody who goes by older, a copy of current from
+// before it changed, at any time from from until until may accept a token that
+// current does not.
+func (p Policy) Misleads(from, until time.Time, older, current Session) bool {
 	for _, hash := range []TokenHash{older.credential.Hash, older.previous} {
-		if p.Accepts(now, older, hash) && !p.Accepts(until, current, hash) {
+		if p.Accepts(from, older, hash) && !p.Accepts(until, current, hash) {
 			return true
 		}
 	}
