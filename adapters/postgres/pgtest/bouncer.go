@@ -3,8 +3,6 @@
 package pgtest
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -84,7 +82,7 @@ func bouncerDir(t testing.TB) (string, *syscall.Credential) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // there is no secret in it
+	if err := giveTo(identity, dir); err != nil {
 		t.Fatal(err)
 	}
 	return dir, identity
@@ -92,18 +90,15 @@ func bouncerDir(t testing.TB) (string, *syscall.Credential) {
 
 func runBouncer(t testing.TB, program, dir string, identity *syscall.Credential) {
 	t.Helper()
-	var out bytes.Buffer
-	command := exec.CommandContext(context.WithoutCancel(t.Context()), program, filepath.Join(dir, "config")) //nolint:gosec // found by this package
-	command.SysProcAttr, command.Dir = &syscall.SysProcAttr{Credential: identity}, dir
-	command.Stdout, command.Stderr = &out, &out
-	if err := command.Start(); err != nil {
+	_, stop, err := throwaway.Keep(dir, "KILL", identity, program, filepath.Join(dir, "config"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
+		said, _ := os.ReadFile(filepath.Join(dir, "log"))
+		stop()
 		if t.Failed() {
-			t.Logf("pgbouncer:\n%s", out.String()[max(0, out.Len()-4000):])
+			t.Logf("pgbouncer:\n%s", said[max(0, len(said)-4000):])
 		}
 	})
 }

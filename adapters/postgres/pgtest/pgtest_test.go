@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestProbe(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(probe) == "" {
+	if os.Getenv(probe) != "new" {
 		return
 	}
 	pgtest.New(t)
@@ -39,7 +39,7 @@ func TestNew_WithoutServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProbe$", "-test.v")
-			command.Env = append(os.Environ(), probe+"=1", throwaway.FolderVariable+"=/nonexistent")
+			command.Env = append(os.Environ(), probe+"=new", throwaway.FolderVariable+"=/nonexistent")
 			command.Env = append(command.Env, test.environ...)
 			out, _ := command.CombinedOutput()
 			if !strings.Contains(string(out), test.want) || !strings.Contains(string(out), test.why) {

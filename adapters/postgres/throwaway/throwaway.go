@@ -5,6 +5,7 @@ package throwaway
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -13,21 +14,46 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// keeper runs the server for as long as its standard input stays open, then
-// ends it and removes its folder: also when the process that started it is
-// killed.
-const keeper = `"$1" -D "$2/data" -k "$2" -h 127.0.0.1 -p "$3" -F \
-	-c max_connections=300 -c synchronous_commit=off -c full_page_writes=off -c log_min_messages=fatal >"$2/log" 2>&1 &
+// keeper runs a server for as long as its standard input stays open, then ends
+// it, also one that is stopped, and removes its folder.
+const keeper = `dir=$1 signal=$2
+shift 2
+"$@" >"$dir/log" 2>&1 </dev/null &
 server=$!
+echo $server
 trap '' INT TERM HUP
 cat >/dev/null
-kill -QUIT $server 2>/dev/null
+kill -$signal $server 2>/dev/null
+kill -CONT $server 2>/dev/null
 wait $server
-rm -rf "$2"`
+rm -rf "$dir"`
+
+// Keep runs a server until stop is called, or until this process ends, also
+// when it is killed: then the server gets signal, such as QUIT, and dir is
+// removed. What the server says is in dir's file log.
+func Keep(dir, signal string, identity *syscall.Credential, program string, args ...string) (pid int, stop func(), err error) {
+	run := exec.CommandContext(context.Background(), "/bin/sh", append([]string{"-c", keeper, "sh", dir, signal, program}, args...)...) //nolint:gosec // the caller's own program
+	run.SysProcAttr, run.Dir = &syscall.SysProcAttr{Credential: identity, Setpgid: true}, dir
+	open, err1 := run.StdinPipe()
+	out, err2 := run.StdoutPipe()
+	if err := errors.Join(err1, err2, run.Start()); err != nil {
+		return 0, nil, err
+	}
+	stop = sync.OnceFunc(func() {
+		_ = open.Close()
+		_ = run.Wait()
+	})
+	if _, err := fmt.Fscan(out, &pid); err != nil {
+		stop()
+		return 0, nil, fmt.Errorf("%s: %w", program, err)
+	}
+	return pid, stop, nil
+}
 
 // Start starts a server and returns the URL of its owner, and how to end it.
 func Start() (*url.URL, func(), error) {
@@ -63,9 +89,8 @@ func runCluster(dir, initdb, postgres string, identity *syscall.Credential) (sto
 			return nil, "", err
 		}
 	}
-	attributes := &syscall.SysProcAttr{Credential: identity, Setpgid: true}
 	create := exec.CommandContext(context.Background(), initdb, "-D", filepath.Join(dir, "data"), "--no-sync", "-A", "trust", "-U", "chatkit_owner", "-E", "UTF8", "--locale=C") //nolint:gosec // found by this package
-	create.SysProcAttr, create.Dir = attributes, dir
+	create.SysProcAttr, create.Dir = &syscall.SysProcAttr{Credential: identity, Setpgid: true}, dir
 	if out, err := create.CombinedOutput(); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, "", fmt.Errorf("initdb: %w\n%s", err, out)
@@ -73,18 +98,10 @@ func runCluster(dir, initdb, postgres string, identity *syscall.Credential) (sto
 	if port, err = FreePort(); err != nil {
 		return nil, "", err
 	}
-	run := exec.CommandContext(context.Background(), "/bin/sh", "-c", keeper, "sh", postgres, dir, port) //nolint:gosec // found by this package
-	run.SysProcAttr, run.Dir = attributes, dir
-	open, err := run.StdinPipe()
+	_, stop, err = Keep(dir, "QUIT", identity, postgres, "-D", filepath.Join(dir, "data"), "-k", dir, "-h", "127.0.0.1", "-p", port, "-F",
+		"-c", "max_connections=300", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "log_min_messages=fatal")
 	if err != nil {
 		return nil, "", err
-	}
-	if err := run.Start(); err != nil {
-		return nil, "", err
-	}
-	stop = func() {
-		_ = open.Close()
-		_ = run.Wait()
 	}
 	if err := AwaitReady(port); err != nil {
 		complaint, _ := os.ReadFile(filepath.Join(dir, "log"))
