@@ -20,7 +20,8 @@ import (
 )
 
 // A server that dies under load and whose standby takes over loses no session
-// that was acknowledged; the store finds the new one by itself.
+// that was acknowledged, because none is that the standby does not have; the
+// store finds the new one by itself.
 func TestStore_Failover(t *testing.T) {
 	t.Parallel()
 	pair := pgtest.NewPair(t)
@@ -35,7 +36,8 @@ func TestStore_Failover(t *testing.T) {
 	var failed atomic.Int32
 	count := func() int { mu.Lock(); defer mu.Unlock(); return len(acknowledged) }
 	enough, resumed := make(chan struct{}), make(chan struct{})
-	var target atomic.Int32 // of acknowledged sessions
+	var isolated atomic.Bool // is the standby, and the server alive
+	var target atomic.Int32  // of acknowledged sessions
 	target.Store(before)
 	reached := sync.OnceFunc(func() { close(enough) })
 	again := sync.OnceFunc(func() { close(resumed) })
@@ -45,7 +47,12 @@ func TestStore_Failover(t *testing.T) {
 		group.Go(func() {
 			for n := 0; stop.Err() == nil; n++ {
 				user := session.Must(session.ParseUserID(fmt.Sprintf("user_%d_%d", worker, n)))
-				if id, err := create(ctx, store, user); err == nil {
+				alone := isolated.Load()
+				id, err := create(ctx, store, user)
+				if err == nil && alone && isolated.Load() {
+					t.Errorf("session %s is acknowledged, and only the server that will die has it", id)
+				}
+				if err == nil {
 					mu.Lock()
 					acknowledged = append(acknowledged, id)
 					mu.Unlock()
@@ -62,6 +69,12 @@ func TestStore_Failover(t *testing.T) {
 		})
 	}
 	await(t, ctx, enough)
+	pair.Isolate()
+	isolated.Store(true)
+	if id, err := create(ctx, store, slot.User); err == nil {
+		t.Errorf("session %s is acknowledged, and only the server that will die has it", id)
+	}
+	isolated.Store(false)
 	pair.Failover()
 	target.Store(int32(count() + after)) //nolint:gosec // some hundreds
 	await(t, ctx, resumed)
