@@ -8,28 +8,29 @@ import (
 	"net"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/lib/pq"
 )
 
-// connectTimeout bounds how long a host may take to answer a connection.
-const connectTimeout = 5 * time.Second
+// connectTimeout bounds how long each host may take to let a connection in, in
+// seconds: far less than it may be silent later, so that a host that hangs
+// leaves a request the time to ask another.
+const connectTimeout = "3"
 
 // Connect opens a connection pool and checks that the server answers. What
 // config's URL does not say is set: sslmode is "require", or "disable" on
-// loopback and Unix sockets; application_name is chatkit-session. No error
-// shows the URL.
+// loopback and Unix sockets; application_name is chatkit-session;
+// connect_timeout is 3 seconds. Of several hosts the one that took the last
+// connection is asked first. No error shows the URL.
 func Connect(ctx context.Context, config Config) (*sql.DB, error) {
 	dsn, err := complete(config)
 	if err != nil {
 		return nil, err
 	}
-	connector, err := pq.NewConnector(dsn)
+	connector, err := newHosts(dsn, dialer{silence: config.Silence})
 	if err != nil {
 		return nil, errNotURL // without the cause, which may show it
 	}
-	connector.Dialer(dialer{net.Dialer{Timeout: connectTimeout}, config.Silence})
 	conn := sql.OpenDB(connector)
 	if err := conn.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to the database: %w", kinded(err)), conn.Close())
@@ -62,6 +63,7 @@ func complete(config Config) (string, error) {
 	defaults := map[string]string{
 		"sslmode":          defaultSSLMode(u),
 		"application_name": "chatkit-session",
+		"connect_timeout":  connectTimeout,
 	}
 	if config.Unprepared {
 		defaults["binary_parameters"] = "yes" // a statement and its values go in one message

@@ -33,7 +33,7 @@ func (d dialer) DialContext(ctx context.Context, network, address string) (net.C
 	if err != nil || d.silence == 0 {
 		return conn, err
 	}
-	return impatient{conn, d.silence}, nil
+	return &impatient{Conn: conn, silence: d.silence}, nil
 }
 
 // impatient is a connection on which no read and no write takes longer than
@@ -41,17 +41,34 @@ func (d dialer) DialContext(ctx context.Context, network, address string) (net.C
 type impatient struct {
 	net.Conn
 	silence time.Duration
+	bound   time.Time // when all must be over; zero for never
 }
 
-func (c impatient) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.silence)); err != nil {
+// SetDeadline is how the driver bounds the whole of what opens a connection,
+// and takes that back.
+func (c *impatient) SetDeadline(bound time.Time) error {
+	c.bound = bound
+	return c.Conn.SetDeadline(bound)
+}
+
+// next is until when the next read or write may take.
+func (c *impatient) next() time.Time {
+	next := time.Now().Add(c.silence)
+	if !c.bound.IsZero() && c.bound.Before(next) {
+		return c.bound
+	}
+	return next
+}
+
+func (c *impatient) Read(p []byte) (int, error) {
+	if err := c.SetReadDeadline(c.next()); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
-func (c impatient) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.silence)); err != nil {
+func (c *impatient) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(c.next()); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)

@@ -5,6 +5,8 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -103,6 +105,83 @@ func TestStore_Failover(t *testing.T) {
 		}
 	}
 	t.Logf("%d acknowledged, %d stored, %d failed meanwhile", len(acknowledged), len(stored), failed.Load())
+}
+
+// A server that hangs and whose standby takes over holds nobody up for longer
+// than a new connection may take, whatever a statement may: neither a store that
+// has connections to it, nor one that opens its first.
+func TestStore_PrimaryHangs(t *testing.T) {
+	t.Parallel()
+	pair := pgtest.NewPair(t)
+	migratePair(t, pair.URL)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	connected := openWith(t, postgres.Config{URL: pair.URL, MaxConnections: 2, Silence: 2 * time.Second})
+	if _, err := create(ctx, connected, slot.User); err != nil {
+		t.Fatal(err)
+	}
+	pair.Hang()
+	pair.Promote()
+	patient := openWith(t, postgres.Config{URL: pair.URL, Silence: time.Hour})
+	for name, store := range map[string]*postgres.Store{"connected": connected, "new": patient} {
+		_, err := create(ctx, store, session.Must(session.ParseUserID("user_"+name)))
+		for err != nil && ctx.Err() == nil {
+			_, err = create(ctx, store, session.Must(session.ParseUserID("user_"+name)))
+		}
+		if err != nil {
+			t.Errorf("a store that is %s: %v", name, err)
+		}
+	}
+}
+
+// The host that took the last connection is asked for the next one first: one
+// that hangs costs the time that a connection may take once, not for each.
+func TestConnect_RemembersTheHost(t *testing.T) {
+	t.Parallel()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	var asked atomic.Int32
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close() //nolint:errcheck,revive // it is held, and says nothing
+			asked.Add(1)
+		}
+	}()
+	server, err := url.Parse(pgtest.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := server.Query()
+	query.Set("host", "127.0.0.1,"+server.Hostname())
+	query.Set("port", port+","+server.Port())
+	query.Set("connect_timeout", "1")
+	server.Host, server.RawQuery = "", query.Encode()
+	pool, err := postgres.Connect(t.Context(), postgres.Config{URL: server.String(), Silence: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pool.Close() })
+	for range 4 {
+		conn, err := pool.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("for four connections the host that hangs was asked %d times", n)
+	}
 }
 
 func await(t *testing.T, ctx context.Context, signal <-chan struct{}) { //nolint:revive // the test comes first

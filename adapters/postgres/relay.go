@@ -37,9 +37,7 @@ func NewRelay(store *Store, direct string) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{store: store, dsn: dsn}
-	r.dialer.net.Timeout = connectTimeout
-	return r, nil
+	return &Relay{store: store, dsn: dsn}, nil
 }
 
 // Send implements ports.Relay.
