@@ -8,9 +8,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -132,25 +134,73 @@ func TestManifests_Drain(t *testing.T) {
 	if drain < noticed+2*time.Second {
 		t.Errorf("it drains for %s, and is noticed after %s", drain, noticed)
 	}
-	const shutdown, writes = 20 * time.Second, 20 * time.Second // both CHATKIT_SHUTDOWN_TIMEOUT
-	if grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second; grace < drain+shutdown+writes {
-		t.Errorf("it is killed after %s, and may take %s", grace, drain+shutdown+writes)
+	timeout := settings["CHATKIT_SHUTDOWN_TIMEOUT"]
+	if timeout == "" {
+		timeout = knownSettings(t)["CHATKIT_SHUTDOWN_TIMEOUT"]
+	}
+	shutdown, err := time.ParseDuration(timeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	longest := drain + 2*shutdown // requests in flight, then the last writes
+	if grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second; grace < longest {
+		t.Errorf("it is killed after %s, and may take %s", grace, longest)
 	}
 }
 
-// Every setting is one of the service's.
-func TestManifests_Settings(t *testing.T) {
-	t.Parallel()
+// paragraph is how the service's help begins to speak of a setting: its name,
+// and its default where it has one.
+var paragraph = regexp.MustCompile(`\n\n([A-Z][A-Z0-9_]*)(?: \(([^)]*)\))?[ \n]`)
+
+// knownSettings are those of the service, with their defaults, by its own help.
+func knownSettings(t *testing.T) map[string]string {
+	t.Helper()
 	command := exec.CommandContext(t.Context(), "go", "run", "./cmd/chatkit-session", "serve", "--help")
 	command.Dir = ".."
 	help, err := command.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name := range find[*corev1.ConfigMap](t, decode(t)).Data {
-		if !strings.Contains(string(help), "\n"+name) && !strings.Contains(string(help), " "+name) {
-			t.Errorf("the service knows no %s", name)
+	known := map[string]string{}
+	for _, found := range paragraph.FindAllStringSubmatch(string(help), -1) {
+		known[found[1]] = found[2]
+	}
+	if known["DATABASE_MAX_CONNECTIONS"] == "" || len(known) < 40 {
+		t.Fatalf("of the help only this is understood: %v", known)
+	}
+	return known
+}
+
+// unknown returns those of names that are no settings.
+func unknown(names []string, known map[string]string) (wrong []string) {
+	for _, name := range names {
+		_, is := known[name]
+		if _, of := known[strings.TrimSuffix(name, "_FILE")]; !is && !of {
+			wrong = append(wrong, name)
 		}
+	}
+	return wrong
+}
+
+// Every setting is one of the service's.
+func TestManifests_Settings(t *testing.T) {
+	t.Parallel()
+	objects := decode(t)
+	names := slices.Collect(maps.Keys(find[*corev1.ConfigMap](t, objects).Data))
+	for _, pod := range []corev1.PodSpec{find[*appsv1.Deployment](t, objects).Spec.Template.Spec, find[*batchv1.Job](t, objects).Spec.Template.Spec} {
+		for _, container := range slices.Concat(pod.InitContainers, pod.Containers) {
+			for _, variable := range container.Env {
+				names = append(names, variable.Name)
+			}
+		}
+	}
+	known := knownSettings(t)
+	if wrong := unknown(names, known); len(wrong) > 0 || !slices.Contains(names, "DATABASE_URL") {
+		t.Errorf("of %v the service does not know %v", names, wrong)
+	}
+	mistakes := []string{"CHATKIT_DRAIN", "DATABASE_UR", "CHATKIT_DRAIN_DELAYS", "DRAIN_DELAY", "chatkit_drain_delay"}
+	if wrong := unknown(append([]string{"CLERK_JWT_KEY_FILE", "CHATKIT_DRAIN_DELAY"}, mistakes...), known); !slices.Equal(wrong, mistakes) {
+		t.Errorf("found out are %v, want %v", wrong, mistakes)
 	}
 }
 
