@@ -148,6 +148,25 @@ func TestManifests_Drain(t *testing.T) {
 	}
 }
 
+// Replicas that count each for themselves would let users do their limit on each
+// of them: where there can be several, none starts without Redis.
+func TestManifests_LimitsOfAllReplicas(t *testing.T) {
+	t.Parallel()
+	objects := decode(t)
+	if find[*autoscalingv2.HorizontalPodAutoscaler](t, objects).Spec.MaxReplicas == 1 {
+		return
+	}
+	container := find[*appsv1.Deployment](t, objects).Spec.Template.Spec.Containers[0]
+	at := slices.IndexFunc(container.Env, func(v corev1.EnvVar) bool { return v.Name == "REDIS_URL" })
+	if at < 0 {
+		t.Fatal("more than one replica can run, and they have no REDIS_URL")
+	}
+	from := container.Env[at].ValueFrom
+	if from == nil || from.SecretKeyRef == nil || (from.SecretKeyRef.Optional != nil && *from.SecretKeyRef.Optional) {
+		t.Errorf("REDIS_URL is from %v, want it from a Secret that must have it: it may hold a password", from)
+	}
+}
+
 // paragraph is how the service's help begins to speak of a setting: its name,
 // and its default where it has one.
 var paragraph = regexp.MustCompile(`\n\n([A-Z][A-Z0-9_]*)(?: \(([^)]*)\))?[ \n]`)

@@ -218,6 +218,10 @@ type Identifiers interface {
 type Meter interface {
 	// Anomaly notes that an anomaly was recorded.
 	Anomaly(rule session.Rule)
+
+	// Refused notes that somebody was refused for having done what group counts
+	// too often.
+	Refused(group LimitGroup)
 }
 
 // Identity is what a credential proves about its bearer.
@@ -266,9 +270,10 @@ type RateLimiter interface {
 	// takes from it, and however many callers race, no more than there are get
 	// one: on this replica always, on all of them where they count together.
 	//
-	// It answers within milliseconds: where replicas count together and cannot
-	// do so now, it counts on this one alone, from what it has seen itself.
-	// limit must not be zero, and is the same for all of a group.
+	// Where replicas count together and cannot do so now, it counts on this one
+	// alone, from what it has seen itself, and answers at once; to find out may
+	// take a fraction of a second, for those who ask just then. When ctx has a
+	// deadline, it answers with time left. limit must not be zero, and is the same for all of a group.
 	//
 	// Errors: KindUnavailable when ctx has ended.
 	Allow(ctx context.Context, key LimitKey, limit session.Limit) (Allowance, error)
@@ -299,6 +304,11 @@ const (
 	// LimitFailuresOfAddress is checks that fail for clients of a network.
 	LimitFailuresOfAddress LimitGroup = "failures_of_address"
 )
+
+// LimitGroups are all groups.
+func LimitGroups() []LimitGroup {
+	return []LimitGroup{LimitOpens, LimitReads, LimitChanges, LimitAdmin, LimitFailuresOfKey, LimitFailuresOfAddress}
+}
 
 // Allowance is what became of one that somebody wanted of a limit.
 type Allowance struct {

@@ -10,14 +10,16 @@ import (
 	"chatkit-session/ports"
 )
 
-// DefaultKeys is how many keys a Limiter knows unless its Config says
+// DefaultKeys is how many keys of a group a Limiter knows unless its Config says
 // otherwise: some megabytes.
 const DefaultKeys = 1 << 16
 
 // Config says how much to keep.
 type Config struct {
-	// Keys is how many keys are known at most; 0 means DefaultKeys. When there
-	// are more, those that were not used for longest start anew.
+	// Keys is how many keys of each group are known at most; 0 means
+	// DefaultKeys. When there are more, those that were not used for longest
+	// start anew. Those of one group push out none of another: anybody may
+	// make up addresses, but not users.
 	Keys int
 	// Clock is the time; it must be set.
 	Clock ports.Clock
@@ -28,14 +30,17 @@ type Config struct {
 // else. It implements ports.RateLimiter.
 type Limiter struct {
 	clock ports.Clock
-	// most bounds each of the generations.
+	// most bounds each of a group's generations.
 	most int
 
-	mu sync.Mutex
-	// Keys that are used move from old to young. When young is full it becomes
-	// old, and what was left in old is forgotten.
-	young, old map[ports.LimitKey]time.Time
+	mu     sync.Mutex
+	groups map[ports.LimitGroup]*generations
 }
+
+// generations are the keys of a group. Those that are used move from old to
+// young. When young is full it becomes old, and what was left in old is
+// forgotten.
+type generations struct{ young, old map[string]time.Time }
 
 var _ ports.RateLimiter = (*Limiter)(nil)
 
@@ -44,7 +49,7 @@ func NewLimiter(config Config) *Limiter {
 	if config.Keys == 0 {
 		config.Keys = DefaultKeys
 	}
-	return &Limiter{clock: config.Clock, most: max(config.Keys/2, 1), young: map[ports.LimitKey]time.Time{}}
+	return &Limiter{clock: config.Clock, most: max(config.Keys/2, 1), groups: map[ports.LimitGroup]*generations{}}
 }
 
 // Allow implements ports.RateLimiter.
@@ -55,27 +60,35 @@ func (l *Limiter) Allow(ctx context.Context, key ports.LimitKey, limit session.L
 	now := l.clock.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	full, known := l.young[key]
+	keys := l.groups[key.Group]
+	if keys == nil {
+		keys = &generations{young: map[string]time.Time{}}
+		l.groups[key.Group] = keys
+	}
+	full, known := keys.young[key.Who]
 	if !known {
-		full = l.old[key]
+		full = keys.old[key.Who]
 	}
 	if full.Before(now) {
 		full = now
+	}
+	if most := now.Add(limit.Within); full.After(most) {
+		full = most // the clock was set back: nobody has to wait for that
 	}
 	taken := full.Add(limit.Interval())
 	allowed := taken.Sub(now) <= limit.Interval()*time.Duration(limit.Most)
 	if allowed {
 		full = taken
 	}
-	l.keep(key, full, known)
+	keys.keep(key.Who, full, known, l.most)
 	remaining, next := limit.Left(full.Sub(now))
 	return ports.Allowance{Allowed: allowed, Remaining: remaining, Next: next}, nil
 }
 
-// keep remembers when the key's limit is whole again.
-func (l *Limiter) keep(key ports.LimitKey, full time.Time, known bool) {
-	if !known && len(l.young) >= l.most {
-		l.old, l.young = l.young, map[ports.LimitKey]time.Time{}
+// keep remembers when the limit of who is whole again.
+func (g *generations) keep(who string, full time.Time, known bool, most int) {
+	if !known && len(g.young) >= most {
+		g.old, g.young = g.young, map[string]time.Time{}
 	}
-	l.young[key] = full
+	g.young[who] = full
 }

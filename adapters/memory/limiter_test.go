@@ -79,6 +79,22 @@ func TestLimiter_Bounded(t *testing.T) {
 	}
 }
 
+// Whoever makes up addresses, of which there is no end, pushes out no user.
+func TestLimiter_BoundedByGroup(t *testing.T) {
+	t.Parallel()
+	limiter := memory.NewLimiter(memory.Config{Keys: 10, Clock: newClock()})
+	allowed(t, limiter, "alice")
+	for n := range 100 {
+		key := ports.LimitKey{Group: ports.LimitFailuresOfAddress, Who: strconv.Itoa(n)}
+		if _, err := limiter.Allow(t.Context(), key, once); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if allowed(t, limiter, "alice") {
+		t.Error("alice is forgotten for others' addresses")
+	}
+}
+
 func BenchmarkLimiter(b *testing.B) {
 	limiter := memory.NewLimiter(memory.Config{Clock: newClock()})
 	limit := session.Limit{Most: 10, Within: time.Minute}

@@ -13,9 +13,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/go-redis/redis_rate/v10"
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -25,13 +25,14 @@ import (
 type Config struct {
 	// URL is redis://[user:password@]host[:port][/database], rediss:// over
 	// TLS. Several hosts, separated by commas, are nodes of a cluster, and so
-	// is one with ?cluster=true.
+	// is one with ?cluster=true. With ?master=NAME they are sentinels, which
+	// say where the master of that name is; user and password are its.
 	URL string
-	// Timeout is how long Redis may take to answer before the service goes on
-	// without it; 0 means DefaultTimeout.
+	// Timeout is how long Redis may take to answer before it is doubted, and
+	// then before it is lost; 0 means DefaultTimeout.
 	Timeout time.Duration
-	// Retry is how often a Redis that did not answer is tried again; 0 means
-	// DefaultRetry.
+	// Retry is after what time a Redis that was lost is tried again, at first;
+	// 0 means DefaultRetry.
 	Retry time.Duration
 	// Logger gets a line when Redis is lost and one when it is back; nil means
 	// nowhere.
@@ -44,27 +45,13 @@ const (
 	DefaultRetry   = 250 * time.Millisecond
 )
 
-// dialTimeout bounds a connection's making, which goes on when its caller has
-// given up, for the next.
-const dialTimeout = time.Second
+// inFlight is how many calls ask at once; others wait for their turn here, where
+// the wait is not held against Redis.
+const inFlight = 16
 
-// Client asks Redis for as long as it answers. After one failure nobody asks it
-// again, and so nobody waits for it, until it was found to answer in the
-// background.
-type Client struct {
-	redis          goredis.UniversalClient
-	timeout, retry time.Duration
-	logger         *slog.Logger
-
-	down atomic.Bool
-
-	// mu guards that no probe starts when the client has closed, which ends
-	// open.
-	mu     sync.Mutex
-	open   context.Context //nolint:containedctx // the client's own life.
-	end    context.CancelFunc
-	probes sync.WaitGroup
-}
+// spare is how many connections there are besides, for what asks whether Redis
+// answers while all others hang.
+const spare = 8
 
 // CheckURL reports whether a Config's URL is none. Its error does not show the
 // URL, which may hold a password.
@@ -94,102 +81,58 @@ func Connect(ctx context.Context, config Config) (*Client, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
+	c := &Client{timeout: config.Timeout, retry: config.Retry, logger: config.Logger, turns: make(chan struct{}, inFlight), heard: make(chan string), lost: make(chan struct{})}
+	c.open, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	options.ContextTimeoutEnabled = true
-	options.DialTimeout, options.DialerRetries = dialTimeout, 1
-	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = config.Timeout, config.Timeout, config.Timeout
-	options.MaxRetries = -1 // what was counted and not answered would be counted twice
+	options.DialTimeout, options.DialerRetries = grace, 1
+	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = c.longest(), c.longest(), c.longest()
+	options.ConnMaxIdleTime = 4 * time.Minute // some networks forget one after five, and say nothing
+	options.PoolSize = inFlight + spare
+	options.MaxRetries = -1 // as once, for connections of its own
 	options.DisableIdentity = true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	c := &Client{
-		redis: goredis.NewUniversalClient(options), timeout: config.Timeout, retry: config.Retry, logger: config.Logger,
-	}
-	c.open, c.end = context.WithCancel(context.WithoutCancel(ctx))
-	if err := c.probe(ctx, "start"); err != nil {
-		c.lose("start", err) //nolint:contextcheck // looking for it goes on until Close
-	}
+	c.redis = goredis.NewUniversalClient(options)
+	c.cluster, _ = c.redis.(*goredis.ClusterClient)
+	c.redis.AddHook(once{})
+	c.counter = redis_rate.NewLimiter(c.redis)
+	c.begin(ctx)
 	return c, nil
 }
 
-// Close ends all connections.
-func (c *Client) Close() error {
-	c.mu.Lock()
-	c.end()
-	c.mu.Unlock()
-	c.probes.Wait()
-	return c.redis.Close()
+// once has no command sent again that was not answered: it may have been
+// counted. A cluster's client would do so whatever its MaxRetries. Where a
+// cluster says that another node has the key, nothing was counted, and it is
+// followed.
+type once struct{}
+
+// notAgain is a command that is sent once.
+type notAgain struct{ goredis.Cmder }
+
+func (notAgain) NoRetry() bool { return true }
+
+func (once) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+
+func (once) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, command goredis.Cmder) error { return next(ctx, notAgain{command}) }
 }
 
-var errDown = errors.New("redis did not answer before")
-
-// do asks Redis about key, unless it is known not to answer. That ctx ended
-// says nothing of Redis.
-func (c *Client) do(ctx context.Context, key string, ask func(context.Context) error) error {
-	if c.down.Load() {
-		return errDown
-	}
-	bounded, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	err := ask(bounded)
-	if err != nil && ctx.Err() == nil {
-		c.lose(key, err) //nolint:contextcheck // looking for it goes on until Close
-	}
-	return err
+func (once) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return next
 }
 
-// lose goes on without Redis, and looks for it where it was missed.
-func (c *Client) lose(key string, cause error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open.Err() != nil || !c.down.CompareAndSwap(false, true) {
-		return
-	}
-	c.logger.Warn("Redis does not answer: each replica counts for itself until it does", "error", cause)
-	c.probes.Go(func() { c.find(key) })
-}
-
-// find waits until Redis answers again.
-func (c *Client) find(key string) {
-	ticker := time.NewTicker(c.retry)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-c.open.Done():
-			return
-		case <-ticker.C:
-		}
-		if c.probe(c.open, key) == nil {
-			c.down.Store(false)
-			c.logger.Info("Redis answers again: replicas count together")
-			return
-		}
-	}
-}
-
-// probe writes where the key is: a server that only reads would not do. The
-// connection may take its time, the answer not.
-func (c *Client) probe(ctx context.Context, key string) error {
-	connecting, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	if err := c.write(connecting, key); err != nil {
-		return err
-	}
-	answering, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	return c.write(answering, key)
-}
-
-func (c *Client) write(ctx context.Context, key string) error {
-	return c.redis.Set(ctx, keyPrefix+"probe:"+slot(key), 1, time.Second).Err()
-}
-
-// keyPrefix tells the service's keys from others in the same database.
-const keyPrefix = "chatkit:"
+// keyPrefix tells the service's keys from others in the same database: with
+// libraryPrefix, which redis_rate puts before it, all of them begin with
+// rate:chatkit:.
+const (
+	keyPrefix     = "chatkit:"
+	libraryPrefix = "rate:"
+)
 
 // slot is a key that a cluster keeps on one node, whatever stands around it.
 func slot(key string) string { return "{" + strings.NewReplacer("{", "(", "}", ")").Replace(key) + "}" }
 
 // errNotURL shows no part of what it is about.
-var errNotURL = errors.New("must be like redis://host:6379, rediss://user:password@host:6379/0 or redis://one:6379,two:6379")
+var errNotURL = errors.New("must be like redis://host:6379, rediss://user:password@host:6379/0 redis://one:6379,two:6379 or redis://one:26379,two:26379/0?master=NAME")
 
 func parseURL(text string) (*goredis.UniversalOptions, error) {
 	scheme, rest, _ := strings.Cut(text, "://")
@@ -210,8 +153,15 @@ func parseURL(text string) (*goredis.UniversalOptions, error) {
 	if scheme == "rediss" {
 		options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12} // for the name of each host
 	}
+	if err := parameters(options, u.Query()); err != nil {
+		return nil, err
+	}
+	port := "6379"
+	if options.MasterName != "" {
+		port = "26379"
+	}
 	for host := range strings.SplitSeq(hosts, ",") {
-		address, err := hostPort(host)
+		address, err := hostPort(host, port)
 		if err != nil {
 			return nil, errNotURL
 		}
@@ -222,24 +172,39 @@ func parseURL(text string) (*goredis.UniversalOptions, error) {
 			return nil, errNotURL
 		}
 	}
-	for name, values := range u.Query() {
-		if options.IsClusterMode, err = strconv.ParseBool(values[0]); err != nil || name != "cluster" {
-			return nil, fmt.Errorf("%w; the only parameter is cluster=true", errNotURL)
-		}
-	}
-	if options.DB != 0 && (options.IsClusterMode || len(options.Addrs) > 1) {
+	if options.DB != 0 && options.MasterName == "" && (options.IsClusterMode || len(options.Addrs) > 1) {
 		return nil, errors.New("must not name a database: a cluster has one")
 	}
 	return options, nil
 }
 
-// hostPort is a host's address, on Redis' own port unless it says another.
-func hostPort(host string) (string, error) {
+// parameters reads a URL's parameters, of which at most one makes sense.
+func parameters(options *goredis.UniversalOptions, given url.Values) (err error) {
+	for name, values := range given {
+		switch {
+		case len(given) > 1 || len(values) > 1:
+			err = errNotURL
+		case name == "cluster":
+			options.IsClusterMode, err = strconv.ParseBool(values[0])
+		case name == "master" && values[0] != "":
+			options.MasterName = values[0]
+		default:
+			err = errNotURL
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w; the only parameter is cluster=true or master=NAME", errNotURL)
+	}
+	return nil
+}
+
+// hostPort is a host's address, on port unless it says another.
+func hostPort(host, port string) (string, error) {
 	if u, err := url.Parse("redis://" + host); err != nil || u.Hostname() == "" || u.Host != host {
 		return "", errNotURL
 	}
 	if _, _, err := net.SplitHostPort(host); err != nil {
-		host += ":6379"
+		host += ":" + port
 	}
 	_, _, err := net.SplitHostPort(host)
 	return host, err

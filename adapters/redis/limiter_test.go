@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -155,12 +159,15 @@ func (s *subject) allowsTwo(t testing.TB, who string) bool {
 	return first && second && !third
 }
 
+// servers are those that a limiter must do on.
+var servers = map[string]func(t testing.TB) *redistest.Server{
+	"Alone":   func(t testing.TB) *redistest.Server { return redistest.New(t) },
+	"Cluster": redistest.NewCluster,
+}
+
 func TestLimiter(t *testing.T) {
 	t.Parallel()
-	for name, start := range map[string]func(t testing.TB) *redistest.Server{
-		"Alone":   func(t testing.TB) *redistest.Server { return redistest.New(t) },
-		"Cluster": redistest.NewCluster,
-	} {
+	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			porttest.RateLimiter(t, func(t *testing.T) porttest.RateLimiters {
@@ -231,12 +238,12 @@ func TestLimiter_RedisGoesAndComes(t *testing.T) {
 	s.log.await(t, 2)
 }
 
-// A Redis that takes connections and answers nothing is lost as well, for no
-// longer than the timeout, and to whoever asks after that at once.
+// A Redis that takes connections and answers nothing is lost as well, and whoever
+// asks after that does not wait.
 func TestLimiter_RedisHangs(t *testing.T) {
 	t.Parallel()
 	server := redistest.New(t)
-	s := connect(t, server.URL, 2*time.Second) // far more than a good answer takes, far less than patience
+	s := connect(t, server.URL, redis.DefaultTimeout)
 	s.allows(t, "alice")
 	server.Hang(t, true)
 	s.local.refuse()
@@ -246,7 +253,7 @@ func TestLimiter_RedisHangs(t *testing.T) {
 	s.log.await(t, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for range 1000 { // that would take half an hour, if each waited
+	for range 1000 { // that would take minutes, if each waited
 		if _, err := s.Allow(ctx, ports.LimitKey{Who: "alice"}, session.Limit{Most: 1, Within: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
@@ -257,6 +264,34 @@ func TestLimiter_RedisHangs(t *testing.T) {
 	}
 	if !s.allowsTwo(t, "bob") {
 		t.Error("Redis does not decide")
+	}
+}
+
+// A Redis that answers, and each time too late, is lost as well: callers would
+// queue for it.
+func TestLimiter_RedisIsSlow(t *testing.T) {
+	t.Parallel()
+	server := redistest.New(t)
+	var slow atomic.Bool
+	address := proxy(t, server.Address(), func([]byte) bool {
+		if slow.Load() {
+			<-time.After(3 * redis.DefaultTimeout) // as long as its way takes
+		}
+		return true
+	})
+	s := connect(t, "redis://"+address, redis.DefaultTimeout)
+	slow.Store(true)
+	var group sync.WaitGroup
+	for range 16 {
+		group.Go(func() { s.allows(t, "alice") })
+	}
+	group.Wait()
+	if got := s.log.await(t, 1); got[0] != lost {
+		t.Errorf("the log has %q", got)
+	}
+	slow.Store(false)
+	if got := s.log.await(t, 2); got[1] != back {
+		t.Errorf("the log has %q", got)
 	}
 }
 
@@ -274,7 +309,7 @@ func TestLimiter_RedisWritesNothing(t *testing.T) {
 	if got := s.local.count(); got != 3 {
 		t.Errorf("the local one heard of %d, want 3", got)
 	}
-	server.AwaitRejected(t, "set", 3) // it was looked for and not found
+	server.Await(t, "set", "rejected_calls", 3) // it was looked for and not found
 	s.log.await(t, 1)
 	server.Ask(t, "REPLICAOF NO ONE")
 	if got := s.log.await(t, 2); got[1] != back {
@@ -282,7 +317,7 @@ func TestLimiter_RedisWritesNothing(t *testing.T) {
 	}
 }
 
-// That its caller gave up says nothing of Redis.
+// That its caller gave up, by a deadline or otherwise, says nothing of Redis.
 func TestLimiter_CallerGivesUp(t *testing.T) {
 	t.Parallel()
 	server := redistest.New(t)
@@ -291,13 +326,35 @@ func TestLimiter_CallerGivesUp(t *testing.T) {
 	server.Hang(t, true)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if got, err := s.Allow(ctx, ports.LimitKey{Who: "alice"}, session.Limit{Most: 1, Within: time.Hour}); err == nil {
-		t.Errorf("Allow = %+v", got)
+	_, _ = s.Allow(ctx, ports.LimitKey{Who: "alice"}, session.Limit{Most: 1, Within: time.Hour}) // as there is time left for it or not
+	ctx, cancel = context.WithCancel(t.Context())
+	time.AfterFunc(time.Millisecond, cancel)
+	if got, err := s.Allow(ctx, ports.LimitKey{Who: "alice"}, session.Limit{Most: 1, Within: time.Hour}); !errors.Is(err, session.KindUnavailable) {
+		t.Errorf("Allow = %+v, %v", got, err)
 	}
 	server.Hang(t, false)
-	if s.allows(t, "bob"); s.Degraded() != "" || len(s.log.messages(t)) > 0 {
-		t.Errorf("it says %q, the log %q", s.Degraded(), s.log.messages(t))
+	if !s.allowsTwo(t, "bob") {
+		t.Error("Redis does not decide")
 	}
+	if got := s.log.messages(t); s.Degraded() != "" || len(got) > 0 {
+		t.Errorf("it says %q, the log %q", s.Degraded(), got)
+	}
+}
+
+// Who has a deadline is answered before, with time left for what comes then,
+// also where Redis takes longer and is not lost for it.
+func TestLimiter_CallerHasADeadline(t *testing.T) {
+	t.Parallel()
+	server := redistest.New(t)
+	s := connect(t, server.URL, long)
+	server.Hang(t, true)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	got, err := s.Allow(ctx, ports.LimitKey{Who: "alice"}, session.Limit{Most: 1, Within: time.Hour})
+	if err != nil || !got.Allowed || s.local.count() != 1 || ctx.Err() != nil {
+		t.Errorf("Allow = %+v, %v", got, err)
+	}
+	server.Hang(t, false)
 }
 
 // Redis need not be there at the start.
@@ -315,6 +372,30 @@ func TestConnect_WithoutRedis(t *testing.T) {
 	server.Start(t)
 	if got := s.log.await(t, 2); got[1] != back {
 		t.Errorf("the log has %q", got)
+	}
+}
+
+// Sentinels say who is master, also when it is another.
+func TestConnect_Sentinel(t *testing.T) {
+	t.Parallel()
+	master := redistest.NewSentinel(t)
+	s := connect(t, master.URL, redis.DefaultTimeout)
+	if !s.allowsTwo(t, "alice") || s.local.count() != 2 {
+		t.Errorf("the master does not decide, the log has %q", s.log.messages(t))
+	}
+	master.Kill()
+	s.allows(t, "bob")
+	if got := s.log.await(t, 1); got[0] != lost {
+		t.Errorf("the log has %q", got)
+	}
+	if got := s.log.await(t, 2); got[1] != back {
+		t.Errorf("the log has %q", got)
+	}
+	if !s.allowsTwo(t, "carol") || s.Degraded() != "" {
+		t.Errorf("it says %q", s.Degraded())
+	}
+	if got := master.Peer.Ask(t, "EXISTS rate:chatkit:{opens:carol}"); got != ":1" {
+		t.Errorf("the new master has the key %s times", got)
 	}
 }
 
@@ -336,6 +417,7 @@ func TestCheckURL(t *testing.T) {
 	for _, good := range []string{
 		"redis://localhost", "redis://localhost:6379", "redis://127.0.0.1:6380/2", "redis://[::1]:6379", "rediss://user:p%40ss@redis.example.com:6380/0",
 		"redis://:pass@one:1,two:2,three", "redis://one?cluster=true", "redis://one/?cluster=false", "redis://one:1/3",
+		"redis://one:26379,two:26379/2?master=main", "rediss://user:pass@one?master=main",
 	} {
 		if err := redis.CheckURL(good); err != nil {
 			t.Errorf("%s: %v", good, err)
@@ -344,6 +426,7 @@ func TestCheckURL(t *testing.T) {
 	for _, bad := range []string{
 		"", "redis://", "localhost:6379", "http://localhost", "redis://one,", "redis://one two", "redis://one:port", "redis://one/x", "redis://one/-1", "redis://one/1/2",
 		"redis://one?pool_size=3", "redis://one?cluster=perhaps", "redis://one,two/1", "redis://one/1?cluster=true", "redis://us%er:secret@one", "redis://::1", "redis://one#x",
+		"redis://one?master=", "redis://one?master=a&master=b", "redis://one?master=main&cluster=true", "redis://one?master=main&pool_size=3", "redis://one/x?master=main",
 	} {
 		err := redis.CheckURL(bad)
 		if err == nil {
@@ -418,50 +501,175 @@ func BenchmarkLimiter(b *testing.B) {
 	}
 }
 
+// What Redis knows of a time that does not come for long, since its clock was
+// set back or another with an earlier one took over, is forgotten; once, however
+// many see it.
+func TestLimiter_ClockBack(t *testing.T) {
+	t.Parallel()
+	for name, expiry := range map[string]string{"Expires": " EX 36000", "Stays": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.New(t)
+			s := connect(t, server.URL, long)
+			const libraryEpoch = 1483228800
+			full := time.Now().Add(10*time.Hour).Unix() - libraryEpoch
+			server.Ask(t, "SET rate:chatkit:{opens:alice} "+strconv.FormatInt(full, 10)+expiry)
+			var group sync.WaitGroup
+			var allowed atomic.Int32
+			for range 64 {
+				group.Go(func() {
+					if s.allows(t, "alice") {
+						allowed.Add(1)
+					}
+				})
+			}
+			group.Wait()
+			if allowed.Load() != 2 {
+				t.Errorf("%d were allowed, want 2", allowed.Load())
+			}
+		})
+	}
+}
+
 // What was counted and not answered is not counted twice: the connection breaks
-// after Redis was asked.
+// when Redis has heard. Redis is not lost for it.
 func TestLimiter_NoAnswer(t *testing.T) {
 	t.Parallel()
-	server := redistest.New(t)
+	for name, start := range servers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := start(t)
+			direct := connect(t, server.URL, long)
+			for _, who := range []string{"a", "b", "c", "d", "e"} { // on each node, so that it has the script
+				direct.allows(t, who)
+			}
+			var asked atomic.Int32
+			url := breaking(t, server, "rate:chatkit:{opens:alice}", &asked)
+			s := connect(t, url, long)
+			if s.allows(t, "alice"); asked.Load() != 1 || s.local.count() != 1 {
+				t.Errorf("Redis was asked %d times, the local one %d", asked.Load(), s.local.count())
+			}
+			if !s.allowsTwo(t, "bob") || s.Degraded() != "" {
+				t.Errorf("it says %q, the log %q", s.Degraded(), s.log.messages(t))
+			}
+			if first, second := direct.allows(t, "alice"), direct.allows(t, "alice"); !first || second {
+				t.Errorf("of two, %v and %v were left after one that was not answered", first, second)
+			}
+		})
+	}
+}
+
+// breaking is the URL of a way to a server, and to its peer, on which a
+// connection breaks when it has carried what has text in it.
+func breaking(t *testing.T, server *redistest.Server, text string, carried *atomic.Int32) string {
+	t.Helper()
+	way := func(server *redistest.Server) string {
+		return proxy(t, server.Address(), func(said []byte) bool {
+			if !bytes.Contains(said, []byte(text)) {
+				return true
+			}
+			carried.Add(1)
+			return false
+		})
+	}
+	address := way(server)
+	if server.Peer == nil {
+		return "redis://" + address
+	}
+	server.Announce(t, address)
+	server.Peer.Announce(t, way(server.Peer))
+	return "redis://" + address + "?cluster=true"
+}
+
+// proxy carries connections to an address, each for as long as goesOn with what
+// is said there, and returns where it is.
+func proxy(t *testing.T, to string, goesOn func(said []byte) bool) string {
+	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	var asked atomic.Int32
+	carry := func(client net.Conn) {
+		defer client.Close() //nolint:errcheck // it is over
+		behind, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", to)
+		if err != nil {
+			return
+		}
+		defer behind.Close() //nolint:errcheck // it is over
+		go func() {
+			_, _ = io.Copy(client, behind)
+			_ = client.Close()
+		}()
+		said := make([]byte, 1<<16)
+		for {
+			n, err := client.Read(said)
+			if err != nil {
+				return
+			}
+			goes := goesOn(said[:n])
+			if !goes {
+				_ = client.Close() // before there is an answer
+			}
+			if _, err := behind.Write(said[:n]); err != nil || !goes {
+				return
+			}
+		}
+	}
 	go func() {
 		for {
 			client, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
-				defer client.Close() //nolint:errcheck // it is over
-				behind, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(server.URL, "redis://"))
-				if err != nil {
-					return
-				}
-				defer behind.Close() //nolint:errcheck // it is over
-				go func() { _, _ = io.Copy(client, behind) }()
-				said := make([]byte, 1<<16)
-				for {
-					n, err := client.Read(said)
-					if err != nil {
-						return
-					}
-					if strings.Contains(strings.ToLower(string(said[:n])), "evalsha") {
-						asked.Add(1)
-						return
-					}
-					if _, err := behind.Write(said[:n]); err != nil {
-						return
-					}
-				}
-			}()
+			go carry(client)
 		}
 	}()
-	s := connect(t, "redis://"+listener.Addr().String(), long)
-	if s.allows(t, "alice"); asked.Load() != 1 || s.local.count() != 1 {
-		t.Errorf("Redis was asked %d times, the local one %d", asked.Load(), s.local.count())
+	return listener.Addr().String()
+}
+
+// What the README says that Redis must let the service do is enough, on one
+// server and on a cluster; and where it is less Redis is lost for good, not time
+// and again.
+func TestConnect_AccessControl(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := regexp.MustCompile(`ACL SETUSER chatkit on >PASSWORD (~rate:chatkit:\* .*)`).FindSubmatch(readme)
+	if rule == nil {
+		t.Fatal("the README has no rule")
+	}
+	enough := string(rule[1])
+	for name, start := range servers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := start(t)
+			for _, node := range []*redistest.Server{server, server.Peer} {
+				if node != nil {
+					node.Ask(t, "ACL SETUSER enough on >p "+enough)
+					node.Ask(t, "ACL SETUSER other on >p "+strings.Replace(enough, "~rate:", "~", 1))
+				}
+			}
+			s := connect(t, strings.Replace(server.URL, "//", "//enough:p@", 1), long)
+			for _, node := range []*redistest.Server{server, server.Peer} {
+				if node != nil { // one of them has the key
+					node.Ask(t, "SET rate:chatkit:{opens:alice} 1e12")
+				}
+			}
+			if !s.allowsTwo(t, "alice") || s.Degraded() != "" || s.local.count() != 2 {
+				t.Errorf("it says %q, the log %q", s.Degraded(), s.log.messages(t))
+			}
+			hearsItself(t, newRelay(t, strings.Replace(server.URL, "//", "//enough:p@", 1), long))
+			s = connect(t, strings.Replace(server.URL, "//", "//other:p@", 1), long)
+			if name == "Alone" {
+				server.Await(t, "evalsha", "rejected_calls", 5)
+			}
+			if s.allows(t, "alice"); s.local.count() != 1 {
+				t.Error("the local one does not decide")
+			}
+			s.log.await(t, 1)
+		})
 	}
 }

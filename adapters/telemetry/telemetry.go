@@ -17,6 +17,7 @@ import (
 type Metrics struct {
 	registry  *prometheus.Registry
 	anomalies *prometheus.CounterVec
+	refused   *prometheus.CounterVec
 }
 
 var _ ports.Meter = (*Metrics)(nil)
@@ -29,16 +30,41 @@ func New() *Metrics {
 			Name: "chatkit_anomalies_total",
 			Help: "Anomalies that were recorded, by rule.",
 		}, []string{"rule"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "chatkit_rate_limited_total",
+			Help: "Requests that were refused for a rate limit, by what it counts.",
+		}, []string{"group"}),
 	}
-	m.registry.MustRegister(m.anomalies, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.anomalies, m.refused, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, rule := range session.Rules() {
 		m.anomalies.WithLabelValues(string(rule)) // an alert needs the zero before the one
+	}
+	for _, group := range ports.LimitGroups() {
+		m.refused.WithLabelValues(string(group))
 	}
 	return m
 }
 
 // Anomaly implements ports.Meter.
 func (m *Metrics) Anomaly(rule session.Rule) { m.anomalies.WithLabelValues(string(rule)).Inc() }
+
+// Refused implements ports.Meter.
+func (m *Metrics) Refused(group ports.LimitGroup) { m.refused.WithLabelValues(string(group)).Inc() }
+
+// Watch shows whether a part, which must have a name of its own, does its work
+// less well than it should.
+func (m *Metrics) Watch(name string, part ports.Degradable) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "chatkit_degraded",
+		Help:        "Whether a part of the service does its work less well than it should, which /readyz says more of.",
+		ConstLabels: prometheus.Labels{"part": name},
+	}, func() float64 {
+		if part.Degraded() != "" {
+			return 1
+		}
+		return 0
+	}))
+}
 
 // Handler answers with the metrics.
 func (m *Metrics) Handler() http.Handler {

@@ -8,6 +8,7 @@ import (
 
 	"chatkit-session/adapters/telemetry"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 func scrape(t *testing.T, m *telemetry.Metrics) string {
@@ -37,5 +38,37 @@ func TestMetrics_Anomaly(t *testing.T) {
 	}
 	if !strings.Contains(after, "go_goroutines") {
 		t.Error("the process's own metrics are missing")
+	}
+}
+
+func TestMetrics_Refused(t *testing.T) {
+	t.Parallel()
+	m := telemetry.New()
+	before := scrape(t, m)
+	for _, group := range ports.LimitGroups() {
+		if !strings.Contains(before, `chatkit_rate_limited_total{group="`+string(group)+`"} 0`) {
+			t.Errorf("%s does not begin at zero:\n%s", group, before)
+		}
+	}
+	m.Refused(ports.LimitOpens)
+	if after := scrape(t, m); !strings.Contains(after, `chatkit_rate_limited_total{group="opens"} 1`) || !strings.Contains(after, `chatkit_rate_limited_total{group="reads"} 0`) {
+		t.Errorf("after one there is\n%s", after)
+	}
+}
+
+// part is a ports.Degradable that tests set.
+type part string
+
+func (p *part) Degraded() string { return string(*p) }
+
+func TestMetrics_Watch(t *testing.T) {
+	t.Parallel()
+	m := telemetry.New()
+	var one, two part
+	m.Watch("one", &one)
+	m.Watch("two", &two)
+	two = "it does less"
+	if got := scrape(t, m); !strings.Contains(got, `chatkit_degraded{part="one"} 0`) || !strings.Contains(got, `chatkit_degraded{part="two"} 1`) {
+		t.Errorf("there is\n%s", got)
 	}
 }

@@ -209,6 +209,12 @@ func (s *service) counted(t testing.TB, rule string) string {
 
 func countedAt(t testing.TB, server, rule string) string {
 	t.Helper()
+	return metricAt(t, server, `chatkit_anomalies_total{rule="`+rule+`"}`)
+}
+
+// metricAt is the value of one of a server's metrics.
+func metricAt(t testing.TB, server, name string) string {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server+"/metrics", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +228,7 @@ func countedAt(t testing.TB, server, rule string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`chatkit_anomalies_total\{rule="` + rule + `"\} (\d+)`).FindStringSubmatch(string(body))
+	found := regexp.MustCompile(regexp.QuoteMeta(name) + ` (\d+)`).FindStringSubmatch(string(body))
 	if found == nil {
 		t.Fatalf("the metrics are\n%s", body)
 	}

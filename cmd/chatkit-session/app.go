@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,7 +91,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		Usage:  lifecycle.NewUsage(opened, clock, c.ActivityResolution),
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
 	}
-	ready := lifecycle.NewReadiness(opened, clock, append(rates.parts, shared.news)...)
+	ready := lifecycle.NewReadiness(opened, clock, degradable(metrics, rates, shared.news)...)
 	handler, err := httpapi.New(httpapi.Config{
 		AllowedOrigins:    c.AllowedOrigins,
 		TrustedProxies:    c.trustedProxies,
@@ -109,7 +110,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		Revoker:       lifecycle.NewRevoker(parts),
 		Administrator: lifecycle.NewAdministrator(parts, opened),
 		Readiness:     ready,
-		Limits:        lifecycle.NewLimits(rates.limiter, c.limits),
+		Limits:        lifecycle.NewLimits(rates.limiter, metrics, c.limits),
 	})
 	if err != nil {
 		return nil, errors.Join(err, rates.close())
@@ -161,6 +162,16 @@ type rates struct {
 	// relay goes through what counts; nil where that is in this process.
 	relay ports.Relay
 	close func() error
+}
+
+// degradable are the parts that may do less well than they should, which
+// metrics show, too.
+func degradable(metrics *telemetry.Metrics, rates rates, news *lifecycle.Announcer) []ports.Degradable {
+	for _, part := range rates.parts {
+		metrics.Watch("rate_limit", part)
+	}
+	metrics.Watch("events", news)
+	return append(slices.Clip(rates.parts), news)
 }
 
 // newRates counts in Redis where there is one, and in this process.

@@ -228,7 +228,7 @@ func TestReplicas_Events(t *testing.T) {
 	t.Parallel()
 	for name, join := range map[string]func(t *testing.T) (database string, settings []string){
 		"Redis": func(t *testing.T) (string, []string) {
-			return pgtest.New(t), []string{patiently, "REDIS_URL=" + redistest.New(t).URL}
+			return pgtest.New(t), []string{"REDIS_URL=" + redistest.New(t).URL}
 		},
 		"PostgreSQL": func(t *testing.T) (string, []string) { return pgtest.New(t), nil },
 		"Pgbouncer": func(t *testing.T) (string, []string) {
@@ -273,7 +273,7 @@ func joined(t *testing.T, server *redistest.Server, reread time.Duration) (one, 
 	t.Cleanup(func() { _ = opened.Close() })
 	streams := lifecycle.Streams{Most: 10, MostOfUser: 10, Reread: reread}
 	start := func() *service {
-		s := withStreams(t, opened, streams, patiently, "REDIS_URL="+server.URL)
+		s := withStreams(t, opened, streams, "REDIS_URL="+server.URL)
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { s.app.news.Run(ctx) })

@@ -22,8 +22,6 @@ const (
 	unknownToken   = "550e8400-e29b-41d4-a716-446655440000"
 	// defaultOpens takes back what tests set.
 	defaultOpens = "CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE="
-	// patiently keeps a busy machine from being taken for a Redis that is lost.
-	patiently = "REDIS_TIMEOUT=20s"
 )
 
 // say sends a request from an address, with headers given as name, value, name,
@@ -48,6 +46,14 @@ type said struct {
 	body   []byte
 }
 
+// metric expects a value of one of the metrics.
+func (s *service) metric(t testing.TB, name, want string) {
+	t.Helper()
+	if got := metricAt(t, newLoopback(t, s.app.metrics.Handler), name); got != want {
+		t.Errorf("%s is %s, want %s", name, got, want)
+	}
+}
+
 // ten a minute are the default, at once or one every six seconds, for each user.
 func TestLimits_Opens(t *testing.T) {
 	t.Parallel()
@@ -66,6 +72,7 @@ func TestLimits_Opens(t *testing.T) {
 	open(http.StatusTooManyRequests, "0;t=6", "6")
 	s.clock.advance(1500 * time.Millisecond)
 	open(http.StatusTooManyRequests, "0;t=5", "5")
+	s.metric(t, `chatkit_rate_limited_total{group="opens"}`, "2")
 	if other := s.open(t, "user_2", ""); other.Outcome != "created" {
 		t.Errorf("another user got %s", other.raw)
 	}
@@ -165,13 +172,13 @@ func TestLimits_NeverRefuseAGoodToken(t *testing.T) {
 	})
 	t.Run("Redis", func(t *testing.T) {
 		t.Parallel()
-		goodDespiteFailures(t, onSQLite(t, append(settings, patiently, "REDIS_URL="+redistest.New(t).URL)...))
+		goodDespiteFailures(t, onSQLite(t, append(settings, "REDIS_URL="+redistest.New(t).URL)...))
 	})
 	t.Run("RedisLost", func(t *testing.T) {
 		t.Parallel()
 		server := redistest.New(t)
 		server.Kill()
-		goodDespiteFailures(t, onSQLite(t, append(settings, patiently, "REDIS_URL="+server.URL)...))
+		goodDespiteFailures(t, onSQLite(t, append(settings, "REDIS_URL="+server.URL)...))
 	})
 }
 
@@ -214,7 +221,7 @@ func replicas(t *testing.T, server *redistest.Server) [2]*service {
 	opened := openSQLite(t)
 	var both [2]*service
 	for i := range both {
-		both[i] = onStore(t, opened, defaultOpens, patiently, "REDIS_URL="+server.URL)
+		both[i] = onStore(t, opened, defaultOpens, "REDIS_URL="+server.URL)
 	}
 	return both
 }
@@ -287,6 +294,7 @@ func TestLimits_RedisGoesAndComes(t *testing.T) {
 	}
 	for i, s := range both {
 		s.logs.await(t, lostLine)
+		s.metric(t, `chatkit_degraded{part="rate_limit"}`, "1")
 		if ready, body := s.ready(t); ready != http.StatusOK || !strings.Contains(body, `"status":"ok"`) || !strings.Contains(body, "rate limits count on this replica alone") {
 			t.Errorf("replica %d is %d %s", i, ready, body)
 		}
@@ -294,6 +302,7 @@ func TestLimits_RedisGoesAndComes(t *testing.T) {
 	server.Start(t)
 	for i, s := range both {
 		s.logs.await(t, backLine)
+		s.metric(t, `chatkit_degraded{part="rate_limit"}`, "0")
 		if lost := len(lostLine.FindAllString(s.logs.String(), -1)); lost != 1 {
 			t.Errorf("replica %d says %d times that Redis is lost", i, lost)
 		}
@@ -316,11 +325,9 @@ func (s *service) ready(t testing.TB) (int, string) {
 func TestRun_Serve_WithRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.New(t)
-	s := start(t, testEnviron(t, "DATABASE_URL=sqlite:"+t.TempDir()+"/sessions.db", "REDIS_URL="+server.URL, patiently), "serve")
+	s := start(t, testEnviron(t, "DATABASE_URL=sqlite:"+t.TempDir()+"/sessions.db", "REDIS_URL="+server.URL), "serve")
 	s.url(t)
-	if got := server.Ask(t, "EXISTS chatkit:probe:{start}"); got != ":1" {
-		t.Errorf("Redis was not asked: %s", got)
-	}
+	server.Await(t, "evalsha", "calls", 1)
 	if err := s.stop(); err != nil {
 		t.Errorf("stopped with %v", err)
 	}

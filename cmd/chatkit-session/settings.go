@@ -40,8 +40,8 @@ type settings struct {
 	DatabasePrepared       bool   `env:"DATABASE_PREPARED_STATEMENTS" envDefault:"true" help:"Whether statements are prepared; false behind a pooler in transaction mode, such as pgbouncer."`
 	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"32" help:"Most connections to PostgreSQL that a replica opens."`
 
-	RedisURL     secret        `env:"REDIS_URL" help:"Redis that replicas count rate limits in together and hear of each other through, such as redis://host:6379, rediss://user:password@host:6379/0 or, for a cluster, redis://one:6379,two:6379; each counts for itself when unset."`
-	RedisTimeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" help:"How long Redis may take to answer before each replica counts for itself."`
+	RedisURL     secret        `env:"REDIS_URL" help:"Redis that replicas count rate limits in together and hear of each other through, such as redis://host:6379, rediss://user:password@host:6379/0, redis://one:6379,two:6379 for a cluster, or redis://one:26379,two:26379/0?master=NAME for sentinels; each counts for itself when unset."`
+	RedisTimeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" help:"How long Redis may take to answer before it is asked whether it is there; after five times as much without a word each replica counts for itself."`
 
 	WorkflowID string `env:"CHATKIT_WORKFLOW_ID" help:"Workflow or agent that sessions are for; without it every request is answered with a configuration error."`
 	TokenKeys  secret `env:"CHATKIT_TOKEN_KEYS" help:"Keys that seal tokens, from keygen, separated by commas: the first seals, all of them open. Required."`
@@ -84,11 +84,11 @@ type settings struct {
 	AnomalyForeignCodes int           `env:"CHATKIT_ANOMALY_FOREIGN_CODES" envDefault:"1" help:"How many tries of other users with one transfer code are an anomaly; 0 for none."`
 	AnomalyRevoke       []string      `env:"CHATKIT_ANOMALY_REVOKE" help:"Rules whose anomalies end sessions instead of only being recorded, separated by commas: new_devices, opens, superseded_token, addresses, foreign_code."`
 
-	RateLimitOpens    int `env:"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE" envDefault:"10" help:"How often a user may open sessions in a minute; 0 for any number."`
-	RateLimitReads    int `env:"CHATKIT_RATE_LIMIT_READS_PER_MINUTE" envDefault:"120" help:"How often a user may list and show sessions and timelines in a minute; 0 for any number."`
-	RateLimitChanges  int `env:"CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE" envDefault:"60" help:"How often a user may sign sessions out or transfer them in a minute; 0 for any number."`
-	RateLimitAdmin    int `env:"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE" envDefault:"300" help:"How often an admin may ask about or end others' sessions in a minute; 0 for any number."`
-	RateLimitFailures int `env:"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE" envDefault:"300" help:"How many checks of tokens may fail in a minute, for an introspection key and for a client's network, before the next that fail are answered 429; good tokens are never refused; 0 for any number."`
+	RateLimitOpens    int `env:"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE" envDefault:"10" help:"How often a user may open sessions: so many at once, and evenly as many more in each minute; 0 for any number."`
+	RateLimitReads    int `env:"CHATKIT_RATE_LIMIT_READS_PER_MINUTE" envDefault:"120" help:"How often a user may list and show sessions and timelines: so many at once, and evenly as many more in each minute; 0 for any number."`
+	RateLimitChanges  int `env:"CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE" envDefault:"60" help:"How often a user may sign sessions out or transfer them: so many at once, and evenly as many more in each minute; 0 for any number."`
+	RateLimitAdmin    int `env:"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE" envDefault:"300" help:"How often an admin may ask about or end others' sessions: so many at once, and evenly as many more in each minute; 0 for any number."`
+	RateLimitFailures int `env:"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE" envDefault:"300" help:"How many checks of tokens may fail, for an introspection key and for a client's network, before the next that fail are answered 429: so many at once, and evenly as many more in each minute; good tokens are never refused; 0 for any number."`
 
 	CacheLease    time.Duration `env:"CHATKIT_CACHE_LEASE" envDefault:"0s" help:"For how long, at most 5s, a replica may go by what it last read of a session when a token is checked. Whatever ends a session takes that much longer, so that a token is refused everywhere once it has said so. All replicas must have the same."`
 	CacheSessions int           `env:"CHATKIT_CACHE_SESSIONS" envDefault:"0" help:"How many sessions a replica remembers for CHATKIT_CACHE_LEASE; 0 for none. Set the lease on all replicas first, and take it away last; to change it, set this to 0 meanwhile."`

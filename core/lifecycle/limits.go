@@ -10,6 +10,7 @@ import (
 // Limits hold callers to how often they may ask. It implements ports.Limits.
 type Limits struct {
 	limiter ports.RateLimiter
+	meter   ports.Meter
 	limits  map[ports.LimitGroup]session.Limit
 }
 
@@ -17,8 +18,8 @@ var _ ports.Limits = (*Limits)(nil)
 
 // NewLimits returns the Limits of groups; one that limits lacks, or has as
 // zero, has none.
-func NewLimits(limiter ports.RateLimiter, limits map[ports.LimitGroup]session.Limit) *Limits {
-	return &Limits{limiter: limiter, limits: limits}
+func NewLimits(limiter ports.RateLimiter, meter ports.Meter, limits map[ports.LimitGroup]session.Limit) *Limits {
+	return &Limits{limiter: limiter, meter: meter, limits: limits}
 }
 
 // Spend implements ports.Limits.
@@ -47,6 +48,7 @@ func (l *Limits) take(ctx context.Context, quotas []ports.Quota, key ports.Limit
 	}
 	quotas = append(quotas, ports.Quota{Group: key.Group, Limit: limit, Allowance: allowance})
 	if !allowance.Allowed {
+		l.meter.Refused(key.Group)
 		return quotas, session.KindRateLimited
 	}
 	return quotas, nil

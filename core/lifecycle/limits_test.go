@@ -25,14 +25,19 @@ func quota(group ports.LimitGroup, allowance ports.Allowance) ports.Quota {
 	return ports.Quota{Group: group, Limit: perMinute, Allowance: allowance}
 }
 
-func newLimits(t *testing.T, groups ...ports.LimitGroup) (*lifecycle.Limits, *portmock.MockRateLimiter) {
+// newLimits returns Limits of groups, one of which is to refuse if it is not empty.
+func newLimits(t *testing.T, refuses ports.LimitGroup, groups ...ports.LimitGroup) (*lifecycle.Limits, *portmock.MockRateLimiter) {
 	t.Helper()
 	limits := map[ports.LimitGroup]session.Limit{ports.LimitReads: {}}
 	for _, group := range groups {
 		limits[group] = perMinute
 	}
-	limiter := portmock.NewMockRateLimiter(gomock.NewController(t))
-	return lifecycle.NewLimits(limiter, limits), limiter
+	ctrl := gomock.NewController(t)
+	limiter, meter := portmock.NewMockRateLimiter(ctrl), portmock.NewMockMeter(ctrl)
+	if refuses != "" {
+		meter.EXPECT().Refused(refuses)
+	}
+	return lifecycle.NewLimits(limiter, meter, limits), limiter
 }
 
 func TestLimits_Spend(t *testing.T) {
@@ -40,15 +45,16 @@ func TestLimits_Spend(t *testing.T) {
 	user := session.Must(session.ParseUserID("user_1"))
 	for name, test := range map[string]struct {
 		allowance ports.Allowance
+		refuses   ports.LimitGroup
 		err, want error
 	}{
-		"Allowed": {some, nil, nil},
-		"Refused": {none, nil, session.KindRateLimited},
-		"TooLate": {ports.Allowance{}, session.KindUnavailable, session.KindUnavailable},
+		"Allowed": {some, "", nil, nil},
+		"Refused": {none, ports.LimitOpens, nil, session.KindRateLimited},
+		"TooLate": {ports.Allowance{}, "", session.KindUnavailable, session.KindUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			limits, limiter := newLimits(t, ports.LimitOpens)
+			limits, limiter := newLimits(t, test.refuses, ports.LimitOpens)
 			limiter.EXPECT().Allow(gomock.Any(), ports.LimitKey{Group: ports.LimitOpens, Who: "user_1"}, perMinute).Return(test.allowance, test.err)
 			var want []ports.Quota
 			if test.err == nil {
@@ -62,7 +68,7 @@ func TestLimits_Spend(t *testing.T) {
 	}
 	t.Run("NoLimit", func(t *testing.T) {
 		t.Parallel()
-		limits, _ := newLimits(t, ports.LimitOpens) // nothing is counted
+		limits, _ := newLimits(t, "", ports.LimitOpens) // nothing is counted
 		for _, group := range []ports.LimitGroup{ports.LimitReads, ports.LimitChanges} {
 			if got, err := limits.Spend(t.Context(), group, user); err != nil || got != nil {
 				t.Errorf("got %+v, %v", got, err)
@@ -83,34 +89,35 @@ func TestLimits_SpendFailure(t *testing.T) {
 		answers          answers
 		want             []ports.Quota
 		err              error
+		refuses          ports.LimitGroup
 	}{
 		"Both": {
 			"backend", "192.0.2.1",
 			answers{byAddress("192.0.2.1/32"): some, byKey: some},
 			[]ports.Quota{quota(ports.LimitFailuresOfAddress, some), quota(ports.LimitFailuresOfKey, some)},
-			nil,
+			nil, "",
 		},
-		"NoBackend": {"", "192.0.2.1", answers{byAddress("192.0.2.1/32"): some}, []ports.Quota{quota(ports.LimitFailuresOfAddress, some)}, nil},
-		"NoAddress": {"backend", "", answers{byKey: some}, []ports.Quota{quota(ports.LimitFailuresOfKey, some)}, nil},
-		"Neither":   {"", "", nil, nil, nil},
+		"NoBackend": {"", "192.0.2.1", answers{byAddress("192.0.2.1/32"): some}, []ports.Quota{quota(ports.LimitFailuresOfAddress, some)}, nil, ""},
+		"NoAddress": {"backend", "", answers{byKey: some}, []ports.Quota{quota(ports.LimitFailuresOfKey, some)}, nil, ""},
+		"Neither":   {"", "", nil, nil, nil, ""},
 		// Addresses of one network are one client's.
-		"IPv6": {"", "2001:db8:1:2:3::4", answers{byAddress("2001:db8:1:2::/64"): some}, []ports.Quota{quota(ports.LimitFailuresOfAddress, some)}, nil},
+		"IPv6": {"", "2001:db8:1:2:3::4", answers{byAddress("2001:db8:1:2::/64"): some}, []ports.Quota{quota(ports.LimitFailuresOfAddress, some)}, nil, ""},
 		"AddressUsedUp": {
 			"backend", "192.0.2.1",
 			answers{byAddress("192.0.2.1/32"): none},
 			[]ports.Quota{quota(ports.LimitFailuresOfAddress, none)},
-			session.KindRateLimited,
+			session.KindRateLimited, ports.LimitFailuresOfAddress,
 		},
 		"KeyUsedUp": {
 			"backend", "192.0.2.1",
 			answers{byAddress("192.0.2.1/32"): some, byKey: none},
 			[]ports.Quota{quota(ports.LimitFailuresOfAddress, some), quota(ports.LimitFailuresOfKey, none)},
-			session.KindRateLimited,
+			session.KindRateLimited, ports.LimitFailuresOfKey,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			limits, limiter := newLimits(t, ports.LimitFailuresOfAddress, ports.LimitFailuresOfKey)
+			limits, limiter := newLimits(t, test.refuses, ports.LimitFailuresOfAddress, ports.LimitFailuresOfKey)
 			for key, answer := range test.answers {
 				limiter.EXPECT().Allow(gomock.Any(), key, perMinute).Return(answer, nil)
 			}

@@ -1098,6 +1098,42 @@ func (c *MockMeterAnomalyCall) DoAndReturn(f func(session.Rule)) *MockMeterAnoma
 	return c
 }
 
+// Refused mocks base method.
+func (m *MockMeter) Refused(group ports.LimitGroup) {
+	m.ctrl.T.Helper()
+	m.ctrl.Call(m, "Refused", group)
+}
+
+// Refused indicates an expected call of Refused.
+func (mr *MockMeterMockRecorder) Refused(group any) *MockMeterRefusedCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Refused", reflect.TypeOf((*MockMeter)(nil).Refused), group)
+	return &MockMeterRefusedCall{Call: call}
+}
+
+// MockMeterRefusedCall wrap *gomock.Call
+type MockMeterRefusedCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockMeterRefusedCall) Return() *MockMeterRefusedCall {
+	c.Call = c.Call.Return()
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockMeterRefusedCall) Do(f func(ports.LimitGroup)) *MockMeterRefusedCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockMeterRefusedCall) DoAndReturn(f func(ports.LimitGroup)) *MockMeterRefusedCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // MockAuthenticator is a mock of Authenticator interface.
 type MockAuthenticator struct {
 	ctrl     *gomock.Controller

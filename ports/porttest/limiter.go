@@ -28,6 +28,7 @@ func RateLimiter(t *testing.T, open func(t *testing.T) RateLimiters) {
 	for name, test := range map[string]func(*testing.T, RateLimiters){
 		"Counts":     testLimiterCounts,
 		"ComesBack":  testLimiterComesBack,
+		"ClockBack":  testLimiterClockBack,
 		"Apart":      testLimiterApart,
 		"AnyName":    testLimiterAnyName,
 		"Cancelled":  testLimiterCancelled,
@@ -96,6 +97,25 @@ func testLimiterComesBack(t *testing.T, limiters RateLimiters) {
 	take(ports.Allowance{Allowed: true, Remaining: 1, Next: 20 * time.Second})
 	limiters.Advance(time.Hour)
 	take(ports.Allowance{Allowed: true, Remaining: 2, Next: 20 * time.Second})
+}
+
+// A clock that is set back takes nothing for the time by which it is: one more
+// comes when it would have come at the latest.
+func testLimiterClockBack(t *testing.T, limiters RateLimiters) {
+	if limiters.Advance == nil {
+		t.Skip("its clock is its own")
+	}
+	for range slowly.Most {
+		allow(t, limiters.One, opensOf("alice"), slowly)
+	}
+	limiters.Advance(-100 * time.Hour)
+	if got, want := allow(t, limiters.One, opensOf("alice"), slowly), (ports.Allowance{Next: slowly.Interval()}); got != want {
+		t.Errorf("after the clock was set back, got %+v, want %+v", got, want)
+	}
+	limiters.Advance(slowly.Interval())
+	if got := allow(t, limiters.One, opensOf("alice"), slowly); !got.Allowed {
+		t.Errorf("after an interval, got %+v", got)
+	}
 }
 
 // Where the clock is its own, it is only known that the next one comes.

@@ -41,6 +41,8 @@ type meter struct{ atomic.Int32 }
 
 func (m *meter) Anomaly(session.Rule) { m.Add(1) }
 
+func (*meter) Refused(ports.LimitGroup) {}
+
 // race runs act racers times at once, half on each store, and returns when all
 // are done.
 func (b *bench) race(act func(store Store, n int)) {

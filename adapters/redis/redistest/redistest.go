@@ -42,9 +42,14 @@ echo ended`
 type Server struct {
 	// URL is where it is, also when it was killed and started again.
 	URL string
+	// Peer is the other node of a cluster, or the other of a master and its
+	// replica.
+	Peer *Server
 
 	binary, dir, address string
 	arguments            []string
+	// sentinel is the configuration of one, which is no server with keys.
+	sentinel string
 	// pid is the server's, stop ends it; neither is set while it is down.
 	pid  int
 	stop func()
@@ -60,7 +65,13 @@ func New(t testing.TB, arguments ...string) *Server {
 	if err != nil {
 		t.Fatalf("no Redis: %v", err)
 	}
-	s := &Server{binary: path, dir: t.TempDir(), arguments: arguments}
+	return launch(t, &Server{binary: path, dir: t.TempDir(), arguments: arguments})
+}
+
+// launch starts s where there is room.
+func launch(t testing.TB, s *Server) *Server {
+	t.Helper()
+	var err error
 	t.Cleanup(func() { s.Kill() })
 	// Somebody else may take a port before the server does.
 	for range 5 {
@@ -76,14 +87,56 @@ func New(t testing.TB, arguments ...string) *Server {
 	return nil
 }
 
-// NewCluster starts a cluster of one node.
+// NewCluster starts a cluster of two nodes, each with half of the slots, and
+// returns the first.
 func NewCluster(t testing.TB) *Server {
 	t.Helper()
-	s := New(t, "--cluster-enabled", "yes")
-	s.Ask(t, "CLUSTER ADDSLOTSRANGE 0 16383")
-	eventually(t, "the cluster is up", func() bool { return strings.HasPrefix(s.Ask(t, "GET x"), "$") })
-	s.URL += "?cluster=true"
-	return s
+	one, two := New(t, "--cluster-enabled", "yes"), New(t, "--cluster-enabled", "yes")
+	one.Peer = two
+	one.Ask(t, "CLUSTER ADDSLOTSRANGE 0 8191")
+	two.Ask(t, "CLUSTER ADDSLOTSRANGE 8192 16383")
+	one.Ask(t, "CLUSTER MEET "+strings.Replace(two.address, ":", " ", 1))
+	// The slot of bar is the first's, that of foo the second's.
+	eventually(t, "the cluster is up", func() bool {
+		return strings.HasPrefix(one.Ask(t, "GET foo"), "-MOVED") && strings.HasPrefix(two.Ask(t, "GET bar"), "-MOVED") &&
+			one.Ask(t, "GET bar") == "$-1" && two.Ask(t, "GET foo") == "$-1"
+	})
+	one.URL += "?cluster=true"
+	return one
+}
+
+// NewSentinel starts a master and its replica, and a sentinel that makes the
+// replica master when the first does not answer. It returns the master, whose URL
+// asks the sentinel.
+func NewSentinel(t testing.TB) *Server {
+	t.Helper()
+	one := New(t)
+	host, port, err := net.SplitHostPort(one.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one.Peer = New(t, "--replicaof", host+" "+port)
+	one.Ask(t, "CONFIG SET repl-diskless-sync-delay 0")
+	eventually(t, "the replica follows", func() bool { return one.Ask(t, "WAIT 1 100") == ":1" })
+	sentinel := launch(t, &Server{binary: one.binary, dir: t.TempDir(), sentinel: fmt.Sprintf(
+		"sentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n", host, port)})
+	eventually(t, "the sentinel knows both", func() bool { return sentinel.Ask(t, "SENTINEL REPLICAS main") == "*1" })
+	one.URL = "redis://" + sentinel.address + "/0?master=main"
+	return one
+}
+
+// Address is its host and port.
+func (s *Server) Address() string { return s.address }
+
+// Announce lets a node of a cluster say that it is at another address of this
+// machine.
+func (s *Server) Announce(t testing.TB, address string) {
+	t.Helper()
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Ask(t, "CONFIG SET cluster-announce-port "+port)
 }
 
 // Start starts it again, empty, where it was.
@@ -122,17 +175,18 @@ func (s *Server) Ask(t testing.TB, command string) string {
 	return answer
 }
 
-// AwaitRejected waits until the server has refused n calls of a command.
-func (s *Server) AwaitRejected(t testing.TB, command string, n int) {
+// Await waits until one of the server's counters of a command, such as calls,
+// failed_calls or rejected_calls, is at least n.
+func (s *Server) Await(t testing.TB, command, counter string, n int) {
 	t.Helper()
-	counted := regexp.MustCompile("cmdstat_" + command + ":.*rejected_calls=([0-9]+)")
-	eventually(t, command+" is rejected", func() bool {
+	counted := regexp.MustCompile("cmdstat_" + command + ":.*\\b" + counter + "=([0-9]+)")
+	eventually(t, fmt.Sprintf("%s of %s is %d", counter, command, n), func() bool {
 		found := counted.FindStringSubmatch(s.info(t))
 		if found == nil {
 			return false
 		}
-		rejected, err := strconv.Atoi(found[1])
-		return err == nil && rejected >= n
+		got, err := strconv.Atoi(found[1])
+		return err == nil && got >= n
 	})
 }
 
@@ -178,10 +232,18 @@ func (s *Server) start() error {
 		return err
 	}
 	log := filepath.Join(s.dir, "log")
-	arguments := append([]string{
-		"-c", keeper, "sh", s.binary, "--bind", host, "--port", port, "--dir", s.dir, "--logfile", log,
-		"--save", "", "--appendonly", "no", "--daemonize", "no",
-	}, s.arguments...)
+	arguments := []string{"-c", keeper, "sh", s.binary}
+	if s.sentinel != "" {
+		configuration := filepath.Join(s.dir, "sentinel.conf")
+		if err := os.WriteFile(configuration, []byte(s.sentinel), 0o600); err != nil {
+			return err
+		}
+		arguments = append(arguments, configuration, "--sentinel")
+	}
+	arguments = append(arguments, "--bind", host, "--port", port, "--dir", s.dir, "--logfile", log, "--daemonize", "no")
+	if s.sentinel == "" {
+		arguments = append(append(arguments, "--save", "", "--appendonly", "no"), s.arguments...)
+	}
 	run := exec.CommandContext(context.Background(), "/bin/sh", arguments...) //nolint:gosec // found by this package
 	run.SysProcAttr = apart
 	open, err1 := run.StdinPipe()
