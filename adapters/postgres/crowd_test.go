@@ -15,6 +15,7 @@ import (
 	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/adapters/postgres/seed"
+	"chatkit-session/core/lifecycle"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
@@ -26,6 +27,7 @@ type crowd struct {
 	conn *sql.DB // its owner's only one
 	now  time.Time
 	held []session.ID // the active ones of slot's user, the one in slot first
+	used []session.ID // active ones of many users, as many as are touched at once
 	next session.ID   // of their next session
 }
 
@@ -75,16 +77,23 @@ func newCrowd(t *testing.T) *crowd {
 	for _, statement := range []string{endedSQL, heldSQL, blockingSQL, dueSQL, longEndedSQL, secretsSQL, timelineSQL, longAgoSQL, usageSQL, analyseSQL} {
 		exec(t, c.conn, statement)
 	}
-	var ids []string
-	err := c.conn.QueryRowContext(t.Context(), `SELECT array_agg(id::text ORDER BY created_at DESC) FROM chatkit_sessions
-		WHERE clerk_user_id = 'user_alice' AND status = 'active'`).Scan(pq.Array(&ids))
-	if err != nil {
+	c.held = c.ids(t, `SELECT id FROM chatkit_sessions WHERE clerk_user_id = 'user_alice' AND status = 'active' ORDER BY created_at DESC`)
+	c.used = c.ids(t, `SELECT id FROM chatkit_sessions WHERE clerk_user_id LIKE 'user_seed_%' AND status = 'active' ORDER BY token_hash LIMIT $1`, lifecycle.TouchBatch)
+	return c
+}
+
+// ids are those that a query finds.
+func (c *crowd) ids(t *testing.T, query string, args ...any) []session.ID {
+	t.Helper()
+	var found []string
+	if err := c.conn.QueryRowContext(t.Context(), "SELECT ARRAY("+query+")::text[]", args...).Scan(pq.Array(&found)); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range ids {
-		c.held = append(c.held, session.Must(session.ParseID(id)))
+	list := make([]session.ID, len(found))
+	for i, id := range found {
+		list[i] = session.Must(session.ParseID(id))
 	}
-	return c
+	return list
 }
 
 // undo makes what the call of Update stored new again.
@@ -122,11 +131,9 @@ func (c *crowd) calls(store *postgres.Store) map[string]func(context.Context) er
 		"Update":               func(ctx context.Context) error { return store.Update(ctx, ports.Scope{User: user}, leave) },
 		"Update/Open":          func(ctx context.Context) error { return store.Update(ctx, scope, c.change) },
 		"Touch":                one(store.Touch, c.uses()),
-		"ExpireDue":            func(ctx context.Context) error { return cleaned(store.ExpireDue(ctx, c.now, page)) },
-		"PurgeEnded":           func(ctx context.Context) error { return cleaned(store.PurgeEnded(ctx, c.now.AddDate(0, 0, -30), page)) },
-		"PurgeActivity": func(ctx context.Context) error {
-			return cleaned(store.PurgeActivity(ctx, c.now.AddDate(0, 0, -90), page))
-		},
+		"ExpireDue":            cleaned(store.ExpireDue, c.now),
+		"PurgeEnded":           cleaned(store.PurgeEnded, c.now.AddDate(0, 0, -30)),
+		"PurgeActivity":        cleaned(store.PurgeActivity, c.now.AddDate(0, 0, -90)),
 		"Stats": func(ctx context.Context) error {
 			_, err := store.Stats(ctx, session.DefaultPolicy().Cutoff(c.now), c.now.AddDate(0, 0, -30))
 			return err
@@ -148,7 +155,7 @@ func (c *crowd) list(status session.Status, after ports.Position) ports.ListQuer
 }
 
 func (c *crowd) uses() (uses []session.Use) {
-	for _, id := range c.held {
+	for _, id := range c.used {
 		uses = append(uses, session.Use{Session: id, At: c.now, Opens: 1})
 	}
 	return uses
@@ -179,10 +186,14 @@ func (c *crowd) change(seen []session.Session) (ports.Changes, error) {
 	}, nil
 }
 
-// cleaned wants a full batch: a clean-up with nothing to do has no plan.
-func cleaned(n int, err error) error {
-	if err == nil && n != page {
-		err = errors.New("it cleaned up " + strconv.Itoa(n))
+// cleaned is a call of the clean-up that wants a full batch: one with nothing
+// to do has no plan.
+func cleaned(method func(context.Context, time.Time, int) (int, error), until time.Time) func(context.Context) error {
+	return func(ctx context.Context) error {
+		n, err := method(ctx, until, lifecycle.CleanUpBatch)
+		if err == nil && n != lifecycle.CleanUpBatch {
+			err = errors.New("it cleaned up " + strconv.Itoa(n))
+		}
+		return err
 	}
-	return err
 }

@@ -132,14 +132,16 @@ const (
 
 	expireSQL = `SELECT cleanup_expired_chatkit_sessions($1, $2)`
 
+	// The ids are gathered in an array, as the function's are: whatever the batch,
+	// its rows are then found by their key.
 	purgeSQL = `WITH purged AS (
-		DELETE FROM chatkit_sessions WHERE id IN (
-			SELECT id FROM chatkit_sessions WHERE ended_at < $1 AND NOT blocks_sign_in ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+		DELETE FROM chatkit_sessions WHERE id = ANY (ARRAY(
+			SELECT id FROM chatkit_sessions WHERE ended_at < $1 AND NOT blocks_sign_in ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 		RETURNING 1)
 	SELECT count(*) FROM purged`
 
 	purgeActivitySQL = `WITH purged AS (
-		DELETE FROM chatkit_activity WHERE id IN (SELECT id FROM chatkit_activity WHERE at < $1 ORDER BY at LIMIT $2)
+		DELETE FROM chatkit_activity WHERE id = ANY (ARRAY(SELECT id FROM chatkit_activity WHERE at < $1 ORDER BY at LIMIT $2))
 		RETURNING 1)
 	SELECT count(*) FROM purged`
 )

@@ -25,10 +25,6 @@ import (
 	"chatkit-session/ports"
 )
 
-// cleanupBatch is how many sessions one transaction of the clean-up takes:
-// few enough not to hold up anybody, enough for millions in minutes.
-const cleanupBatch = 1000
-
 // flushInterval is how often the use of sessions is written.
 const flushInterval = 5 * time.Second
 
@@ -263,7 +259,7 @@ func openStore(ctx context.Context, c config) (store, error) {
 }
 
 func newCleaner(c config, s store, clock ports.Clock) *lifecycle.Cleaner {
-	return lifecycle.NewCleaner(s, clock, lifecycle.Retention{Ended: c.Retention, Activity: c.ActivityRetention}, cleanupBatch)
+	return lifecycle.NewCleaner(s, clock, lifecycle.Retention{Ended: c.Retention, Activity: c.ActivityRetention}, lifecycle.CleanUpBatch)
 }
 
 // listeners are where the service answers; metrics may be nil.

@@ -7,6 +7,10 @@ import (
 	"chatkit-session/ports"
 )
 
+// CleanUpBatch is how many rows one transaction of the service's clean-up takes:
+// few enough not to hold up anybody, enough for millions in minutes.
+const CleanUpBatch = 1000
+
 // Cleaner ends sessions whose time is up and forgets what is long ago.
 type Cleaner struct {
 	store     ports.SessionCleaner

@@ -34,8 +34,8 @@ type waiting struct {
 // they are written early; beyond it, uses of further sessions are not noted.
 const maxWaiting = 100_000
 
-// touchBatch is how many sessions one transaction writes.
-const touchBatch = 1000
+// TouchBatch is how many sessions one transaction writes.
+const TouchBatch = 1000
 
 // NewUsage returns a Usage that writes each session at most once in a
 // resolution.
@@ -104,7 +104,7 @@ func (u *Usage) due() func(*waiting) bool {
 func (u *Usage) flush(ctx context.Context, due func(*waiting) bool) error {
 	taken := u.take(due)
 	for len(taken) > 0 {
-		n := min(touchBatch, len(taken))
+		n := min(TouchBatch, len(taken))
 		if err := u.touch(ctx, taken[:n]); err != nil {
 			u.putBack(taken)
 			return err
