@@ -38,12 +38,18 @@ type budget struct {
 // setup is what is set beside the defaults, and how that is called.
 type setup struct{ name, settings string }
 
-// The setups. The floor never remembers anything.
+// The setups, in the order in which they are measured. The floor never remembers
+// anything.
 var (
-	asItIs     = setup{}
 	forgetful  = setup{"each token verified", "CLERK_REMEMBERED_TOKENS=0"}
-	fromMemory = setup{"from memory", "CHATKIT_CACHE_LEASE=5s CHATKIT_CACHE_SESSIONS=100000"}
+	asItIs     = setup{}
+	fromMemory = setup{"from memory", "CHATKIT_CACHE_LEASE=" + lease.String() + " CHATKIT_CACHE_SESSIONS=100000"}
+
+	setups = []setup{forgetful, asItIs, fromMemory}
 )
+
+// lease is for how long what is remembered counts in fromMemory.
+const lease = 5 * time.Second
 
 // budgets are those that are about requests a second. What verify and
 // introspect are compared with checks no signature.
@@ -117,8 +123,8 @@ type bench struct {
 
 	dir, database, key string
 	children           []*child // that were started
+	users              *crowd
 	floor              served
-	services           map[setup]served
 }
 
 // served is a server that users are signed in to.
@@ -127,7 +133,7 @@ type served struct {
 	scene *scene
 }
 
-// build makes keys, schema and sessions, and starts both servers.
+// build makes keys, schema and sessions, and starts the floor.
 func (b *bench) build() error {
 	keys := filepath.Join(b.dir, "keys")
 	if err := b.call("dev", "--write-keys", keys); err != nil {
@@ -143,28 +149,15 @@ func (b *bench) build() error {
 	if err != nil {
 		return err
 	}
-	users, err := gather(b.ctx, identity, measuredUsers, b.Users, 24*time.Hour)
-	if err != nil {
+	if b.users, err = gather(b.ctx, identity, measuredUsers, b.Users, 24*time.Hour); err != nil {
 		return err
 	}
 	floor, err := b.startFloor(keys)
 	if err != nil {
 		return err
 	}
-	if b.floor, err = b.signIn(floor, users); err != nil {
-		return err
-	}
-	b.services = map[setup]served{}
-	for _, with := range []setup{asItIs, forgetful, fromMemory} {
-		service, err := b.startService(strings.Fields(with.settings)...)
-		if err != nil {
-			return err
-		}
-		if b.services[with], err = b.signIn(service, users); err != nil {
-			return err
-		}
-	}
-	return nil
+	b.floor, err = b.signIn(floor)
+	return err
 }
 
 const benchWorkflow = "workflow_load"
@@ -232,9 +225,9 @@ func (b *bench) start(name string, how func(address string) (environ, command []
 	return c, nil
 }
 
-// signIn lets users hold sessions there. They open them, which warms it up.
-func (b *bench) signIn(to *child, users *crowd) (served, error) {
-	s := &scene{to: &url.URL{Scheme: "http", Host: to.address}, users: users, key: b.key}
+// signIn lets the users hold sessions there. They open them, which warms it up.
+func (b *bench) signIn(to *child) (served, error) {
+	s := &scene{to: &url.URL{Scheme: "http", Host: to.address}, users: b.users, key: b.key}
 	return served{to, s}, s.learn(b.ctx, b.Connections)
 }
 
@@ -247,31 +240,61 @@ func (b *bench) stop() error {
 	return errors.Join(errs...)
 }
 
-// measure lets floor and service take turns, and be the first in turns: what
-// one leaves to be done is done while the other is measured.
+// measure measures one setup after the other.
 func (b *bench) measure() (comparison, error) {
 	result := comparison{Sessions: b.Sessions, Users: b.Users, Connections: b.Connections}
-	for _, row := range budgets {
-		compared := comparedRow{Kind: row.kind, With: row.with.name, Budget: row.want}
-		service := b.services[row.with]
-		for n := range b.Rounds {
-			var pair roundPair
-			if n%2 == 0 {
-				pair.Floor = b.round(row.kind, b.floor)
-			}
-			pair.Service = b.round(row.kind, service)
-			if n%2 == 1 {
-				pair.Floor = b.round(row.kind, b.floor)
-			}
-			if err := errors.Join(b.ctx.Err(), pair.check()); err != nil {
-				return result, fmt.Errorf("%s: %w", row.kind, err)
-			}
-			compared.Rounds = append(compared.Rounds, pair)
+	for _, with := range setups {
+		if err := b.measureSetup(with, &result); err != nil {
+			return result, err
 		}
-		result.Rows = append(result.Rows, compared)
 	}
-	result.ServiceMemory = b.services[asItIs].child.memory()
 	return result, nil
+}
+
+// measureSetup runs the service for as long as it is measured: it flushes,
+// cleans up and keeps connections when nobody asks it, too.
+func (b *bench) measureSetup(with setup, into *comparison) error {
+	child, err := b.startService(strings.Fields(with.settings)...)
+	if err != nil {
+		return err
+	}
+	service, err := b.signIn(child)
+	if err != nil {
+		return err
+	}
+	for _, row := range budgets {
+		if row.with != with {
+			continue
+		}
+		compared, err := b.measureRow(row, service)
+		if err != nil {
+			return fmt.Errorf("%s: %w", compared.name(), err)
+		}
+		into.Rows = append(into.Rows, compared)
+	}
+	into.Services = append(into.Services, comparedService{with.name, with.settings, child.memory()})
+	return child.stop()
+}
+
+// measureRow lets floor and service take turns, and be the first in turns: what
+// one leaves to be done is done while the other is measured.
+func (b *bench) measureRow(row budget, service served) (comparedRow, error) {
+	compared := comparedRow{Kind: row.kind, With: row.with.name, Budget: row.want}
+	for n := range b.Rounds {
+		var pair roundPair
+		if n%2 == 0 {
+			pair.Floor = b.round(row.kind, b.floor)
+		}
+		pair.Service = b.round(row.kind, service)
+		if n%2 == 1 {
+			pair.Floor = b.round(row.kind, b.floor)
+		}
+		if err := errors.Join(b.ctx.Err(), pair.check()); err != nil {
+			return compared, err
+		}
+		compared.Rounds = append(compared.Rounds, pair)
+	}
+	return compared, nil
 }
 
 func (b *bench) round(kind string, on served) round {

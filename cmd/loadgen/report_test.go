@@ -134,15 +134,18 @@ func TestComparison(t *testing.T) {
 	pair := func(floor, service float64) roundPair {
 		return roundPair{round{report: report{RateReached: floor, Good: 1}}, round{report: report{RateReached: service, Good: 1}}}
 	}
-	c := comparison{Sessions: 5, Users: 4, Connections: 3, ServiceMemory: 32 << 20, Rows: []comparedRow{
+	c := comparison{Sessions: 5, Users: 4, Connections: 3, Rows: []comparedRow{
 		{kindReused, "", 0.7, []roundPair{pair(1000, 900), pair(2000, 500), pair(1000, 800)}},
 		{kindVerify, "from memory", 0.75, []roundPair{pair(1000, 600), pair(1000, 800)}},
-	}}
+	}, Services: []comparedService{{"", "", 32 << 20}, {"from memory", "", 65 << 20}}}
 	var out strings.Builder
 	if err := c.print(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"open-reused          1000     800        0.80   0.70    met", "verify, from memory  1000     700        0.70   0.75    missed", "peaked at 32.0 MiB"} {
+	for _, want := range []string{
+		"open-reused          1000     800        0.80   0.70    met", "verify, from memory  1000     700        0.70   0.75    missed", "each was asked about 875.0 times here",
+		"as it is     32.0 MiB     64 MiB  met", "from memory  65.0 MiB     64 MiB  missed",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -72,13 +75,36 @@ func buildService(t *testing.T) string {
 	return binary
 }
 
-// compare runs from nothing to a table, and leaves nothing behind.
+// alone returns a program that is binary and refuses to serve while it does
+// already.
+func alone(t *testing.T, binary string) string {
+	t.Helper()
+	dir := t.TempDir()
+	script := fmt.Sprintf(`#!/bin/sh
+if [ "$1" = serve ]; then
+	if [ -e '%[1]s/pid' ] && kill -0 "$(cat '%[1]s/pid')"; then
+		echo another one serves already
+		exit 1
+	fi
+	echo $$ >'%[1]s/pid'
+fi
+exec '%[2]s' "$@"
+`, dir, binary)
+	path := filepath.Join(dir, "alone")
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be run
+		t.Fatal(err)
+	}
+	return path
+}
+
+// compare runs from nothing to a table, no two services at once, and leaves
+// nothing behind.
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	report := filepath.Join(t.TempDir(), "report.json")
 	var out strings.Builder
 	err := run(t.Context(), []string{
-		"compare", "--chatkit-session", buildService(t), "--database", pgtest.Empty(t), "--sessions", "500", "--users", "20", "--connections", "3",
+		"compare", "--chatkit-session", alone(t, buildService(t)), "--database", pgtest.Empty(t), "--sessions", "500", "--users", "20", "--connections", "3",
 		"--rounds", "2", "--duration", "100ms", "--json", report,
 	}, &out, io.Discard)
 	if err != nil {
@@ -89,7 +115,17 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s is not in\n%s", row, out.String())
 		}
 	}
-	if text, err := os.ReadFile(report); err != nil || strings.Count(string(text), `"floor":`) != 2*len(budgets) {
+	text, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got comparison
+	if err := json.Unmarshal(text, &got); err != nil || strings.Count(string(text), `"floor":`) != 2*len(budgets) || len(got.Services) != len(setups) {
 		t.Errorf("reports %s, %v", text, err)
+	}
+	for _, service := range got.Services {
+		if runtime.GOOS == "linux" && service.Memory == 0 {
+			t.Errorf("nobody knows how much memory the service took, %q", service.With)
+		}
 	}
 }
