@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +81,52 @@ func TestRoundTrips(t *testing.T) {
 			for _, statement := range said.Ran {
 				t.Logf("%.80s", statement.Text)
 			}
+		}
+	}
+}
+
+// Within the lease a token that was checked is checked again without PostgreSQL,
+// by either way. A round that took longer than the lease proves nothing and is
+// made again, with a session that nobody has asked about.
+func TestRoundTrips_FromMemory(t *testing.T) {
+	t.Parallel()
+	const lease = 5 * time.Second
+	proxy := pgtest.NewProxy(t, pgtest.New(t))
+	opened, err := postgres.Open(t.Context(), postgres.Config{URL: proxy.URL, MaxConnections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	s := onStore(t, opened, "INTROSPECTION_KEYS="+backendKey, "CHATKIT_CACHE_LEASE="+lease.String(), "CHATKIT_CACHE_SESSIONS=100")
+	for name, check := range map[string]func(token string){
+		"verify": func(token string) {
+			if status, answered := s.send(t, http.MethodGet, "/session/verify", token, ""); status != http.StatusNoContent {
+				t.Fatalf("verify = %d %s", status, answered)
+			}
+		},
+		"introspect": func(token string) {
+			status, answered := s.send(t, http.MethodPost, "/session/introspect", backendKey, "token="+token, "Content-Type", "application/x-www-form-urlencoded")
+			if status != http.StatusOK || !strings.Contains(answered, `"active":true`) {
+				t.Fatalf("introspect = %d %s", status, answered)
+			}
+		},
+	} {
+		deadline := time.Now().Add(patience)
+		for again := 0; ; again++ {
+			token := s.open(t, fmt.Sprint("user_", name, again), "").Session.ChatKitSessionID
+			began := time.Now()
+			proxy.Take()
+			check(token)
+			first := proxy.Take().RoundTrips
+			check(token)
+			second := proxy.Take().RoundTrips
+			if second > 0 && time.Since(began) >= lease && time.Now().Before(deadline) {
+				continue
+			}
+			if first == 0 || second > 0 {
+				t.Errorf("%s takes %d round trips and then %d, want some and then none", name, first, second)
+			}
+			break
 		}
 	}
 }
