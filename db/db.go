@@ -21,22 +21,36 @@ var migrations embed.FS
 // Migrator brings one database's schema to a version.
 type Migrator struct{ provider *goose.Provider }
 
-// How long a replica waits for another one's migration: it asks every second,
-// a minute long.
-const (
-	lockRetryEvery = 1 // seconds
-	lockRetries    = 60
-)
+// lockWait is for how many seconds a replica waits for another one's migration:
+// making an index of a large table takes minutes.
+const lockWait = 15 * 60
 
 // Postgres returns a Migrator of a PostgreSQL database. Replicas that migrate
 // at once take turns, by an advisory lock that a session holds: conn must not
 // go through a pooler in transaction mode.
-func Postgres(conn *sql.DB) (*Migrator, error) {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(lockRetryEvery, lockRetries))
+func Postgres(conn *sql.DB) (*Migrator, error) { return postgres(conn, lockWait) }
+
+// postgres asks for the lock every second.
+func postgres(conn *sql.DB, wait uint64) (*Migrator, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, wait))
 	if err != nil {
 		return nil, fmt.Errorf("make the migrations' lock: %w", err)
 	}
-	return newMigrator(goose.DialectPostgres, "migrations/postgres", conn, goose.WithSessionLocker(locker))
+	return newMigrator(goose.DialectPostgres, "migrations/postgres", conn, goose.WithSessionLocker(patient{locker, wait}))
+}
+
+// patient says what it waited for in vain.
+type patient struct {
+	lock.SessionLocker
+	wait uint64
+}
+
+// SessionLock implements lock.SessionLocker.
+func (p patient) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	if err := p.SessionLocker.SessionLock(ctx, conn); err != nil {
+		return fmt.Errorf("wait, at most %d s, for another process that migrates (it holds the advisory lock %d): %w", p.wait, lock.DefaultLockID, err)
+	}
+	return nil
 }
 
 // SQLite returns a Migrator of a SQLite database.

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pressly/goose/v3/lock"
+
 	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/db"
 )
@@ -170,6 +172,37 @@ func TestMigrator_Up_ThreeProcessesAtOnce(t *testing.T) {
 		}
 		migrateAtOnce(t, url)
 	})
+}
+
+// A replica outwaits a migration that makes indexes of large tables, and one
+// that waits in vain says for what.
+func TestMigrator_Up_WaitsForAnother(t *testing.T) {
+	t.Parallel()
+	if db.LockWait < 15*60 {
+		t.Errorf("replicas wait for %d s only", db.LockWait)
+	}
+	url := pgtest.Empty(t)
+	holder, err := pgtest.Open(t, url).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close() //nolint:errcheck // with its database
+	if _, err := holder.ExecContext(t.Context(), "SELECT pg_advisory_lock($1)", lock.DefaultLockID); err != nil {
+		t.Fatal(err)
+	}
+	migrator, err := db.PostgresWaiting(pgtest.Open(t, url), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := migrator.Up(t.Context()); err == nil || !strings.Contains(err.Error(), "wait, at most 1 s, for another process that migrates") {
+		t.Errorf("while another one migrates, Up says %v", err)
+	}
+	if _, err := holder.ExecContext(t.Context(), "SELECT pg_advisory_unlock($1)", lock.DefaultLockID); err != nil {
+		t.Fatal(err)
+	}
+	if applied, err := migrator.Up(t.Context()); err != nil || applied == 0 {
+		t.Errorf("once the other one has, Up = %d, %v", applied, err)
+	}
 }
 
 // migrateAtOnce lets three processes migrate, all of which must succeed.

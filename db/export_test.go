@@ -1,0 +1,7 @@
+package db
+
+// PostgresWaiting is Postgres with another wait for the lock, in seconds.
+var PostgresWaiting = postgres
+
+// LockWait is that of Postgres.
+const LockWait = lockWait
