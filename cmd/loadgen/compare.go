@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"chatkit-session/adapters/keyring"
+	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/postgres/throwaway"
 )
 
@@ -19,6 +20,7 @@ import (
 type compareCommand struct {
 	Service     string        `name:"chatkit-session" required:"" type:"existingfile" placeholder:"PATH" help:"The binary to measure."`
 	Database    string        `placeholder:"URL" help:"An empty database, as its owner; a throw-away server of installed binaries, without fsync, when not given."`
+	Durable     bool          `help:"Let the throw-away server write as one does that is to keep what it has: fsync, full_page_writes and synchronous_commit on."`
 	Sessions    int           `default:"100000" help:"How many sessions are stored."`
 	Users       int           `default:"4000" help:"How many users ask."`
 	Connections int           `default:"32" help:"How many connections they ask on."`
@@ -69,6 +71,9 @@ func (c compareCommand) Run(p *process) (err error) {
 	if c.Rounds < 1 || c.Rounds > mostRounds {
 		return fmt.Errorf("--rounds must be 1 to %d", mostRounds)
 	}
+	if c.Durable && c.Database != "" {
+		return errors.New("--durable must not be given with --database, whose server is as it is")
+	}
 	if err := c.asRun(kindReused).check(); err != nil {
 		return err
 	}
@@ -103,7 +108,11 @@ func (c compareCommand) database() (string, func(), error) {
 	if c.Database != "" {
 		return c.Database, func() {}, nil
 	}
-	u, stop, err := throwaway.Start()
+	start := throwaway.Start
+	if c.Durable {
+		start = throwaway.StartDurable
+	}
+	u, stop, err := start()
 	if err != nil {
 		return "", nil, fmt.Errorf("no PostgreSQL (or give --database): %w", err)
 	}
@@ -240,9 +249,27 @@ func (b *bench) stop() error {
 	return errors.Join(errs...)
 }
 
+// serverSettings are what of the database's server makes a difference to what
+// writes cost.
+func (b *bench) serverSettings() (text string, err error) {
+	conn, err := postgres.Connect(b.ctx, postgres.Config{URL: b.database})
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close() //nolint:errcheck // it only reads
+	const settings = `SELECT string_agg(name || '=' || current_setting(name), ' ' ORDER BY n) FROM unnest(ARRAY[
+		'server_version_num', 'fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size']) WITH ORDINALITY s(name, n)`
+	err = conn.QueryRowContext(b.ctx, settings).Scan(&text)
+	return text, err
+}
+
 // measure measures one setup after the other.
 func (b *bench) measure() (comparison, error) {
-	result := comparison{Sessions: b.Sessions, Users: b.Users, Connections: b.Connections}
+	server, err := b.serverSettings()
+	if err != nil {
+		return comparison{}, err
+	}
+	result := comparison{Server: server, Sessions: b.Sessions, Users: b.Users, Connections: b.Connections}
 	for _, with := range setups {
 		if err := b.measureSetup(with, &result); err != nil {
 			return result, err

@@ -10,6 +10,7 @@ import (
 
 // comparison is the outcome of compare.
 type comparison struct {
+	Server      string            `json:"server"` // its settings
 	Sessions    int               `json:"sessions"`
 	Users       int               `json:"users"`
 	Connections int               `json:"connections"`
@@ -105,7 +106,7 @@ func (c comparison) print(to io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(to, "%d sessions stored, %d users, %d connections; CPU is the server's, and the client's, for a request\n", c.Sessions, c.Users, c.Connections); err != nil {
+	if _, err := fmt.Fprintf(to, "%d sessions stored, %d users, %d connections; CPU is the server's, and the client's, for a request\nPostgreSQL: %s\n", c.Sessions, c.Users, c.Connections, c.Server); err != nil {
 		return err
 	}
 	if err := c.explainMemory(to); err != nil {

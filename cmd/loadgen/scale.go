@@ -27,6 +27,7 @@ type scaleCommand struct {
 	Connections int           `default:"32" help:"How many connections they ask on."`
 	Rounds      int           `default:"3" help:"How many rounds each is measured; the median counts."`
 	Duration    time.Duration `default:"10s" help:"How long a round takes."`
+	Durable     bool          `help:"Let the servers write as those do that are to keep what they have: fsync, full_page_writes and synchronous_commit on."`
 	JSON        string        `name:"json" type:"path" placeholder:"FILE" help:"Also write all rounds to FILE."`
 }
 
@@ -43,7 +44,10 @@ func (c scaleCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, few.end()) }()
-	result := scaled{Few: c.Few, Many: c.Sessions, Due: c.Due, Connections: c.Connections}
+	result := scaled{Few: c.Few, Many: c.Sessions, Due: c.Due, Users: c.Users, Connections: c.Connections}
+	if result.Server, err = few.serverSettings(); err != nil {
+		return err
+	}
 	if c.Sessions > 0 {
 		if result.Rows, err = c.compareSizes(p, few); err != nil {
 			return err
@@ -83,8 +87,9 @@ func (c scaleCommand) round(kind string, rate float64) runCommand {
 	}
 }
 
-// compareSizes measures in turns with few sessions and with many: what else the
-// machine does changes from minute to minute.
+// compareSizes measures in turns with few sessions and with many, each the first
+// in turns: what else the machine does changes from minute to minute, and what
+// one leaves to be done is done while the other is measured.
 func (c scaleCommand) compareSizes(p *process, few *stage) (rows []scaledRow, err error) {
 	many, err := c.stage(p, c.Sessions)
 	if err != nil {
@@ -93,17 +98,31 @@ func (c scaleCommand) compareSizes(p *process, few *stage) (rows []scaledRow, er
 	defer func() { err = errors.Join(err, many.end()) }()
 	for _, kind := range hotPaths {
 		row := scaledRow{Kind: kind}
-		for range c.Rounds {
-			f, err1 := few.measure(c.round(kind, 0))
-			m, err2 := many.measure(c.round(kind, 0))
-			if err := errors.Join(err1, err2); err != nil {
-				return nil, err
-			}
-			row.Few, row.Many = append(row.Few, f), append(row.Many, m)
+		measureFew := func() error { return few.add(&row.Few, c.round(kind, 0)) }
+		measureMany := func() error { return many.add(&row.Many, c.round(kind, 0)) }
+		if err := inTurns(c.Rounds, measureFew, measureMany); err != nil {
+			return nil, err
 		}
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// inTurns does one and the other so often, and either first every other time.
+func inTurns(times int, one, other func() error) error {
+	for n := range times {
+		first, second := one, other
+		if n%2 == 1 {
+			first, second = other, one
+		}
+		if err := first(); err != nil {
+			return err
+		}
+		if err := second(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cleanUp measures what callers notice of a clean-up that has much to do.
@@ -184,7 +203,7 @@ func (c scaleCommand) stage(p *process, sessions int) (_ *stage, err error) {
 			err = errors.Join(err, s.end())
 		}
 	}()
-	s.bench = bench{compareCommand: compareCommand{Service: c.Service, Users: c.Users}, process: p, dir: dir, key: keyring.Generate()}
+	s.bench = bench{compareCommand: compareCommand{Service: c.Service, Users: c.Users, Durable: c.Durable}, process: p, dir: dir, key: keyring.Generate()}
 	if s.database, s.stopDatabase, err = s.compareCommand.database(); err != nil {
 		s.stopDatabase = func() {}
 		return nil, err
@@ -255,6 +274,13 @@ func (s *stage) measure(run runCommand) (report, error) {
 		return r, fmt.Errorf("%s: %d requests were answered well, others failed with %v", run.Kind, r.Good, r.Errors)
 	}
 	return r, nil
+}
+
+// add measures a round more.
+func (s *stage) add(to *[]report, run runCommand) error {
+	r, err := s.measure(run)
+	*to = append(*to, r)
+	return err
 }
 
 // cleanUp runs the service's own and wants so many sessions to be ended.

@@ -23,7 +23,7 @@ func TestScale(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "scale.json")
 	err := run(t.Context(), []string{
 		"scale", "--chatkit-session", buildService(t), "--few", "200", "--sessions", "400", "--due", "5000",
-		"--users", "12", "--connections", "2", "--rounds", "1", "--duration", "100ms", "--json", path,
+		"--users", "12", "--connections", "2", "--rounds", "1", "--duration", "100ms", "--durable", "--json", path,
 	}, &out, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,8 @@ func TestScale(t *testing.T) {
 	if len(got.Rows) != len(hotPaths) || got.CleanUp == nil || len(got.CleanUp.During) == 0 || len(got.CleanUp.After) != 1 {
 		t.Errorf("measured %+v", got)
 	}
-	if !strings.Contains(out.String(), "it ended 5000 sessions beside 200 in ") {
+	const durable = " fsync=on synchronous_commit=on full_page_writes=on "
+	if !strings.Contains(out.String(), "it ended 5000 sessions beside 200 in ") || !strings.Contains(out.String(), durable) || !strings.Contains(got.Server, durable) {
 		t.Errorf("printed\n%s", out.String())
 	}
 }
@@ -58,6 +59,18 @@ func TestScale_Refuses(t *testing.T) {
 	}
 }
 
+// Neither of two is always the first.
+func TestInTurns(t *testing.T) {
+	t.Parallel()
+	var did string
+	do := func(what string) func() error {
+		return func() error { did += what; return nil }
+	}
+	if err := inTurns(3, do("f"), do("m")); err != nil || did != "fmmffm" {
+		t.Errorf("did %s, %v", did, err)
+	}
+}
+
 func TestScaled_Print(t *testing.T) {
 	t.Parallel()
 	rates := func(values ...float64) (rounds []report) {
@@ -67,7 +80,7 @@ func TestScaled_Print(t *testing.T) {
 		return rounds
 	}
 	s := scaled{
-		Few: 5, Many: 50, Due: 600, Connections: 3,
+		Few: 5, Many: 50, Due: 600, Users: 4, Connections: 3, Server: "fsync=off",
 		Rows:    []scaledRow{{kindReused, rates(100, 300, 200), rates(100, 200, 100)}, {kindVerify, rates(100), rates(120)}},
 		CleanUp: &cleanUp{Seconds: 3, Before: rates(10, 30, 20), During: rates(60, 10, 50, 40), After: rates(20)},
 	}
@@ -78,7 +91,7 @@ func TestScaled_Print(t *testing.T) {
 	for _, want := range []string{
 		"path         of 5/s  of 50/s  slower  budget", "open-reused  200     100      1.50    1.30    missed", "verify       100     120      0.83    1.30    met",
 		"before        3       20          0.20 ms  2.00 ms  1.00       2.00    met", "during        4       45          0.45 ms  4.50 ms  2.25       2.00    missed",
-		"it ended 600 sessions beside 5 in 3.0 s, 200/s; 3 connections",
+		"it ended 600 sessions beside 5 in 3.0 s, 200/s\n", "4 users ask, ", "; 3 connections\nPostgreSQL: fsync=off\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())

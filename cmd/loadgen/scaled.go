@@ -16,16 +16,18 @@ const (
 
 // scaled is the outcome of scale.
 type scaled struct {
+	Server      string      `json:"server"` // the servers' settings
 	Few         int         `json:"few"`
 	Many        int         `json:"many"`
 	Due         int         `json:"due"`
+	Users       int         `json:"users"` // who ask, of as many sessions each whatever is stored
 	Connections int         `json:"connections"`
 	Rows        []scaledRow `json:"rows,omitempty"`
 	CleanUp     *cleanUp    `json:"cleanUp,omitempty"`
 }
 
-// scaledRow are the rounds of a hot path, those with many sessions after those
-// with few.
+// scaledRow are the rounds of a hot path, those of equal number measured one
+// after the other.
 type scaledRow struct {
 	Kind string   `json:"kind"`
 	Few  []report `json:"few"`
@@ -80,7 +82,12 @@ func (s scaled) print(to io.Writer) error {
 		_, _ = fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%s\t%.1f ms\t%.1f ms\n", row.Kind, medianOf(row.Few, rateOf), medianOf(row.Many, rateOf),
 			row.slower(), sizeBudget, verdict(row.slower(), sizeBudget), medianOf(row.Few, p99Of), medianOf(row.Many, p99Of))
 	}
-	if err := table.Flush(); err != nil || s.CleanUp == nil {
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(to, "%d users ask, the same however many sessions are stored: what they hold is read again and again, and the others' sessions are not; %d connections\nPostgreSQL: %s\n",
+		s.Users, s.Connections, s.Server)
+	if err != nil || s.CleanUp == nil {
 		return err
 	}
 	return s.CleanUp.tell(to, s)
@@ -102,6 +109,6 @@ func (c cleanUp) tell(to io.Writer, s scaled) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(to, "it ended %d sessions beside %d in %.1f s, %.0f/s; %d connections\n", s.Due, s.Few, c.Seconds, float64(s.Due)/c.Seconds, s.Connections)
+	_, err := fmt.Fprintf(to, "it ended %d sessions beside %d in %.1f s, %.0f/s\n", s.Due, s.Few, c.Seconds, float64(s.Due)/c.Seconds)
 	return err
 }

@@ -120,7 +120,7 @@ func TestCompare(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got comparison
-	if err := json.Unmarshal(text, &got); err != nil || strings.Count(string(text), `"floor":`) != 2*len(budgets) || len(got.Services) != len(setups) {
+	if err := json.Unmarshal(text, &got); err != nil || strings.Count(string(text), `"floor":`) != 2*len(budgets) || len(got.Services) != len(setups) || !strings.Contains(got.Server, " fsync=") {
 		t.Errorf("reports %s, %v", text, err)
 	}
 	for _, service := range got.Services {

@@ -55,8 +55,15 @@ func Keep(dir, signal string, identity *syscall.Credential, program string, args
 	return pid, stop, nil
 }
 
-// Start starts a server and returns the URL of its owner, and how to end it.
-func Start() (*url.URL, func(), error) {
+// Start starts a server that waits for no disk and returns the URL of its
+// owner, and how to end it.
+func Start() (*url.URL, func(), error) { return start("off") }
+
+// StartDurable is Start for a server that writes as one does that is to keep
+// what it has.
+func StartDurable() (*url.URL, func(), error) { return start("on") }
+
+func start(durable string) (*url.URL, func(), error) {
 	initdb, err := Binary("initdb")
 	if err != nil {
 		return nil, nil, err
@@ -73,7 +80,7 @@ func Start() (*url.URL, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	stop, port, err := runCluster(dir, initdb, postgres, identity)
+	stop, port, err := runCluster(dir, initdb, postgres, durable, identity)
 	if err != nil {
 		return nil, nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
@@ -83,7 +90,7 @@ func Start() (*url.URL, func(), error) {
 	}, stop, nil
 }
 
-func runCluster(dir, initdb, postgres string, identity *syscall.Credential) (stop func(), port string, err error) {
+func runCluster(dir, initdb, postgres, durable string, identity *syscall.Credential) (stop func(), port string, err error) {
 	if identity != nil {
 		if err := os.Chown(dir, int(identity.Uid), int(identity.Gid)); err != nil {
 			return nil, "", err
@@ -98,8 +105,9 @@ func runCluster(dir, initdb, postgres string, identity *syscall.Credential) (sto
 	if port, err = FreePort(); err != nil {
 		return nil, "", err
 	}
-	_, stop, err = Keep(dir, "QUIT", identity, postgres, "-D", filepath.Join(dir, "data"), "-k", dir, "-h", "127.0.0.1", "-p", port, "-F",
-		"-c", "max_connections=300", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "log_min_messages=fatal")
+	_, stop, err = Keep(dir, "QUIT", identity, postgres, "-D", filepath.Join(dir, "data"), "-k", dir, "-h", "127.0.0.1", "-p", port,
+		"-c", "fsync="+durable, "-c", "synchronous_commit="+durable, "-c", "full_page_writes="+durable,
+		"-c", "max_connections=300", "-c", "log_min_messages=fatal")
 	if err != nil {
 		return nil, "", err
 	}
