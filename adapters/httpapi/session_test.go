@@ -169,7 +169,7 @@ func TestCredential_SameOriginReads(t *testing.T) {
 }
 
 func BenchmarkOpenSession(b *testing.B) {
-	handler, err := httpapi.New(httpapi.Config{}, httpapi.Core{Gate: gateOf{member}, Opener: openerOf{}, Limits: noLimits{}})
+	handler, err := httpapi.New(httpapi.Config{}, httpapi.Core{Gate: gateOf{member}, Opener: openerOf{}, Limits: noLimits{}, Readiness: staying{}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func BenchmarkOpenSession(b *testing.B) {
 	}
 }
 
-// gateOf, openerOf and noLimits answer at once: a mock would be measured, too.
+// gateOf, openerOf, noLimits and staying answer at once: a mock would be measured, too.
 type gateOf struct{ caller access.Caller }
 
 func (g gateOf) Admit(context.Context, string, access.Permission) (access.Caller, error) {
@@ -197,6 +197,10 @@ func (openerOf) Workflow() (session.WorkflowID, error) { return workflow, nil }
 func (openerOf) Open(_ context.Context, _ access.Caller, r ports.OpenRequest) (ports.Opened, error) {
 	return opened(r), nil
 }
+
+type staying struct{ ports.Readiness }
+
+func (staying) Draining() bool { return false }
 
 type noLimits struct{ ports.Limits }
 

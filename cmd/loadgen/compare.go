@@ -151,7 +151,7 @@ func (b *bench) build() error {
 	if err := b.call("migrate"); err != nil {
 		return err
 	}
-	if err := (seedCommand{Database: b.database, Keys: keys, Sessions: b.Sessions, Users: b.Users, Workflow: benchWorkflow}).Run(b.process); err != nil {
+	if err := (seedCommand{Database: b.database, Keys: keys, Sessions: b.Sessions, Users: b.Users, Workflow: benchWorkflow, IOwnThisHost: true}).Run(b.process); err != nil {
 		return err
 	}
 	identity, err := loadIdentity(keys)

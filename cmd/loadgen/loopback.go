@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 )
 
 // parseTarget reads the address of the service to ask. Load is an attack on
@@ -20,6 +21,25 @@ func parseTarget(text string, own bool) (*url.URL, error) {
 	}
 	u.Path = ""
 	return u, nil
+}
+
+// checkDatabase refuses to fill a database elsewhere: it may be the one that a
+// product lives on.
+func checkDatabase(text string, own bool) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return errors.New("--database must be like postgres://owner@127.0.0.1/chatkit") // without the cause, which may show a password
+	}
+	hosts := u.Hostname()
+	if given := u.Query().Get("host"); given != "" {
+		hosts = given
+	}
+	for host := range strings.SplitSeq(hosts, ",") {
+		if host != "" && !strings.HasPrefix(host, "/") && !isLoopback(host) && !own {
+			return fmt.Errorf("--database: %q is not this machine: say --i-own-this-host if it is yours, and nobody's sessions are in it", host)
+		}
+	}
+	return nil
 }
 
 func isLoopback(host string) bool {

@@ -31,6 +31,29 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
+func TestCheckDatabase(t *testing.T) {
+	t.Parallel()
+	for text, refused := range map[string]bool{
+		"postgres://me@127.0.0.1:5432/x":                       false,
+		"postgres://me@localhost/x":                            false,
+		"postgres:///x?host=/var/run/postgresql":               false,
+		"postgres:///x":                                        false,
+		"postgres://me:secret@db.internal/x":                   true,
+		"postgres://me@127.0.0.1/x?host=db-1":                  true,
+		"postgres:///x?host=127.0.0.1,db-2":                    true,
+		"postgres://me@db.internal/x?host=/var/run/postgresql": false,
+		"postgres://me:secret@%zz/x":                           true,
+	} {
+		err := checkDatabase(text, false)
+		if (err != nil) != refused || (err != nil && strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%s: %v", text, err)
+		}
+		if err := checkDatabase(text, true); (err != nil) != strings.Contains(text, "%zz") {
+			t.Errorf("%s of one's own: %v", text, err)
+		}
+	}
+}
+
 func TestRequireLoopback(t *testing.T) {
 	t.Parallel()
 	for address, refused := range map[string]bool{
@@ -55,6 +78,7 @@ func TestRun_Refuses(t *testing.T) {
 		want string
 	}{
 		"Host":        {[]string{"run", "--keys", keys, "--kind", "list", "--url", "http://example.com"}, "--i-own-this-host"},
+		"Database":    {[]string{"seed", "--keys", keys, "--database", "postgres://me@db.internal/x"}, "--i-own-this-host"},
 		"Kind":        {[]string{"run", "--keys", keys, "--kind", "nonsense", "--url", "http://127.0.0.1:1"}, "must be one of"},
 		"Users":       {ask("--users", "0"), "--users"},
 		"Connections": {ask("--connections", "100000"), "--connections"},

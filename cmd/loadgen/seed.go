@@ -21,6 +21,8 @@ type seedCommand struct {
 	Sessions int    `default:"1000000" help:"How many sessions there are to be, those of --users included."`
 	Users    int    `default:"1000" help:"How many of run's users to prepare."`
 	Workflow string `default:"workflow_dev" help:"The service's CHATKIT_WORKFLOW_ID."`
+
+	IOwnThisHost bool `name:"i-own-this-host" help:"Fill a database on a host that is not this machine."`
 }
 
 // mostSessions bounds a seed: ten times what the service is measured with.
@@ -30,6 +32,9 @@ const mostSessions = 100_000_000
 func (s seedCommand) Run(p *process) error {
 	if s.Sessions < 0 || s.Sessions > mostSessions || s.Users < 0 || s.Users > mostUsers {
 		return fmt.Errorf("--sessions must be at most %d and --users at most %d", mostSessions, mostUsers)
+	}
+	if err := checkDatabase(s.Database, s.IOwnThisHost); err != nil {
+		return err
 	}
 	plan, err := s.plan()
 	if err != nil {
