@@ -56,14 +56,17 @@ func (c *Cleaner) Clean(ctx context.Context) (Cleaned, error) {
 	return done, err
 }
 
-// drain repeats step until a batch is not full.
+// drain repeats step until a batch is not full. Between two it rests for as long
+// as one took: callers get at least half of the store.
 func (c *Cleaner) drain(ctx context.Context, until time.Time, step func(context.Context, time.Time, int) (int, error)) (int, error) {
 	total := 0
 	for {
+		began := c.clock.Now()
 		n, err := step(ctx, until, c.batch)
 		total += n
 		if err != nil || n < c.batch {
 			return total, err
 		}
+		pause(ctx, c.clock.Now().Sub(began))
 	}
 }

@@ -1,9 +1,11 @@
 package lifecycle_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/mock/gomock"
@@ -21,7 +23,7 @@ func TestCleaner_Clean(t *testing.T) {
 		t.Helper()
 		ctrl := gomock.NewController(t)
 		store, clock := portmock.NewMockSessionCleaner(ctrl), portmock.NewMockClock(ctrl)
-		clock.EXPECT().Now().Return(noon)
+		clock.EXPECT().Now().Return(noon).AnyTimes()
 		return store, lifecycle.NewCleaner(store, clock, retention, 10)
 	}
 	t.Run("UntilABatchIsNotFull", func(t *testing.T) {
@@ -127,4 +129,30 @@ func TestReadiness_Drain(t *testing.T) {
 	if _, err := ready.Ready(t.Context()); session.KindOf(err) != session.KindUnavailable {
 		t.Errorf("Ready = %v", err)
 	}
+}
+
+// Callers get as much of the store as the clean-up does.
+func TestCleaner_Rests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctrl := gomock.NewController(t)
+		store, clock := portmock.NewMockSessionCleaner(ctrl), portmock.NewMockClock(ctrl)
+		clock.EXPECT().Now().DoAndReturn(time.Now).AnyTimes()
+		left := []int{10, 10, 3}
+		store.EXPECT().ExpireDue(gomock.Any(), gomock.Any(), 10).DoAndReturn(func(context.Context, time.Time, int) (int, error) {
+			<-time.After(time.Second)
+			n := left[0]
+			left = left[1:]
+			return n, nil
+		}).Times(3)
+		store.EXPECT().PurgeEnded(gomock.Any(), gomock.Any(), 10).Return(0, nil)
+		store.EXPECT().PurgeActivity(gomock.Any(), gomock.Any(), 10).Return(0, nil)
+		began := time.Now()
+		if _, err := lifecycle.NewCleaner(store, clock, lifecycle.Retention{}, 10).Clean(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("took %v, want 3 s of work and 2 s of rest", took)
+		}
+	})
 }
