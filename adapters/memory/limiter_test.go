@@ -34,10 +34,15 @@ func (c *clock) advance(d time.Duration) {
 
 func TestLimiter(t *testing.T) {
 	t.Parallel()
-	porttest.RateLimiter(t, func(*testing.T) porttest.RateLimiters {
+	open := func(*testing.T) porttest.RateLimiters {
 		clock := newClock()
 		limiter := memory.NewLimiter(memory.Config{Clock: clock})
 		return porttest.RateLimiters{One: limiter, Two: limiter, Advance: clock.advance}
+	}
+	porttest.RateLimiter(t, open)
+	t.Run("ClockBack", func(t *testing.T) {
+		t.Parallel()
+		porttest.RateLimiterClockBack(t, open(t))
 	})
 }
 

@@ -39,7 +39,8 @@ func TestRelay_Contract(t *testing.T) {
 	t.Parallel()
 	t.Run("AsService", func(t *testing.T) {
 		t.Parallel()
-		porttest.Relay(t, func(t *testing.T) porttest.Relays {
+		open := func(t *testing.T) porttest.Relays {
+			t.Helper()
 			database := pgtest.New(t)
 			config := postgres.Config{URL: pgtest.Login(t, database, "chatkit_service"), MaxConnections: 4}
 			admin, name := elsewhere(t, database)
@@ -51,6 +52,11 @@ func TestRelay_Contract(t *testing.T) {
 				},
 				Recover: func() { exec(t, admin, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS true") },
 			}
+		}
+		porttest.Relay(t, open)
+		t.Run("Lost", func(t *testing.T) {
+			t.Parallel()
+			porttest.RelayLost(t, open)
 		})
 	})
 	// What is heard goes past the pooler, what is said through it.

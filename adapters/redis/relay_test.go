@@ -35,14 +35,20 @@ func TestRelay_Contract(t *testing.T) {
 			t.Parallel()
 			porttest.Relay(t, func(t *testing.T) porttest.Relays {
 				server := start(t)
-				relays := porttest.Relays{One: newRelay(t, server.URL, long), Two: newRelay(t, server.URL, long)}
-				if name == "Alone" { // a cluster goes on with the rest of its nodes
-					relays.Lose, relays.Recover = server.Kill, func() { server.Start(t) }
-				}
-				return relays
+				return porttest.Relays{One: newRelay(t, server.URL, long), Two: newRelay(t, server.URL, long)}
 			})
 		})
 	}
+	t.Run("Lost", func(t *testing.T) { // a cluster would go on with the rest of its nodes
+		t.Parallel()
+		porttest.RelayLost(t, func(t *testing.T) porttest.Relays {
+			server := redistest.New(t)
+			return porttest.Relays{
+				One: newRelay(t, server.URL, long), Two: newRelay(t, server.URL, long),
+				Lose: server.Kill, Recover: func() { server.Start(t) },
+			}
+		})
+	})
 }
 
 // A Redis that hangs does not hold up who stops waiting, and takes nobody for

@@ -65,7 +65,7 @@ func TestServers_EndWithAKilledTest(t *testing.T) {
 	}
 	_ = command.Process.Kill()
 	_ = command.Wait()
-	if strings.Contains(said.String(), "--- SKIP") {
+	if strings.Contains(said.String(), "--- SKIP") && os.Getenv("CI") != "true" {
 		t.Skip(said.String())
 	}
 	if len(addresses) != 3 {
