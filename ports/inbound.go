@@ -232,6 +232,7 @@ type Checker interface {
 
 // Checked is the session that a good token stands for.
 type Checked struct {
+	// Session is the session's outline.
 	Session session.Session
 	// Expiring says that its clients are to be warned of its end.
 	Expiring bool

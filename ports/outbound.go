@@ -99,9 +99,10 @@ type Position struct {
 // by whichever replica, and change nothing; of a session whose token is still
 // good FindByToken may give a copy from a moment before.
 type SecretFinder interface {
-	// FindByToken returns the active session whose token has this hash, or
-	// whose token before the last refresh had. It may be past its time, and the
-	// grace over: only status counts.
+	// FindByToken returns the outline of the active session whose token has
+	// this hash, or whose token before the last refresh had: every check reads
+	// it, and needs no more. The session may be past its time, and the grace
+	// over: only status counts.
 	//
 	// Errors: KindNotFound when there is none.
 	FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error)

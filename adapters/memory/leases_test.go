@@ -65,7 +65,7 @@ func (s *truth) FindByToken(ctx context.Context, hash session.TokenHash) (sessio
 	if isHeld {
 		<-hold.look
 	}
-	found, lost := s.session, s.lost
+	found, lost := s.session.Outline(), s.lost
 	if isHeld {
 		<-hold.answer
 	}

@@ -81,6 +81,14 @@ func (r *row) fields() []any {
 	}
 }
 
+// outline are where a row of outlineColumns goes.
+func (r *row) outline() []any {
+	return []any{
+		&r.ID, &r.User, &r.Device, &r.Workflow, &r.TokenHash, &r.PreviousTokenHash, &r.PreviousTokenUntil,
+		&r.SupersededSeen, &r.Remembered, &r.ExpiresAt, &r.LastActivityAt, &r.CreatedAt,
+	}
+}
+
 func newRow(s session.Session) (row, error) {
 	metadata, err := json.Marshal(s.Metadata().Tree())
 	if err != nil {
@@ -136,7 +144,7 @@ func (r row) session() (session.Session, error) {
 }
 
 func parseMetadata(text json.RawMessage) (session.Metadata, error) {
-	if string(text) == "{}" { // most of them
+	if len(text) == 0 || string(text) == "{}" { // an outline's, and most others
 		return session.Metadata{}, nil
 	}
 	var tree map[string]any

@@ -13,10 +13,14 @@ const (
 	findGeneratedSQL = `SELECT ` + columns + ` FROM chatkit_sessions
 	WHERE clerk_user_id = $1 AND workflow_id = $2 AND status = 'active' AND device_generated`
 
-	findByTokenSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE token_hash = $1 AND status = 'active'
-	UNION ALL
-	SELECT ` + columns + ` FROM chatkit_sessions WHERE previous_token_hash = $1 AND status = 'active'
-	LIMIT 1`
+	// What an active session's outline is made of. Each column takes time of every
+	// check.
+	outlineColumns = `id, clerk_user_id, device_id, workflow_id, token_hash, previous_token_hash, previous_token_until,
+	superseded_seen, remembered, expires_at, last_activity_at, created_at`
+
+	findByTokenSQL = `SELECT ` + outlineColumns + ` FROM chatkit_sessions WHERE token_hash = $1 AND status = 'active'`
+
+	findByPreviousSQL = `SELECT ` + outlineColumns + ` FROM chatkit_sessions WHERE previous_token_hash = $1 AND status = 'active'`
 
 	findByOfferSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE offer_hash = $1 AND status = 'active'`
 

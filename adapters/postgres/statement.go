@@ -27,14 +27,12 @@ func prepare(ctx context.Context, db *sqlx.DB, text string, unprepared bool) (st
 	return statement{text, stmt}, nil
 }
 
-// get reads one row of columns.
-func (s statement) get(ctx context.Context, db *sqlx.DB, args ...any) (r row, err error) {
+// get reads one row into fields.
+func (s statement) get(ctx context.Context, db *sqlx.DB, fields []any, args ...any) error {
 	if s.prepared == nil {
-		err = db.QueryRowContext(ctx, s.text, args...).Scan(r.fields()...)
-	} else {
-		err = s.prepared.QueryRowContext(ctx, args...).Scan(r.fields()...)
+		return kinded(db.QueryRowContext(ctx, s.text, args...).Scan(fields...))
 	}
-	return r, kinded(err)
+	return kinded(s.prepared.QueryRowContext(ctx, args...).Scan(fields...))
 }
 
 // exec runs the statement in a transaction.

@@ -126,7 +126,8 @@ func (s *Store) Find(ctx context.Context, slot session.Slot) (session.Session, e
 
 // FindByToken implements ports.SecretFinder.
 func (s *Store) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
-	return s.find(ctx, findByTokenSQL, hash[:])
+	found, err := s.find(ctx, findByTokenSQL, hash[:])
+	return found.Outline(), err
 }
 
 // FindByOffer implements ports.SecretFinder.

@@ -24,7 +24,7 @@ func TestRoundTrips(t *testing.T) {
 	t.Cleanup(func() { _ = opened.Close() })
 	s := onStore(t, opened, "INTROSPECTION_KEYS="+backendKey, "CHATKIT_MAX_SESSIONS=3")
 	mine := s.credential(t, "user_alice", "member")
-	var phone answer
+	var held, before answer // what was opened last, and what before that
 	ask := func(want int, method, path, credential, body string, headers ...string) func() {
 		return func() {
 			if status, answered := s.send(t, method, path, credential, body, headers...); status != want {
@@ -34,8 +34,9 @@ func TestRoundTrips(t *testing.T) {
 	}
 	open := func(outcome, body string) func() {
 		return func() {
-			if phone = s.open(t, "user_alice", body); phone.Outcome != outcome {
-				t.Fatalf("outcome %s, want %s", phone.Outcome, outcome)
+			before = held
+			if held = s.open(t, "user_alice", body); held.Outcome != outcome {
+				t.Fatalf("outcome %s, want %s", held.Outcome, outcome)
 			}
 		}
 	}
@@ -52,21 +53,26 @@ func TestRoundTrips(t *testing.T) {
 		{"open, reused on a generated device", 1, open("reused", `{}`)},
 		{"open, reused with other metadata", 6, open("reused", `{"deviceId":"phone","metadata":{"a":1}}`)},
 		{"verify", 1, func() {
-			ask(http.StatusNoContent, http.MethodGet, "/session/verify", phone.Session.ChatKitSessionID, "")()
+			ask(http.StatusNoContent, http.MethodGet, "/session/verify", held.Session.ChatKitSessionID, "")()
 		}},
 		{"introspect", 1, func() {
-			ask(http.StatusOK, http.MethodPost, "/session/introspect", backendKey, "token="+phone.Session.ChatKitSessionID, "Content-Type", "application/x-www-form-urlencoded")()
+			ask(http.StatusOK, http.MethodPost, "/session/introspect", backendKey, "token="+held.Session.ChatKitSessionID, "Content-Type", "application/x-www-form-urlencoded")()
 		}},
-		{"verify a token that nobody has", 1, ask(http.StatusUnauthorized, http.MethodGet, "/session/verify", "550e8400-e29b-41d4-a716-446655440000", "")},
+		// Also looked for among the tokens from before a refresh.
+		{"verify a token that nobody has", 2, ask(http.StatusUnauthorized, http.MethodGet, "/session/verify", "550e8400-e29b-41d4-a716-446655440000", "")},
 		// Planned anew each time, which is a round trip of its own.
 		{"list", 2, ask(http.StatusOK, http.MethodGet, "/sessions", mine, "")},
-		{"show", 1, func() { ask(http.StatusOK, http.MethodGet, "/sessions/"+phone.Session.ID, mine, "")() }},
+		{"show", 1, func() { ask(http.StatusOK, http.MethodGet, "/sessions/"+held.Session.ID, mine, "")() }},
 		{"timeline", 2, ask(http.StatusOK, http.MethodGet, "/activity", mine, "")},
-		{"revoke", 6, func() { ask(http.StatusNoContent, http.MethodDelete, "/sessions/"+phone.Session.ID, mine, "")() }},
-		{"revoke again", 5, func() { ask(http.StatusNoContent, http.MethodDelete, "/sessions/"+phone.Session.ID, mine, "")() }},
+		{"revoke", 6, func() { ask(http.StatusNoContent, http.MethodDelete, "/sessions/"+held.Session.ID, mine, "")() }},
+		{"revoke again", 5, func() { ask(http.StatusNoContent, http.MethodDelete, "/sessions/"+held.Session.ID, mine, "")() }},
+		{"open, reused", 1, open("reused", `{"deviceId":"laptop"}`)},
 		{"open, refreshed", 6, func() {
 			s.clock.advance(23*time.Hour + 30*time.Minute)
 			open("refreshed", `{"deviceId":"laptop"}`)()
+		}},
+		{"verify the token from before", 2, func() {
+			ask(http.StatusNoContent, http.MethodGet, "/session/verify", before.Session.ChatKitSessionID, "")()
 		}},
 		{"open, created", 6, open("created", `{"deviceId":"tablet"}`)},
 		{"open, created, which ends another", 6, open("created", `{"deviceId":"watch"}`)},

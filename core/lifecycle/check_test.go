@@ -15,9 +15,9 @@ import (
 	"chatkit-session/ports"
 )
 
-// finds lets the store find a session by oldToken.
+// finds lets the store find a session's outline by oldToken.
 func (b *bench) finds(found session.Session) {
-	b.secrets.EXPECT().FindByToken(gomock.Any(), oldToken.Hash()).Return(found, nil)
+	b.secrets.EXPECT().FindByToken(gomock.Any(), oldToken.Hash()).Return(found.Outline(), nil)
 }
 
 // checks checks oldToken.
@@ -54,7 +54,7 @@ func TestChecker_Check(t *testing.T) {
 			b := setup(t)
 			b.finds(c.found)
 			got, err := lifecycle.NewChecker(b.parts).Check(t.Context(), oldToken.Reveal(), atHome)
-			want, used := ports.Checked{Session: c.found, Expiring: c.expiring}, "phone 0/1 from 192.0.2.1"
+			want, used := ports.Checked{Session: c.found.Outline(), Expiring: c.expiring}, "phone 0/1 from 192.0.2.1"
 			if c.want != 0 {
 				want, used = ports.Checked{}, ""
 			}

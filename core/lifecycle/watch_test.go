@@ -87,10 +87,11 @@ func newTheatre(t *testing.T, relay ports.Relay, streams lifecycle.Streams) *the
 		return s.find(ctx, func(one session.Session) bool { return one.ID() == id && one.User() == owner })
 	}).AnyTimes()
 	secrets.EXPECT().FindByToken(gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, hash session.TokenHash) (session.Session, error) {
-		return s.find(ctx, func(one session.Session) bool {
+		found, err := s.find(ctx, func(one session.Session) bool {
 			previous, _ := one.Previous()
 			return one.Status() == session.StatusActive && (hash == one.Credential().Hash || hash == previous)
 		})
+		return found.Outline(), err
 	}).AnyTimes()
 	news := lifecycle.NewAnnouncer(relay, func(error) {})
 	policy := session.DefaultPolicy()

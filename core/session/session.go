@@ -256,6 +256,25 @@ func (s *Session) Move(to DeviceID, by SignInID, credential Credential, source S
 // SeeSuperseded notes that the use of the superseded token was reported.
 func (s *Session) SeeSuperseded() { s.supersededSeen = true }
 
+// Outline returns what of the session says whether a token is good at some
+// time, for what, and what its clients know of it; all else is zero. It is for
+// reading: to store it would lose the rest.
+func (s Session) Outline() Session {
+	return Session{
+		id:             s.id,
+		slot:           s.slot,
+		status:         s.status,
+		credential:     Credential{Hash: s.credential.Hash},
+		previous:       s.previous,
+		previousUntil:  s.previousUntil,
+		supersededSeen: s.supersededSeen,
+		remembered:     s.remembered,
+		createdAt:      s.createdAt,
+		expiresAt:      s.expiresAt,
+		lastActivityAt: s.lastActivityAt,
+	}
+}
+
 // ID returns what identifies the session for good.
 func (s Session) ID() ID { return s.id }
 

@@ -210,6 +210,24 @@ func unblocked(s session.Session) session.Session {
 	return session.Restore(stored)
 }
 
+// An outline has what the rules about tokens and events ask for, and no more:
+// stores read it for every check.
+func TestSession_Outline(t *testing.T) {
+	t.Parallel()
+	all := session.Restore(busy())
+	outline := all.Outline()
+	want := busy()
+	want.SignIn, want.Generated, want.Credential.Sealed, want.Metadata = "", false, nil, session.Metadata{}
+	want.EndedAt, want.EndReason, want.BlocksSignIn = time.Time{}, "", false
+	want.Opens, want.Checks, want.Source, want.Offer = 0, 0, session.Source{}, session.Offer{}
+	if got := contents(outline); !reflect.DeepEqual(got, want) {
+		t.Errorf("an outline is %+v, want %+v", got, want)
+	}
+	if !reflect.DeepEqual(contents(all), busy()) {
+		t.Error("its session changed")
+	}
+}
+
 func TestSession_Continue(t *testing.T) {
 	t.Parallel()
 	same, other := busy(), session.Must(session.NewMetadata(map[string]any{"source": "app"}))

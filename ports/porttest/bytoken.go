@@ -18,7 +18,7 @@ func testFindByToken(t *testing.T, open Factory) {
 		if err != nil {
 			t.Fatalf("FindByToken = %v", err)
 		}
-		same(t, got, want)
+		same(t, got, want.Outline())
 	}
 	findsNone := func(t *testing.T, store Store, hash session.TokenHash) {
 		t.Helper()
