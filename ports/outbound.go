@@ -76,6 +76,26 @@ type Changes struct {
 	Activity []session.Activity
 }
 
+// Replacement is a session before and after an Update.
+type Replacement struct{ Was, Is session.Session }
+
+// Split tells the sessions that replace one that Update showed from new ones.
+// What was is as good as seen: change may have changed that in place.
+func (c Changes) Split(seen []session.Session) (replaced []Replacement, created []session.Session) {
+	before := make(map[session.ID]session.Session, len(seen))
+	for _, s := range seen {
+		before[s.ID()] = s
+	}
+	for _, s := range c.Sessions {
+		if was, known := before[s.ID()]; known {
+			replaced = append(replaced, Replacement{was, s})
+		} else {
+			created = append(created, s)
+		}
+	}
+	return replaced, created
+}
+
 // ListQuery says which sessions to list.
 type ListQuery struct {
 	User session.UserID

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -100,30 +101,20 @@ func (l *Leases) good(s session.Session, hash session.TokenHash) bool {
 
 // Update implements ports.SessionStore.
 func (l *Leases) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
-	var changed []changedSession
+	var replaced []ports.Replacement
 	var from time.Time
 	err := l.SessionStore.Update(ctx, scope, func(seen []session.Session) (ports.Changes, error) {
-		before := make(map[session.ID]session.Session, len(seen))
-		for _, s := range seen {
-			before[s.ID()] = s
-		}
+		was := slices.Clone(seen)
 		from = l.config.Clock.Now().Add(-skew)
 		changes, err := change(seen)
-		for _, s := range changes.Sessions {
-			if older, known := before[s.ID()]; known {
-				changed = append(changed, changedSession{older, s})
-			}
-		}
+		replaced, _ = changes.Split(was)
 		return changes, err
 	})
-	if err == nil && (scope.Settled || l.misleads(from, changed)) {
+	if err == nil && (scope.Settled || l.misleads(from, replaced)) {
 		l.settle()
 	}
 	return err
 }
-
-// changedSession is a session before and after an Update.
-type changedSession struct{ older, current session.Session }
 
 // skew is how far two replicas' clocks may be apart: each is ready within five
 // seconds of the database's.
@@ -132,10 +123,10 @@ const skew = 10 * time.Second
 // misleads reports whether what others keep of the sessions from before they
 // changed, which is durable now, may let somebody in who is not to come in any
 // more, by any replica's clock.
-func (l *Leases) misleads(from time.Time, changed []changedSession) bool {
+func (l *Leases) misleads(from time.Time, replaced []ports.Replacement) bool {
 	until := l.config.Clock.Now().Add(l.wait() + skew)
-	for _, s := range changed {
-		if l.config.Policy.Misleads(from, until, s.older, s.current) {
+	for _, r := range replaced {
+		if l.config.Policy.Misleads(from, until, r.Was, r.Is) {
 			return true
 		}
 	}

@@ -88,7 +88,7 @@ func TestStore_ServerHangs(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	proxy := pgtest.NewProxy(t, url)
-	store := openWith(t, postgres.Config{URL: proxy.URL, Silence: 200 * time.Millisecond})
+	store := openWith(t, postgres.Config{URL: proxy.URL, Silence: time.Second})
 	nothing := func([]session.Session) (ports.Changes, error) { return ports.Changes{}, nil }
 	calls := map[string]func(context.Context) error{
 		"Find":      func(ctx context.Context) error { _, err := store.Find(ctx, slot); return err },

@@ -43,7 +43,7 @@ func NewRelay(store *Store, direct string) (*Relay, error) {
 // Send implements ports.Relay.
 func (r *Relay) Send(ctx context.Context, ids []session.ID) error {
 	_, err := r.store.db.ExecContext(ctx, "SELECT pg_notify($1, $2)", channel, session.JoinIDs(ids))
-	return lost(err)
+	return session.Wrap(session.KindUnavailable, err)
 }
 
 // lingers is for how long the driver's listener may live on when nobody
@@ -69,17 +69,17 @@ func (r *Relay) Receive(ctx context.Context, ready func(), heard func(ids []sess
 	for {
 		select {
 		case <-ctx.Done():
-			return lost(ctx.Err())
+			return session.Wrap(session.KindUnavailable, ctx.Err())
 		case err := <-failed:
-			return lost(err)
+			return session.Wrap(session.KindUnavailable, err)
 		case err := <-listening:
 			if err != nil {
-				return lost(err)
+				return session.Wrap(session.KindUnavailable, err)
 			}
 			ready()
 		case said := <-listener.Notify:
 			if said == nil { // it connected again
-				return lost(errDisconnected)
+				return session.Wrap(session.KindUnavailable, errDisconnected)
 			}
 			heard(session.SplitIDs(said.Extra))
 		}
@@ -90,13 +90,4 @@ func hangUp(listener *pq.Listener) {
 	_ = listener.Close()
 	for range listener.Notify { // until it has ended
 	}
-}
-
-// lost gives an error of a relay its kind: whatever it is, it can only be tried
-// again.
-func lost(err error) error {
-	if err == nil {
-		return nil
-	}
-	return session.Wrap(session.KindUnavailable, err)
 }

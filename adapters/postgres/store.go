@@ -179,25 +179,14 @@ func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]ses
 
 // store writes changes in one statement.
 func (s *Store) store(ctx context.Context, tx *sqlx.Tx, seen []session.Session, changes ports.Changes) error {
-	known := make(map[session.ID]bool, len(seen))
-	for _, s := range seen {
-		known[s.ID()] = true
-	}
-	var given, fresh []session.Session
-	for _, s := range changes.Sessions {
-		if known[s.ID()] {
-			given = append(given, s)
-		} else {
-			fresh = append(fresh, s)
-		}
-	}
-	givenRows, err1 := encode(given, newRow)
-	freshRows, err2 := encode(fresh, newRow)
+	replaced, created := changes.Split(seen)
+	replacedRows, err1 := encode(replaced, func(r ports.Replacement) (row, error) { return newRow(r.Is) })
+	createdRows, err2 := encode(created, newRow)
 	activity, err3 := encode(changes.Activity, newActivityRow)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	return s.write.exec(ctx, tx, givenRows, freshRows, activity)
+	return s.write.exec(ctx, tx, replacedRows, createdRows, activity)
 }
 
 // FindByID implements ports.SessionStore in one statement.

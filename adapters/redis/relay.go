@@ -24,7 +24,7 @@ func NewRelay(client *Client) *Relay { return &Relay{client} }
 
 // Send implements ports.Relay.
 func (r *Relay) Send(ctx context.Context, ids []session.ID) error {
-	return lost(r.client.do(ctx, channel, func(ctx context.Context) error {
+	return session.Wrap(session.KindUnavailable, r.client.do(ctx, channel, func(ctx context.Context) error {
 		return r.client.redis.Publish(ctx, channel, session.JoinIDs(ids)).Err()
 	}))
 }
@@ -37,12 +37,12 @@ func (r *Relay) Receive(ctx context.Context, ready func(), heard func(ids []sess
 	defer hangUp()
 	defer context.AfterFunc(ctx, hangUp)()
 	if err := subscription.Subscribe(ctx, channel); err != nil {
-		return lost(err)
+		return session.Wrap(session.KindUnavailable, err)
 	}
 	for {
 		said, err := subscription.Receive(ctx)
 		if err != nil {
-			return lost(err)
+			return session.Wrap(session.KindUnavailable, err)
 		}
 		switch said := said.(type) {
 		case *goredis.Subscription:
@@ -51,13 +51,4 @@ func (r *Relay) Receive(ctx context.Context, ready func(), heard func(ids []sess
 			heard(session.SplitIDs(said.Payload))
 		}
 	}
-}
-
-// lost gives an error of a relay its kind: whatever it is, it can only be tried
-// again.
-func lost(err error) error {
-	if err == nil {
-		return nil
-	}
-	return session.Wrap(session.KindUnavailable, err)
 }

@@ -172,22 +172,21 @@ func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]ses
 // store writes changes: sessions that end first, new ones last, so that there
 // is room for those that come.
 func store(ctx context.Context, tx *sqlx.Tx, seen []session.Session, changes ports.Changes) error {
-	const endedOnes, changedOnes, newOnes = 0, 1, 2
-	turn := func(s session.Session) int {
-		switch {
-		case !slices.ContainsFunc(seen, func(known session.Session) bool { return known.ID() == s.ID() }):
-			return newOnes
-		case s.Status() == session.StatusActive:
-			return changedOnes
+	replaced, created := changes.Split(seen)
+	live := func(r ports.Replacement) int {
+		if r.Is.Status() == session.StatusActive {
+			return 1
 		}
-		return endedOnes
+		return 0
 	}
-	for _, s := range slices.SortedStableFunc(slices.Values(changes.Sessions), func(a, b session.Session) int { return turn(a) - turn(b) }) {
-		text := updateSQL
-		if turn(s) == newOnes {
-			text = insertSQL
+	slices.SortStableFunc(replaced, func(a, b ports.Replacement) int { return live(a) - live(b) })
+	for _, r := range replaced {
+		if err := write(ctx, tx, updateSQL, r.Is, newRow); err != nil {
+			return err
 		}
-		if err := write(ctx, tx, text, s, newRow); err != nil {
+	}
+	for _, s := range created {
+		if err := write(ctx, tx, insertSQL, s, newRow); err != nil {
 			return err
 		}
 	}

@@ -407,7 +407,7 @@ func (b *balancer) pick() backend {
 
 func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.pick().proxy.ServeHTTP(w, r) }
 
-// watch probes replicas until ctx ends.
+// watch probes replicas until ctx ends; probed hears when some are ready.
 func (b *balancer) watch(ctx context.Context, probed func(), replicas func() []*replica) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -426,10 +426,12 @@ func (b *balancer) watch(ctx context.Context, probed func(), replicas func() []*
 				ready = append(ready, backends[r.url])
 			}
 		}
-		b.mu.Lock()
-		b.ready = ready
-		b.mu.Unlock()
-		probed()
+		if len(ready) > 0 { // else the last ones are as good as any
+			b.mu.Lock()
+			b.ready = ready
+			b.mu.Unlock()
+			probed()
+		}
 		<-tick.C
 	}
 }

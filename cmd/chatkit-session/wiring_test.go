@@ -284,7 +284,7 @@ func TestWiring_MaxConnections(t *testing.T) {
 func TestWiring_DatabaseHangs(t *testing.T) {
 	t.Parallel()
 	proxy := pgtest.NewProxy(t, pgtest.New(t))
-	c, _, err := parseSettings(testEnviron(t, "DATABASE_URL="+proxy.URL, "CHATKIT_REQUEST_TIMEOUT=400ms"))
+	c, _, err := parseSettings(testEnviron(t, "DATABASE_URL="+proxy.URL, "CHATKIT_REQUEST_TIMEOUT=2s"))
 	if err != nil {
 		t.Fatal(err)
 	}

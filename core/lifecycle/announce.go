@@ -295,14 +295,12 @@ func Announcing(store ports.SessionStore, announcer *Announcer) ports.SessionSto
 func (s announcing) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
 	var news []session.ID
 	err := s.SessionStore.Update(ctx, scope, func(seen []session.Session) (ports.Changes, error) {
-		before := make(map[session.ID]session.Session, len(seen))
-		for _, one := range seen {
-			before[one.ID()] = one
-		}
+		was := slices.Clone(seen)
 		changes, err := change(seen)
-		for _, one := range changes.Sessions {
-			if was, known := before[one.ID()]; known && one.NewsSince(was) {
-				news = append(news, one.ID())
+		replaced, _ := changes.Split(was)
+		for _, r := range replaced {
+			if r.Is.NewsSince(r.Was) {
+				news = append(news, r.Is.ID())
 			}
 		}
 		return changes, err
