@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -13,6 +15,9 @@ import (
 	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/adapters/redis/redistest"
+	"chatkit-session/adapters/sqlite"
+	"chatkit-session/ports"
+	"chatkit-session/ports/porttest"
 )
 
 // checkedToken is a token that the replicas are asked about all the time.
@@ -153,4 +158,44 @@ func TestCache_IsUsed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asShared is a store as the service uses it: announced, and checked from memory.
+type asShared struct {
+	ports.SessionStore
+	ports.SecretFinder
+	ports.UsageStore
+	ports.ActivityStore
+	ports.AdminStore
+	ports.SessionCleaner
+	ports.StoreProbe
+}
+
+// What the service puts around its store keeps the store's contract.
+func TestCache_StoreContract(t *testing.T) {
+	t.Parallel()
+	c, _, err := parseSettings(testEnviron(t, "CHATKIT_CACHE_LEASE=10ms", "CHATKIT_CACHE_SESSIONS=100"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Everything in the suite happens at noon of that day.
+	clock := &movableClock{now: noon}
+	open := func(t *testing.T, path string) porttest.Store {
+		t.Helper()
+		opened, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = opened.Close() })
+		shared, err := share(c, slog.New(slog.DiscardHandler), opened, rates{}, clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return asShared{shared.sessions, shared.secrets, opened, opened, opened, opened, opened}
+	}
+	porttest.Sessions(t, func(t *testing.T) (porttest.Store, porttest.Store) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "sessions.db")
+		return open(t, path), open(t, path)
+	})
 }

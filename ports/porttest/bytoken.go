@@ -84,6 +84,30 @@ func testFindByToken(t *testing.T, open Factory) {
 			findsNone(t, b.two, mine.Credential().Hash) // the one before
 		}
 	})
+	t.Run("TakenAway", func(t *testing.T) {
+		t.Parallel()
+		for name, take := range map[string]func(*session.Session){
+			"Revoked": func(s *session.Session) { s.Revoke(session.EndUser, noon) },
+			"Moved": func(s *session.Session) {
+				s.Move(laptop, otherSignIn, session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")}, elsewhere, noon)
+			},
+		} {
+			b := setup(t, open)
+			mine := b.insert(t, b.draft(slot))
+			token := mine.Credential().Hash
+			for _, store := range []Store{b.one, b.two} { // whatever they remember
+				finds(t, store, token, mine)
+			}
+			if err := change(t.Context(), b.one, slot, take); err != nil {
+				t.Fatal(err)
+			}
+			for _, store := range []Store{b.one, b.two} {
+				if got, err := store.FindByToken(t.Context(), token); !errors.Is(err, session.KindNotFound) {
+					t.Errorf("%s: FindByToken = %v, %v, want not found", name, got.ID(), err)
+				}
+			}
+		}
+	})
 }
 
 // testFindByOffer is about which transfer codes find which session.
