@@ -24,6 +24,9 @@ type LeaseConfig struct {
 	Policy session.Policy
 	// Clock is the time of the policy; it must be set.
 	Clock ports.Clock
+	// Looked hears of each look for a token, and whether memory answered it;
+	// nil hears nothing.
+	Looked func(remembered bool)
 }
 
 // Leases is a store whose answers about good tokens count for the length of a
@@ -54,6 +57,9 @@ type answer struct {
 // NewLeases returns a store that keeps what sessions and secrets, of one store,
 // answer.
 func NewLeases(config LeaseConfig, sessions ports.SessionStore, secrets ports.SecretFinder) (*Leases, error) {
+	if config.Looked == nil {
+		config.Looked = func(bool) {}
+	}
 	l := &Leases{SessionStore: sessions, SecretFinder: secrets, config: config}
 	if config.Sessions == 0 {
 		return l, nil
@@ -84,9 +90,17 @@ func (l *Leases) FindByToken(ctx context.Context, hash session.TokenHash) (sessi
 	if l.kept == nil {
 		return l.SecretFinder.FindByToken(ctx, hash)
 	}
-	if known, found := l.kept.GetIfPresent(hash); found && time.Since(known.asked) < l.config.Lease && l.good(known.session, hash) {
+	known, found := l.kept.GetIfPresent(hash)
+	remembered := found && time.Since(known.asked) < l.config.Lease && l.good(known.session, hash)
+	l.config.Looked(remembered)
+	if remembered {
 		return known.session, nil
 	}
+	return l.ask(ctx, hash)
+}
+
+// ask asks the store, and keeps what it finds.
+func (l *Leases) ask(ctx context.Context, hash session.TokenHash) (session.Session, error) {
 	asked := time.Now()
 	found, err := l.SecretFinder.FindByToken(ctx, hash)
 	if err == nil {

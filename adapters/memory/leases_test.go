@@ -51,7 +51,9 @@ type truth struct {
 	session session.Session
 	lost    bool
 	reads   int
-	commit  chan struct{} // holds an Update before it is durable; nil does not
+	// looks counts those that memory answered, and those that it did not.
+	looks  struct{ remembered, asked atomic.Int32 }
+	commit chan struct{} // holds an Update before it is durable; nil does not
 }
 
 // held holds a read before and after the store looks.
@@ -107,7 +109,14 @@ func leasesBy(t *testing.T, s *truth, sessions int, clock ports.Clock) *memory.L
 	t.Helper()
 	policy := session.DefaultPolicy()
 	policy.Usual.IdleTimeout = 10 * time.Minute
-	l, err := memory.NewLeases(memory.LeaseConfig{Lease: lease, Sessions: sessions, Policy: policy, Clock: clock}, s, s)
+	looked := func(remembered bool) {
+		if remembered {
+			s.looks.remembered.Add(1)
+		} else {
+			s.looks.asked.Add(1)
+		}
+	}
+	l, err := memory.NewLeases(memory.LeaseConfig{Lease: lease, Sessions: sessions, Policy: policy, Clock: clock, Looked: looked}, s, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,8 +204,8 @@ func TestLeases_FindByToken(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := &truth{session: stored()}
-				if want := test(t, leases(t, s, 10), s); s.reads != want {
-					t.Errorf("%d reads, want %d", s.reads, want)
+				if want := test(t, leases(t, s, 10), s); s.reads != want || int(s.looks.asked.Load()) != want {
+					t.Errorf("%d reads, of which it tells %d, want %d", s.reads, s.looks.asked.Load(), want)
 				}
 			})
 		})
@@ -217,6 +226,17 @@ func TestLeases_FindByToken(t *testing.T) {
 				t.Errorf("%d are kept", kept)
 			}
 		})
+	})
+	t.Run("TellsWhatItRemembered", func(t *testing.T) {
+		t.Parallel()
+		s := &truth{session: stored()}
+		l := leases(t, s, 10)
+		for range 3 {
+			finds(t, l, nil)
+		}
+		if remembered, asked := s.looks.remembered.Load(), s.looks.asked.Load(); remembered != 2 || asked != 1 {
+			t.Errorf("it tells that it remembered %d and asked %d", remembered, asked)
+		}
 	})
 	t.Run("KeepsNone", func(t *testing.T) {
 		t.Parallel()

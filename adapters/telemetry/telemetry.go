@@ -18,6 +18,7 @@ type Metrics struct {
 	registry  *prometheus.Registry
 	anomalies *prometheus.CounterVec
 	refused   *prometheus.CounterVec
+	looks     *prometheus.CounterVec
 }
 
 var _ ports.Meter = (*Metrics)(nil)
@@ -34,8 +35,12 @@ func New() *Metrics {
 			Name: "chatkit_rate_limited_total",
 			Help: "Requests that were refused for a rate limit, by what it counts.",
 		}, []string{"group"}),
+		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "chatkit_token_looks_total",
+			Help: "Looks for the session of a token where checks may be answered from memory, by who answered.",
+		}, []string{"by"}),
 	}
-	m.registry.MustRegister(m.anomalies, m.refused, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.anomalies, m.refused, m.looks, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, rule := range session.Rules() {
 		m.anomalies.WithLabelValues(string(rule)) // an alert needs the zero before the one
 	}
@@ -50,6 +55,16 @@ func (m *Metrics) Anomaly(rule session.Rule) { m.anomalies.WithLabelValues(strin
 
 // Refused implements ports.Meter.
 func (m *Metrics) Refused(group ports.LimitGroup) { m.refused.WithLabelValues(string(group)).Inc() }
+
+// Looked counts a look for the session of a token, and whether memory answered
+// it.
+func (m *Metrics) Looked(remembered bool) {
+	by := "store"
+	if remembered {
+		by = "memory"
+	}
+	m.looks.WithLabelValues(by).Inc()
+}
 
 // Watch shows whether a part, which must have a name of its own, does its work
 // less well than it should.

@@ -72,3 +72,14 @@ func TestMetrics_Watch(t *testing.T) {
 		t.Errorf("there is\n%s", got)
 	}
 }
+
+func TestMetrics_Looked(t *testing.T) {
+	t.Parallel()
+	m := telemetry.New()
+	for _, remembered := range []bool{true, false, true} {
+		m.Looked(remembered)
+	}
+	if got := scrape(t, m); !strings.Contains(got, `chatkit_token_looks_total{by="memory"} 2`) || !strings.Contains(got, `chatkit_token_looks_total{by="store"} 1`) {
+		t.Errorf("metrics are %s", got)
+	}
+}

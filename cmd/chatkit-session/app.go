@@ -77,11 +77,11 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	if err != nil {
 		return nil, err
 	}
-	shared, err := share(c, logger, opened, rates, clock)
+	metrics := telemetry.New()
+	shared, err := share(c, logger, opened, rates, clock, metrics)
 	if err != nil {
 		return nil, errors.Join(err, rates.close())
 	}
-	metrics := telemetry.New()
 	parts := lifecycle.Parts{
 		Store: shared.sessions, Secrets: shared.secrets, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
 		Usage:  lifecycle.NewUsage(opened, clock, c.ActivityResolution),
@@ -136,7 +136,7 @@ type shared struct {
 
 // share lets replicas hear of each other's changes, and checks of tokens go by
 // what was read a moment before, if that is wanted.
-func share(c config, logger *slog.Logger, opened store, rates rates, clock ports.Clock) (shared, error) {
+func share(c config, logger *slog.Logger, opened store, rates rates, clock ports.Clock, metrics *telemetry.Metrics) (shared, error) {
 	relay, err := newRelay(c, rates, opened)
 	if err != nil {
 		return shared{}, err
@@ -146,7 +146,9 @@ func share(c config, logger *slog.Logger, opened store, rates rates, clock ports
 	if c.CacheLease == 0 {
 		return shared{sessions, opened, news}, nil
 	}
-	leases, err := memory.NewLeases(memory.LeaseConfig{Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock}, sessions, opened)
+	leases, err := memory.NewLeases(memory.LeaseConfig{
+		Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock, Looked: metrics.Looked,
+	}, sessions, opened)
 	return shared{leases, leases, news}, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/adapters/redis/redistest"
 	"chatkit-session/adapters/sqlite"
+	"chatkit-session/adapters/telemetry"
 	"chatkit-session/ports"
 	"chatkit-session/ports/porttest"
 )
@@ -187,7 +188,7 @@ func TestCache_StoreContract(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = opened.Close() })
-		shared, err := share(c, slog.New(slog.DiscardHandler), opened, rates{}, clock)
+		shared, err := share(c, slog.New(slog.DiscardHandler), opened, rates{}, clock, telemetry.New())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -135,4 +135,5 @@ func TestRoundTrips_FromMemory(t *testing.T) {
 			break
 		}
 	}
+	s.metric(t, `chatkit_token_looks_total{by="memory"}`, "2")
 }
