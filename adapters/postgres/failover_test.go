@@ -4,6 +4,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -105,6 +106,49 @@ func TestStore_Failover(t *testing.T) {
 		}
 	}
 	t.Logf("%d acknowledged, %d stored, %d failed meanwhile", len(acknowledged), len(stored), failed.Load())
+}
+
+// Whoever gives up while COMMIT waits for the standby is not told that it is
+// done, nor is whoever asks again: a sign-out that only the server has which
+// will die is none.
+func TestStore_GivesUpInCommit(t *testing.T) {
+	t.Parallel()
+	pair := pgtest.NewPair(t)
+	migratePair(t, pair.URL)
+	store := openWith(t, postgres.Config{URL: pair.URL, MaxConnections: 8, Silence: 20 * time.Second})
+	if _, err := create(t.Context(), store, slot.User); err != nil {
+		t.Fatal(err)
+	}
+	pair.Isolate()
+	signOut := func(ctx context.Context) error {
+		return store.Update(ctx, ports.Scope{User: slot.User, Settled: true}, func(seen []session.Session) (ports.Changes, error) {
+			for i := range seen {
+				seen[i].Revoke(session.EndUser, time.Now())
+			}
+			return ports.Changes{Sessions: seen}, nil
+		})
+	}
+	for _, call := range []string{"first", "second"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		began := time.Now()
+		if err := signOut(ctx); !errors.Is(err, session.KindUnavailable) {
+			t.Errorf("the %s call = %v, and only the server that will die has it", call, err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("the %s call took %v, and its caller gave up after 2 s", call, took)
+		}
+		cancel()
+	}
+	pair.Failover()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err := store.Find(ctx, slot)
+	for err != nil && ctx.Err() == nil {
+		_, err = store.Find(ctx, slot)
+	}
+	if err != nil {
+		t.Errorf("nobody was told that the session has ended, and after the failover Find = %v", err)
+	}
 }
 
 // A server that hangs and whose standby takes over holds nobody up for longer

@@ -151,9 +151,9 @@ var readCommitted = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 // what the last holder committed, and locks the rows against the clean-up and
 // against hand-written SQL.
 func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
-	tx, err := s.db.BeginTxx(ctx, readCommitted)
+	tx, err := s.begin(ctx)
 	if err != nil {
-		return kinded(err)
+		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
 	if err := s.lockUser.exec(ctx, tx, scope.User.String()); err != nil {
@@ -174,7 +174,34 @@ func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]ses
 	if err := s.store(ctx, tx, seen, changes); err != nil {
 		return err
 	}
-	return kinded(tx.Commit())
+	return commit(ctx, tx)
+}
+
+// begin begins a transaction. ctx bounds that and the statements that get it,
+// but never COMMIT, which the driver would ask the server to cancel: a server
+// that waits for its standby then says that it has committed what it alone has,
+// and shows it to others.
+func (s *Store) begin(ctx context.Context) (*sqlx.Tx, error) {
+	beginning, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, cancel)()
+	tx, err := s.db.BeginTxx(beginning, readCommitted)
+	return tx, kinded(err)
+}
+
+// commit commits. When ctx ends it waits no longer, and whether it was done is
+// not known.
+func commit(ctx context.Context, tx *sqlx.Tx) error {
+	if err := ctx.Err(); err != nil {
+		return kinded(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- tx.Commit() }()
+	select {
+	case err := <-done:
+		return kinded(err)
+	case <-ctx.Done():
+		return kinded(ctx.Err())
+	}
 }
 
 // store writes changes in one statement.
@@ -334,9 +361,9 @@ func (s *Store) PurgeActivity(ctx context.Context, before time.Time, limit int) 
 // unless another replica is cleaning up. The lock ends with the transaction,
 // whatever becomes of this replica.
 func (s *Store) batch(ctx context.Context, text string, args ...any) (n int, err error) {
-	tx, err := s.db.BeginTxx(ctx, readCommitted)
+	tx, err := s.begin(ctx)
 	if err != nil {
-		return 0, kinded(err)
+		return 0, err
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
 	var mine bool
@@ -346,10 +373,7 @@ func (s *Store) batch(ctx context.Context, text string, args ...any) (n int, err
 	if err := tx.GetContext(ctx, &n, text, args...); err != nil {
 		return 0, kinded(err)
 	}
-	if err := tx.Commit(); err != nil {
-		return 0, kinded(err)
-	}
-	return n, nil
+	return n, commit(ctx, tx)
 }
 
 // Now implements ports.StoreProbe.

@@ -101,13 +101,15 @@ func (p *Pair) open(of node) *sql.DB {
 }
 
 // Isolate stops the standby from receiving: nothing that is committed from now
-// on can be in it.
+// on can be in it. What is on its way when it goes on is lost, too: first of
+// all, the process that has it ends.
 func (p *Pair) Isolate() {
 	p.t.Helper()
 	if err := p.open(p.standby).QueryRowContext(p.t.Context(), "SELECT pid FROM pg_stat_wal_receiver").Scan(&p.receiver); err != nil {
 		p.t.Fatal(err)
 	}
 	p.signal(syscall.SIGSTOP, p.receiver)
+	p.signal(syscall.SIGTERM, p.receiver)
 }
 
 // Hang lets the server answer nothing and keep its connections, as one whose
