@@ -293,8 +293,10 @@ type RateLimiter interface {
 	//
 	// Where replicas count together and cannot do so now, it counts on this one
 	// alone, from what it has seen itself, and answers at once; to find out may
-	// take a fraction of a second, for those who ask just then. When ctx has a
-	// deadline, it answers with time left. limit must not be zero, and is the same for all of a group.
+	// take a fraction of a second, for those who ask just then, or some seconds
+	// where only the connections that there were fell silent. When ctx has a
+	// deadline, it answers with time left. limit must not be zero, and is the
+	// same for all of a group.
 	//
 	// Errors: KindUnavailable when ctx has ended.
 	Allow(ctx context.Context, key LimitKey, limit session.Limit) (Allowance, error)

@@ -23,12 +23,12 @@ type Client struct {
 	timeout, retry time.Duration
 	logger         *slog.Logger
 
-	// turns has one for each call that asks.
-	turns chan struct{}
-
 	mu sync.Mutex
 	// lost is closed while Redis is; when it is found there is another.
 	lost chan struct{}
+	// turns has one for each call that asks; with each lost, there is another,
+	// so that calls of which nothing is heard any more hold nobody up.
+	turns chan struct{}
 	// doubted says that somebody asks whether Redis answers, or looks for it.
 	doubted bool
 	// heard gets the key of each call that is answered in time, if somebody
@@ -103,29 +103,32 @@ func (c *Client) do(ctx context.Context, key string, ask func(context.Context) e
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 	}
-	lost, turns, answer := c.whenLost(), c.turns, make(chan error, 1)
+	lost, turns := c.state()
 	if isClosed(lost) {
 		return errLost
 	}
+	take, answer := turns, make(chan error, 1)
 	for {
 		select {
 		case <-lost:
 			return errLost
 		case <-ctx.Done():
 			return ctx.Err()
-		case turns <- struct{}{}:
-			turns = nil // this call has its own
-			go func() { answer <- c.ask(ctx, key, ask) }()
+		case take <- struct{}{}:
+			take = nil // this call has its own
+			go func() {
+				defer func() { <-turns }()
+				answer <- c.ask(ctx, key, ask)
+			}()
 		case err := <-answer:
 			return err
 		}
 	}
 }
 
-// ask uses a turn and gives it back. It doubts when the timeout has passed, also
+// ask doubts when the timeout has passed, also
 // when nobody waits for the answer any more.
 func (c *Client) ask(ctx context.Context, key string, ask func(context.Context) error) error {
-	defer func() { <-c.turns }()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.longest())
 	defer cancel()
 	impatient := time.AfterFunc(c.timeout, func() { c.doubt(key) })
@@ -148,15 +151,18 @@ func (c *Client) hear(key string) {
 	}
 }
 
-// whenLost is closed when Redis is lost.
-func (c *Client) whenLost() <-chan struct{} {
+// state returns what is closed when Redis is lost, and the turns until then.
+func (c *Client) state() (lost <-chan struct{}, turns chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lost
+	return c.lost, c.turns
 }
 
 // isLost reports whether Redis is lost.
-func (c *Client) isLost() bool { return isClosed(c.whenLost()) }
+func (c *Client) isLost() bool {
+	lost, _ := c.state()
+	return isClosed(lost)
+}
 
 func isClosed(signal <-chan struct{}) bool {
 	select {
@@ -225,7 +231,8 @@ func (c *Client) lose(key string, cause error) {
 func (c *Client) regain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lost, c.doubted, c.found = make(chan struct{}), false, time.Now()
+	c.lost, c.turns = make(chan struct{}), make(chan struct{}, inFlight)
+	c.doubted, c.found = false, time.Now()
 	c.logger.Info("Redis answers again: replicas count together")
 }
 

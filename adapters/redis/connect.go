@@ -87,8 +87,8 @@ func Connect(ctx context.Context, config Config) (*Client, error) {
 	options.DialTimeout, options.DialerRetries = grace, 1
 	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = c.longest(), c.longest(), c.longest()
 	options.ConnMaxIdleTime = 4 * time.Minute // some networks forget one after five, and say nothing
-	options.PoolSize = inFlight + spare
-	options.MaxRetries = -1 // as once, for connections of its own
+	options.PoolSize = 2*inFlight + spare     // as many may be left of those of which nothing is heard any more
+	options.MaxRetries = -1                   // as once, for connections of its own
 	options.DisableIdentity = true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	c.redis = goredis.NewUniversalClient(options)

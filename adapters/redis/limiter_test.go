@@ -559,6 +559,38 @@ func TestLimiter_NoAnswer(t *testing.T) {
 	}
 }
 
+// Calls on connections that fell silent, as those through a firewall that forgot
+// them, keep nobody from a Redis that was found again.
+func TestLimiter_ConnectionsForgotten(t *testing.T) {
+	t.Parallel()
+	var silent atomic.Bool
+	end := make(chan struct{})
+	t.Cleanup(func() { close(end) })
+	s := connect(t, "redis://"+proxy(t, redistest.New(t).Address(), func([]byte) bool {
+		if silent.Load() {
+			<-end
+		}
+		return true
+	}), redis.DefaultTimeout)
+	s.allows(t, "alice")
+	silent.Store(true)
+	var group sync.WaitGroup
+	for range 64 { // more than may ask at once
+		group.Go(func() { s.allows(t, "alice") })
+	}
+	group.Wait()
+	s.log.await(t, 1)
+	silent.Store(false)
+	s.log.await(t, 2)
+	s.local.refuse()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // half of it is for Redis
+	defer cancel()
+	got, err := s.Allow(ctx, ports.LimitKey{Group: ports.LimitOpens, Who: "bob"}, session.Limit{Most: 1, Within: time.Hour})
+	if err != nil || !got.Allowed {
+		t.Errorf("the local one decides: %v, %v", got, err)
+	}
+}
+
 // breaking is the URL of a way to a server, and to its peer, on which a
 // connection breaks when it has carried what has text in it.
 func breaking(t *testing.T, server *redistest.Server, text string, carried *atomic.Int32) string {

@@ -188,7 +188,7 @@ func (w *watch) Next(ctx context.Context) (ports.Event, error) {
 			w.timer.Reset(0)
 			return ports.Event{}, ctx.Err()
 		case errors.Is(err, session.KindUnavailable):
-			w.timer.Reset(w.part(soon))
+			w.timer.Reset(w.about(soon))
 			continue
 		case err != nil:
 			return ports.Event{}, err
@@ -232,9 +232,7 @@ func (w *watch) tell(found session.Session) ports.Event {
 	news := w.policy.News(now, found, w.known)
 	w.known = news.Known
 	if news.Event == "" {
-		// Between 3/4 and 5/4 of it.
-		again := w.streams.Reread*3/4 + w.part(w.streams.Reread/2)
-		w.timer.Reset(min(again, news.Next.Sub(now)))
+		w.timer.Reset(min(w.about(w.streams.Reread), news.Next.Sub(now)))
 		return ports.Event{}
 	}
 	w.timer.Reset(0) // there may be more
@@ -244,6 +242,9 @@ func (w *watch) tell(found session.Session) ports.Event {
 		RefreshAfter: w.policy.RefreshAfter(found.ExpiresAt()), ExpiresIn: left,
 	}
 }
+
+// about is between 3/4 and 5/4 of d.
+func (w *watch) about(d time.Duration) time.Duration { return d*3/4 + w.part(d/2) }
 
 // part is this watch's share of d.
 func (w *watch) part(d time.Duration) time.Duration { return time.Duration(w.share * float64(d)) }

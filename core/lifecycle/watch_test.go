@@ -455,6 +455,31 @@ func TestWatch_StoreFails(t *testing.T) {
 	}
 }
 
+// However small a watch's share, it lets a store that is down come up.
+func TestWatch_StoreFails_SmallShare(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(t, nil, few())
+		th.shelf.put(now("a"))
+		const fibonacci = 10_946 // of the ratio's multiples up to here, none is nearer to a whole one
+		for range fibonacci - 1 {
+			watch, err := th.Watch(t.Context(), user, byID("a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			watch.Close()
+		}
+		th.watch(t, t.Context(), byID("a"))
+		th.shelf.is(errDown, false)
+		th.news.Announce(id("a"))
+		th.shelf.count()
+		pass(time.Minute)
+		if n := th.shelf.count(); n < 8 || n > 20 {
+			t.Errorf("in a minute it is asked %d times", n)
+		}
+	})
+}
+
 // Who stops waiting in the middle of a look misses nothing of it.
 func TestWatch_Next_GivesUp(t *testing.T) {
 	t.Parallel()

@@ -47,6 +47,7 @@ ignore_startup_parameters = extra_float_digits
 	runBouncer(t, program, dir, identity)
 	address := net.JoinHostPort("127.0.0.1", port)
 	awaitBouncer(t, address)
+	address = newCalm(t, address)
 	return func(database string) string {
 		u := parse(t, database)
 		u.Host = address
