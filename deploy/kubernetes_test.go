@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -201,6 +202,29 @@ func unknown(names []string, known map[string]string) (wrong []string) {
 	return wrong
 }
 
+// The collector works for less than what the pod is killed for, and for more
+// than is in use when there are as many streams of events as there may be.
+func TestManifests_Memory(t *testing.T) {
+	t.Parallel()
+	container := find[*appsv1.Deployment](t, decode(t)).Spec.Template.Spec.Containers[0]
+	at := slices.IndexFunc(container.Env, func(v corev1.EnvVar) bool { return v.Name == memoryLimit })
+	if at < 0 {
+		t.Fatal("the collector knows no limit")
+	}
+	number, isMiB := strings.CutSuffix(container.Env[at].Value, "MiB")
+	limit, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || !isMiB {
+		t.Fatalf("%s is %s", memoryLimit, container.Env[at].Value)
+	}
+	const streams, each, rest = 10_000, 64 << 10, 64 << 20
+	if killed := container.Resources.Limits.Memory().Value(); limit<<20 < rest+streams*each || limit<<20 > killed*9/10 {
+		t.Errorf("it collects for %d bytes, is killed for %d, and may use %d", limit<<20, killed, rest+streams*each)
+	}
+}
+
+// memoryLimit is the Go runtime's own setting.
+const memoryLimit = "GOMEMLIMIT"
+
 // Every setting is one of the service's.
 func TestManifests_Settings(t *testing.T) {
 	t.Parallel()
@@ -209,7 +233,9 @@ func TestManifests_Settings(t *testing.T) {
 	for _, pod := range []corev1.PodSpec{find[*appsv1.Deployment](t, objects).Spec.Template.Spec, find[*batchv1.Job](t, objects).Spec.Template.Spec} {
 		for _, container := range slices.Concat(pod.InitContainers, pod.Containers) {
 			for _, variable := range container.Env {
-				names = append(names, variable.Name)
+				if variable.Name != memoryLimit {
+					names = append(names, variable.Name)
+				}
 			}
 		}
 	}

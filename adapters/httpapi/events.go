@@ -25,8 +25,8 @@ const (
 	// heartbeat keeps proxies from taking a stream for dead, and finds out
 	// clients that are.
 	heartbeat = 20 * time.Second
-	// slowest is how long a client may take to receive something; one that
-	// takes longer is dropped.
+	// slowest is how long a client may take to receive something once buffers
+	// are full; one that takes longer is dropped.
 	slowest = 10 * time.Second
 	// comeBack is after how long, at least, a client comes back; twice as long
 	// at most.

@@ -79,11 +79,15 @@ func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address 
 
 // listen takes the service's address and, where one is set, the metrics'.
 func listen(ctx context.Context, service, metrics string) (on listeners, err error) {
-	if on.service, err = (&net.ListenConfig{}).Listen(ctx, "tcp", service); err != nil || metrics == "" {
-		return on, err
+	how := net.ListenConfig{Control: giveUpOnGone}
+	if on.service, err = how.Listen(ctx, "tcp", service); err != nil {
+		return on, fmt.Errorf("the service's address: %w", err)
 	}
-	if on.metrics, err = (&net.ListenConfig{}).Listen(ctx, "tcp", metrics); err != nil {
-		return on, errors.Join(err, on.service.Close())
+	if metrics == "" {
+		return on, nil
+	}
+	if on.metrics, err = how.Listen(ctx, "tcp", metrics); err != nil {
+		return on, errors.Join(fmt.Errorf("METRICS_ADDR: %w", err), on.service.Close())
 	}
 	return on, nil
 }
