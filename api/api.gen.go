@@ -295,7 +295,7 @@ type Day struct {
 	// Day Example: 2025-01-01
 	Day string `json:"day"`
 
-	// Opens How often sessions were opened.
+	// Opens How often sessions that there were already were opened again.
 	Opens int `json:"opens"`
 }
 

@@ -139,10 +139,10 @@ type UsageStore interface {
 	// Touch notes, all or nothing, uses of different sessions: it adds their
 	// counts, to their day's totals, too, and keeps the latest time and its
 	// source, of which it leaves what is unknown as it was. It never takes a
-	// session's last activity back, and leaves alone sessions that ended or do
-	// not exist, whose counts are in the totals all the same. Rather than wait,
-	// it leaves alone and returns those that somebody else is changing, whose
-	// counts it adds nowhere.
+	// session's last activity back. Those of sessions that have ended meanwhile
+	// are noted like others; of those that do not exist, the counts are in the
+	// totals all the same. Rather than wait, it leaves alone and returns those
+	// that somebody else is changing, whose counts it adds nowhere.
 	Touch(ctx context.Context, uses []session.Use) (busy []session.ID, err error)
 }
 

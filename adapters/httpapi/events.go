@@ -28,8 +28,8 @@ const (
 	// slowest is how long a client may take to receive something once buffers
 	// are full; one that takes longer is dropped.
 	slowest = 10 * time.Second
-	// comeBack is after how long, at least, a client comes back; twice as long
-	// at most.
+	// comeBack is after how long, at least, a client comes back; four times as
+	// long at most.
 	comeBack = 2 * time.Second
 )
 
@@ -69,12 +69,13 @@ func (s *server) stream(c echo.Context, watch ports.Watch) error {
 	ctx, cancel := context.WithTimeout(unbounded(c), life)
 	defer cancel()
 	defer context.AfterFunc(s.stopping, cancel)()
+	defer context.AfterFunc(s.draining, func() { time.AfterFunc(s.share(), cancel) })()
 	to, err := beginStream(c)
 	if err != nil {
 		return err
 	}
 	defer to.end()
-	to.write(fmt.Sprintf("retry: %d\nid: %s\n\n", (comeBack + rand.N(comeBack)).Milliseconds(), watch.Known())) //nolint:gosec // no secret
+	to.write(fmt.Sprintf("retry: %d\nid: %s\n\n", (comeBack + rand.N(3*comeBack)).Milliseconds(), watch.Known())) //nolint:gosec // no secret
 	for ctx.Err() == nil && to.broken == nil {
 		event, err := nextWithin(ctx, watch, heartbeat)
 		switch {
@@ -91,6 +92,12 @@ func (s *server) stream(c echo.Context, watch ports.Watch) error {
 		}
 	}
 	return nil
+}
+
+// share is how long a stream goes on once streams are to end one after the
+// other.
+func (s *server) share() time.Duration {
+	return rand.N(time.Duration(s.drainWithin.Load()) + 1) //nolint:gosec // no secret
 }
 
 // nextWithin is the next event, if there is one within the time.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -166,7 +167,7 @@ func reads(t *testing.T, body *bufio.Reader) string {
 	}
 }
 
-var opening = regexp.MustCompile(`^retry: [23][0-9]{3}\nid: known-0\n$`)
+var opening = regexp.MustCompile(`^retry: [2-7][0-9]{3}\nid: known-0\n$`)
 
 // As the stream is on the wire, from its first byte to its last, and in the
 // log.
@@ -411,6 +412,36 @@ func TestWatchSession_Shutdown(t *testing.T) {
 		s.handler.EndStreams()
 		if body, err := io.ReadAll(s.dial(t, eventsPath+"?sessionId="+anID.String()).stream(t)); err != nil || !opening.MatchString(strings.TrimSuffix(string(body), "\n")) {
 			t.Errorf("got %q, %v", body, err)
+		}
+	})
+}
+
+// Streams of a replica that drains end one after the other.
+func TestWatchSession_Drains(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const streams, within = 64, 8 * time.Second
+		var ended []time.Duration
+		var mu sync.Mutex
+		var began time.Time
+		s := newSubject(t, httpapi.Config{})
+		var all sync.WaitGroup
+		for range streams {
+			body := s.watches(byID, newPlay(), nil).dial(t, eventsPath+"?sessionId="+anID.String()).stream(t)
+			reads(t, body)
+			all.Go(func() {
+				_, _ = io.ReadAll(body)
+				mu.Lock()
+				defer mu.Unlock()
+				ended = append(ended, time.Since(began))
+			})
+		}
+		began = time.Now()
+		s.handler.DrainStreams(within)
+		all.Wait()
+		slices.Sort(ended)
+		if last := ended[streams-1]; last > within || ended[streams/2] < within/8 || ended[streams/2] > within-within/8 {
+			t.Errorf("half have ended after %v, all after %v", ended[streams/2], last)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -65,8 +66,11 @@ type server struct {
 	transferURL    string
 	reverification *api.ClerkError
 	logger         *slog.Logger
-	// stopping ends when streams are to.
-	stopping context.Context //nolint:containedctx // the service's own life
+	// draining ends when streams are to end one after the other, stopping when
+	// all are to.
+	draining, stopping context.Context //nolint:containedctx // the service's own life
+	// drainWithin is what draining takes, in nanoseconds.
+	drainWithin atomic.Int64
 }
 
 var _ api.ServerInterface = (*server)(nil)
@@ -89,8 +93,12 @@ type Core struct {
 type Handler struct {
 	http.Handler
 
-	// EndStreams ends the answers that would go on for an hour, for a shutdown
-	// that waits for those in flight; what is asked for later ends at once.
+	// DrainStreams ends the answers that would go on for an hour, evenly within
+	// this time, so that their clients do not all come back at once. It may be
+	// called once.
+	DrainStreams func(within time.Duration)
+	// EndStreams ends those that are left, for a shutdown that waits for answers
+	// in flight; what is asked for later ends at once.
 	EndStreams func()
 }
 
@@ -112,8 +120,9 @@ func New(config Config, core Core) (*Handler, error) {
 		backends: newBackends(config.IntrospectionKeys), transferURL: config.TransferURL,
 		reverification: reverification(config.StepUpWithin), logger: config.Logger,
 	}
-	stopping, stop := context.WithCancel(context.Background()) //nolint:gosec // EndStreams ends it
-	s.stopping = stopping
+	var drain, stop context.CancelFunc
+	s.draining, drain = context.WithCancel(context.Background())
+	s.stopping, stop = context.WithCancel(context.Background())
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	e.IPExtractor = s.proxies.extractor()
@@ -126,7 +135,10 @@ func New(config Config, core Core) (*Handler, error) {
 	docs := echo.WrapHandler(v5emb.New("chatkit-session", "/openapi.yaml", "/docs"))
 	e.GET("/docs", docs, docsHeaders)
 	e.GET("/docs/*", docs, docsHeaders)
-	return &Handler{Handler: e, EndStreams: stop}, nil
+	return &Handler{Handler: e, EndStreams: stop, DrainStreams: func(within time.Duration) {
+		s.drainWithin.Store(int64(within))
+		drain()
+	}}, nil
 }
 
 // The bounds of a connection: slow clients do not hold one for longer.

@@ -99,10 +99,10 @@ const (
 			address text, client_browser text, client_os text, client_kind text)),
 	free AS (
 		SELECT s.id, seen.at >= s.last_activity_at AS newer FROM chatkit_sessions s JOIN seen ON seen.id = s.id
-		WHERE s.status = 'active' ORDER BY s.id FOR UPDATE OF s SKIP LOCKED),
+		ORDER BY s.id FOR UPDATE OF s SKIP LOCKED),
 	busy AS (
 		SELECT s.id FROM chatkit_sessions s JOIN seen ON seen.id = s.id
-		WHERE s.status = 'active' AND s.id NOT IN (SELECT id FROM free)),
+		WHERE s.id NOT IN (SELECT id FROM free)),
 	touched AS (
 		UPDATE chatkit_sessions s SET
 			last_activity_at = greatest(s.last_activity_at, seen.at), opens = s.opens + seen.opens, checks = s.checks + seen.checks,

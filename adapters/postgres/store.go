@@ -68,6 +68,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	conn.SetMaxOpenConns(limit)
 	conn.SetMaxIdleConns(limit)
 	conn.SetConnMaxIdleTime(5 * time.Minute)
+	conn.SetConnMaxLifetime(15 * time.Minute) // a server that was replaced, and answers, is left
 	s := &Store{db: sqlx.NewDb(conn, "postgres"), url: config.URL}
 	if err := s.prepare(ctx, config.Unprepared); err != nil {
 		return nil, errors.Join(err, conn.Close())

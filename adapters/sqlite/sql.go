@@ -76,7 +76,7 @@ const (
 		client_os = CASE WHEN :at >= last_activity_at AND :known THEN :client_os ELSE client_os END,
 		client_kind = CASE WHEN :at >= last_activity_at AND :known THEN :client_kind ELSE client_kind END,
 		updated_at = ` + nowSQL + `
-	WHERE id = :id AND status = 'active'`
+	WHERE id = :id`
 
 	totalSQL = `INSERT INTO chatkit_usage (day, opens, checks) VALUES (?1, ?2, ?3)
 	ON CONFLICT (day) DO UPDATE SET opens = opens + excluded.opens, checks = checks + excluded.checks`

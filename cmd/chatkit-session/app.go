@@ -52,6 +52,8 @@ type app struct {
 	cleaner *lifecycle.Cleaner
 	server  *http.Server
 	metrics *http.Server
+	// endStreams ends streams of events, evenly within a time.
+	endStreams func(within time.Duration)
 }
 
 // assemble opens the store and wires the service. Serving closes the store.
@@ -124,6 +126,8 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		cleaner: newCleaner(c, opened, clock),
 		server:  server,
 		metrics: newMetricsServer(metrics, c, logger),
+
+		endStreams: handler.DrainStreams,
 	}, nil
 }
 
@@ -311,6 +315,7 @@ func (a *app) serve(ctx context.Context, on listeners) error {
 // stop.
 func (a *app) drain(ctx context.Context) {
 	a.ready.Drain()
+	a.endStreams(a.config.DrainDelay)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.DrainDelay)
 	defer cancel()
 	<-ctx.Done()

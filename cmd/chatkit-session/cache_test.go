@@ -121,6 +121,7 @@ func TestCache_Replicas(t *testing.T) {
 			fault.after()
 			if t.Failed() {
 				k.stop.Store(true)
+				group.Wait()
 				t.FailNow()
 			}
 			until(t, &k.late, 5)

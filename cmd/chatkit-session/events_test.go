@@ -341,6 +341,20 @@ func TestEvents_RedisComesBack(t *testing.T) {
 	onLaptop.expects(t, "revoked user")
 }
 
+// A replica that drains sends those who listen elsewhere, while it answers all
+// else.
+func TestEvents_Drain(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, "CHATKIT_DRAIN_DELAY=50ms")
+	id, credential := s.open(t, "user_1", "").Session.ID, s.credential(t, "user_1", "member")
+	stream := hear(t, newLoopback(t, s.app.server.Handler), "?sessionId="+id, credential)
+	s.app.drain(t.Context())
+	stream.ends(t)
+	if got := s.open(t, "user_1", ""); got.Session.ID != id {
+		t.Errorf("it opens %s", got.Session.ID)
+	}
+}
+
 // An idle stream takes little memory, its connection and both its ends
 // included.
 func TestEvents_Memory(t *testing.T) { //nolint:paralleltest // it measures the process

@@ -297,7 +297,7 @@ func (m *model) cleanUp(now time.Time) {
 // flush writes use.
 func (m *model) flush() {
 	for _, s := range m.sessions {
-		if !s.ended && !s.used.at.IsZero() {
+		if !s.used.at.IsZero() {
 			s.opens, s.checks = s.opens+s.used.opens, s.checks+s.used.checks
 			if s.used.at.After(s.lastActivity) {
 				s.lastActivity = s.used.at

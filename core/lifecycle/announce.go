@@ -139,7 +139,9 @@ func (a *Announcer) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			_ = a.sendWaiting(context.WithoutCancel(ctx))
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), relayTimeout)
+			_ = a.sendWaiting(last)
+			cancel()
 			receiver.Wait()
 			return
 		case <-a.filled:

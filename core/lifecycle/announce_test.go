@@ -207,6 +207,41 @@ func TestAnnouncer_Sends(t *testing.T) {
 
 // Neither that it is lost nor that it hangs holds up who announces; what is too
 // much is left out, and nothing is kept for ever.
+// slowRelay takes a second for what it is given, and hears nothing.
+type slowRelay struct{}
+
+func (slowRelay) Send(ctx context.Context, _ []session.ID) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Second):
+		return nil
+	}
+}
+
+func (slowRelay) Receive(ctx context.Context, _ func(), _ func([]session.ID)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// However much waits and however slow the relay is, nobody waits long for the
+// end.
+func TestAnnouncer_EndsInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		announcer := lifecycle.NewAnnouncer(slowRelay{}, func(error) {})
+		for n := range 10 * ports.RelayBatch {
+			announcer.Announce(id(fmt.Sprint(n)))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		began := time.Now()
+		if announcer.Run(ctx); time.Since(began) > 3*time.Second {
+			t.Errorf("it ends after %v", time.Since(began))
+		}
+	})
+}
+
 func TestAnnouncer_Bounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

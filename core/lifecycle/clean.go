@@ -56,6 +56,10 @@ func (c *Cleaner) Clean(ctx context.Context) (Cleaned, error) {
 	return done, err
 }
 
+// longestRest is more than a batch takes, and what a clock that is set forward
+// in the middle of one costs.
+const longestRest = 30 * time.Second
+
 // drain repeats step until a batch is not full. Between two it rests for as long
 // as one took: callers get at least half of the store.
 func (c *Cleaner) drain(ctx context.Context, until time.Time, step func(context.Context, time.Time, int) (int, error)) (int, error) {
@@ -67,6 +71,6 @@ func (c *Cleaner) drain(ctx context.Context, until time.Time, step func(context.
 		if err != nil || n < c.batch {
 			return total, err
 		}
-		pause(ctx, c.clock.Now().Sub(began))
+		pause(ctx, min(c.clock.Now().Sub(began), longestRest))
 	}
 }

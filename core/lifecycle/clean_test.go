@@ -131,28 +131,44 @@ func TestReadiness_Drain(t *testing.T) {
 	}
 }
 
-// Callers get as much of the store as the clean-up does.
+// Callers get as much of the store as the clean-up does, whatever becomes of
+// the clock.
 func TestCleaner_Rests(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		ctrl := gomock.NewController(t)
-		store, clock := portmock.NewMockSessionCleaner(ctrl), portmock.NewMockClock(ctrl)
-		clock.EXPECT().Now().DoAndReturn(time.Now).AnyTimes()
-		left := []int{10, 10, 3}
-		store.EXPECT().ExpireDue(gomock.Any(), gomock.Any(), 10).DoAndReturn(func(context.Context, time.Time, int) (int, error) {
-			<-time.After(time.Second)
-			n := left[0]
-			left = left[1:]
-			return n, nil
-		}).Times(3)
-		store.EXPECT().PurgeEnded(gomock.Any(), gomock.Any(), 10).Return(0, nil)
-		store.EXPECT().PurgeActivity(gomock.Any(), gomock.Any(), 10).Return(0, nil)
-		began := time.Now()
-		if _, err := lifecycle.NewCleaner(store, clock, lifecycle.Retention{}, 10).Clean(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took != 5*time.Second {
-			t.Errorf("took %v, want 3 s of work and 2 s of rest", took)
-		}
-	})
+	for name, c := range map[string]struct{ set, rests time.Duration }{
+		"AsLongAsABatchTook": {0, 2 * time.Second},
+		"ClockSetForward":    {time.Hour, time.Minute},
+		"ClockSetBack":       {-time.Hour, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { cleanerRests(t, c.set, c.rests) })
+		})
+	}
+}
+
+// cleanerRests lets the clock be set by so much in each batch.
+func cleanerRests(t *testing.T, by, rests time.Duration) {
+	t.Helper()
+	ctrl := gomock.NewController(t)
+	store, clock := portmock.NewMockSessionCleaner(ctrl), portmock.NewMockClock(ctrl)
+	var set time.Duration
+	clock.EXPECT().Now().DoAndReturn(func() time.Time { return time.Now().Add(set) }).AnyTimes()
+	left := []int{10, 10, 3}
+	store.EXPECT().ExpireDue(gomock.Any(), gomock.Any(), 10).DoAndReturn(func(context.Context, time.Time, int) (int, error) {
+		<-time.After(time.Second)
+		set += by
+		n := left[0]
+		left = left[1:]
+		return n, nil
+	}).Times(3)
+	store.EXPECT().PurgeEnded(gomock.Any(), gomock.Any(), 10).Return(0, nil)
+	store.EXPECT().PurgeActivity(gomock.Any(), gomock.Any(), 10).Return(0, nil)
+	began := time.Now()
+	if _, err := lifecycle.NewCleaner(store, clock, lifecycle.Retention{}, 10).Clean(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took != 3*time.Second+rests {
+		t.Errorf("took %v, want 3 s of work and %v of rest", took, rests)
+	}
 }

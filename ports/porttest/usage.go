@@ -76,16 +76,26 @@ func testUsage(t *testing.T, open Factory) {
 			}
 		}
 	})
-	t.Run("NotOfOneThatEnded", func(t *testing.T) {
+	// How a token was used until it was taken away is what is looked for then.
+	t.Run("OfOneThatEnded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		s := b.insert(t, b.draft(phoneSlot))
 		if _, err := revoke(t.Context(), b.one, phoneSlot); err != nil {
 			t.Fatal(err)
 		}
-		touch(t, b.one, session.Use{Session: s.ID(), At: noon.Add(time.Hour), Opens: 1, Checks: 1, Source: elsewhere})
-		if got, err := b.two.FindByID(t.Context(), alice, s.ID()); err != nil || !got.LastActivityAt().Equal(noon) || got.Opens() != 1 || got.Source() != here {
-			t.Errorf("last active at %s, %v", got.LastActivityAt(), err)
+		before, err := b.two.FindByID(t.Context(), alice, s.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := noon.Add(time.Second)
+		touch(t, b.one, session.Use{Session: s.ID(), At: used, Opens: 1, Checks: 1, Source: elsewhere})
+		got, err := b.two.FindByID(t.Context(), alice, s.ID())
+		if err != nil || !got.LastActivityAt().Equal(used) || got.Opens() != 2 || got.Checks() != 1 || got.Source() != elsewhere {
+			t.Errorf("last active at %s, %d opens, %d checks, from %v, %v", got.LastActivityAt(), got.Opens(), got.Checks(), got.Source(), err)
+		}
+		if got.Status() != before.Status() || got.EndReason() != before.EndReason() || !got.EndedAt().Equal(before.EndedAt()) {
+			t.Errorf("it is %s for %s at %s", got.Status(), got.EndReason(), got.EndedAt())
 		}
 		usedOn(t, b.two, ports.Day{Start: day, Opens: 1, Checks: 1})
 	})
