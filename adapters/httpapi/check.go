@@ -54,8 +54,8 @@ func (s *server) VerifySession(c echo.Context) error {
 func (s *server) IntrospectToken(c echo.Context) error {
 	noStore(c)
 	key, _ := bearer(c.Request())
-	if !s.backends.know(key) {
-		return s.failed(c, key, "", s.source(c), session.Wrap(session.KindUnauthenticated, errNotABackend))
+	if err := s.backends.know(key); err != nil {
+		return s.failed(c, key, "", s.source(c), session.Wrap(session.KindUnauthenticated, err))
 	}
 	token, source, err := readIntrospection(c)
 	if err != nil {
@@ -75,7 +75,11 @@ func (s *server) IntrospectToken(c echo.Context) error {
 	return c.JSON(http.StatusOK, introspection(checked))
 }
 
-var errNotABackend = errors.New("no introspection key")
+var (
+	errNoBackends = errors.New("INTROSPECTION_KEYS is not set")
+	errNoKey      = errors.New("there is no introspection key")
+	errUnknownKey = errors.New("it is none of INTROSPECTION_KEYS")
+)
 
 func introspection(checked ports.Checked) api.Introspection {
 	found := checked.Session
@@ -113,7 +117,7 @@ func readForm(c echo.Context) (url.Values, error) {
 	}
 	form, err := url.ParseQuery(string(raw))
 	if err != nil {
-		return nil, session.Invalid(body, "must be a form") // without the cause, which may show the token
+		return nil, session.Invalid(body, "must be a form, percent-encoded") // without the cause, which may show the token
 	}
 	return form, nil
 }
@@ -154,11 +158,20 @@ func backendName(key string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// know takes as long for a wrong key as for any right one.
-func (b backends) know(key string) bool {
+// know returns why the key is none, and takes as long for a wrong key as for any
+// right one.
+func (b backends) know(key string) error {
 	sum, found := sha256.Sum256([]byte(key)), 0
 	for _, known := range b {
 		found |= subtle.ConstantTimeCompare(sum[:], known[:])
 	}
-	return found == 1
+	switch {
+	case found == 1:
+		return nil
+	case len(b) == 0:
+		return errNoBackends
+	case key == "":
+		return errNoKey
+	}
+	return errUnknownKey
 }

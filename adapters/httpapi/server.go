@@ -122,7 +122,7 @@ func New(config Config, core Core) (*Handler, error) {
 	}
 	var drain, stop context.CancelFunc
 	s.draining, drain = context.WithCancel(context.Background())
-	s.stopping, stop = context.WithCancel(context.Background())
+	s.stopping, stop = context.WithCancel(context.Background()) //nolint:gosec // EndStreams ends it
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	e.IPExtractor = s.proxies.extractor()

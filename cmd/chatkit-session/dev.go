@@ -31,7 +31,7 @@ type devCommand struct {
 
 // Help says which settings count.
 func (devCommand) Help() string {
-	return "The settings of serve count, but for the database, the keys and Clerk's, which dev brings itself. " +
+	return "The settings of serve count, but for the address, which is --listen, and for the database, the keys and Clerk's, which dev brings itself. " +
 		"Unless they are set, CHATKIT_WORKFLOW_ID is workflow_dev, LOG_LEVEL is debug and ALLOWED_ORIGINS are local pages on the ports 3000 and 5173."
 }
 
@@ -166,7 +166,7 @@ func (d devCommand) writeKeys(p *process) error {
 	if err := errors.Join(os.WriteFile(keys, identity.PublicPEM(), 0o600), os.WriteFile(issuer, []byte(identity.Issuer()), 0o600)); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "The settings of serve for these keys:\n\n  CLERK_JWT_KEY_FILE=%s\n  CLERK_ISSUER_FILE=%s\n  CHATKIT_TOKEN_KEYS_FILE=%s\n\n",
+	_, err = fmt.Fprintf(p.stdout, "The settings of serve for these keys (CLERK_AUTHORIZED_PARTIES unset, or http://localhost:3000):\n\n  export CHATKIT_WORKFLOW_ID=workflow_dev \\\n    CLERK_JWT_KEY_FILE=%s \\\n    CLERK_ISSUER_FILE=%s \\\n    CHATKIT_TOKEN_KEYS_FILE=%s\n\n",
 		keys, issuer, filepath.Join(d.WriteKeys, "token_keys"))
 	return errors.Join(err, d.printCurl(p, identity, "http://"+d.Listen))
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -136,8 +137,8 @@ func TestRun_Dev_OnLoopbackOnly(t *testing.T) {
 	}
 }
 
-// What dev --write-keys leaves is what serve takes; and serve knows no other
-// way to dev's identity.
+// What dev --write-keys prints, pasted into a shell, is all that serve needs; and
+// serve knows no other way to dev's identity.
 func TestRun_Serve_WithWrittenKeys(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -146,13 +147,16 @@ func TestRun_Serve_WithWrittenKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	credential := curlLine.FindStringSubmatch(out.String())[3]
-	s := start(t, []string{
-		"LISTEN_ADDR=127.0.0.1:0", "CHATKIT_WORKFLOW_ID=workflow_1",
-		"DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "sessions.db"),
-		"CHATKIT_TOKEN_KEYS_FILE=" + filepath.Join(dir, "token_keys"),
-		"CLERK_JWT_KEY_FILE=" + filepath.Join(dir, "clerk_jwt_key.pem"),
-		"CLERK_ISSUER_FILE=" + filepath.Join(dir, "clerk_issuer"),
-	}, "serve")
+	_, block, _ := strings.Cut(out.String(), "\n\n")
+	block, _, _ = strings.Cut(block, "\n\n")
+	shell := exec.CommandContext(t.Context(), "sh", "-c", block+"\nenv") //nolint:gosec // what is to be pasted
+	shell.Env = []string{"PATH=" + os.Getenv("PATH")}
+	exported, err := shell.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, append(strings.Split(strings.TrimSpace(string(exported)), "\n"),
+		"LISTEN_ADDR=127.0.0.1:0", "DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "sessions.db")), "serve")
 	if got := s.post(t, credential); got.Outcome != "created" {
 		t.Errorf("got %s", got.raw)
 	}

@@ -424,7 +424,7 @@ func (m *mistakes) checkLimits(c *config) {
 }
 
 // mostRemembered bounds how many Clerk tokens and sessions are remembered: they
-// take about a kilobyte each, and sessions their metadata.
+// take about a kilobyte each.
 const mostRemembered = 1_000_000
 
 // longestLease bounds how long whoever ends a session has to wait. What is

@@ -240,3 +240,21 @@ func TestConnection_Lost(t *testing.T) {
 		t.Errorf("gone: %v", err)
 	}
 }
+
+// Who forgets to make the schema, or seeds twice, is told what to do.
+func TestSeed_Explains(t *testing.T) {
+	t.Parallel()
+	keys, database := testKeys(t), pgtest.New(t)
+	seed := func(database string) error {
+		return run(t.Context(), []string{"seed", "--database", database, "--keys", keys, "--sessions", "10", "--users", "1"}, io.Discard, io.Discard)
+	}
+	if err := seed(pgtest.Empty(t)); err == nil || !strings.Contains(err.Error(), "migrate first") {
+		t.Errorf("without a schema: %v", err)
+	}
+	if err := seed(database); err != nil {
+		t.Fatal(err)
+	}
+	if err := seed(database); err == nil || !strings.Contains(err.Error(), "another database") {
+		t.Errorf("again: %v", err)
+	}
+}

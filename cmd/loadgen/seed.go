@@ -18,7 +18,7 @@ import (
 type seedCommand struct {
 	Database string `required:"" placeholder:"URL" help:"postgres://… as the owner of a schema that is up to date."`
 	Keys     string `required:"" type:"existingdir" placeholder:"DIR" help:"Folder of chatkit-session dev --write-keys: its token_keys seal the tokens."`
-	Sessions int    `default:"1000000" help:"How many sessions there are to be, those of --users included."`
+	Sessions int    `default:"1000000" help:"How many sessions there are to be, the six of each of --users included; at least those are made."`
 	Users    int    `default:"1000" help:"How many of run's users to prepare."`
 	Workflow string `default:"workflow_dev" help:"The service's CHATKIT_WORKFLOW_ID."`
 
@@ -50,9 +50,12 @@ func (s seedCommand) Run(p *process) error {
 	}
 	rows, err := seed.Fill(p.ctx, conn, plan)
 	show.end()
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
 	took := time.Since(start)
 	_, told := fmt.Fprintf(p.stdout, "%d sessions in %.1f s, %.0f rows/s\n", rows, took.Seconds(), float64(rows)/took.Seconds())
-	return errors.Join(err, told, conn.Close())
+	return errors.Join(told, conn.Close())
 }
 
 func (s seedCommand) plan() (seed.Plan, error) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lib/pq"
+
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
@@ -64,11 +66,11 @@ const batch = 50_000
 func Fill(ctx context.Context, conn *sql.DB, plan Plan) (int, error) {
 	again, err := dropIndexes(ctx, conn, plan.Bulk)
 	if err != nil {
-		return 0, err
+		return 0, explained(err)
 	}
 	written, err := copyAll(ctx, conn, plan)
 	if err != nil {
-		return written, err
+		return written, explained(err)
 	}
 	for _, statement := range append(again, "VACUUM (ANALYZE) chatkit_sessions") {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
@@ -76,6 +78,21 @@ func Fill(ctx context.Context, conn *sql.DB, plan Plan) (int, error) {
 		}
 	}
 	return written, nil
+}
+
+// explained says what to do about what is easily forgotten.
+func explained(err error) error {
+	var refused *pq.Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	switch refused.Code {
+	case "42P01": // undefined_table
+		return fmt.Errorf("the schema is missing, run chatkit-session migrate first: %w", err)
+	case "23505": // unique_violation
+		return fmt.Errorf("these users have been seeded, take another database: %w", err)
+	}
+	return err
 }
 
 // dropIndexes drops those that hold no constraint, if it is to, and returns
