@@ -73,7 +73,9 @@ func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		if !s.logger.Enabled(c.Request().Context(), level) {
 			return nil
 		}
-		attributes := []slog.Attr{
+		left := [...]string{userKey, outcomeKey, codeKey}
+		attributes := make([]slog.Attr, 0, 7+len(left))
+		attributes = append(attributes,
 			slog.String("requestId", response.Header().Get(echo.HeaderXRequestID)),
 			slog.String("method", c.Request().Method),
 			slog.String("route", c.Path()),
@@ -81,8 +83,8 @@ func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 			slog.Int64("bytes", response.Size),
 			slog.Float64("milliseconds", float64(time.Since(began).Microseconds())/1000),
 			slog.String("client", c.RealIP()),
-		}
-		for _, key := range []string{userKey, outcomeKey, codeKey} {
+		)
+		for _, key := range left {
 			if value, _ := c.Get(key).(string); value != "" {
 				attributes = append(attributes, slog.String(key, value))
 			}

@@ -42,33 +42,40 @@ type impatient struct {
 	net.Conn
 	silence time.Duration
 	bound   time.Time // when all must be over; zero for never
+	// read and write are until when the connection lets each take.
+	read, write time.Time
 }
 
 // SetDeadline is how the driver bounds the whole of what opens a connection,
 // and takes that back.
 func (c *impatient) SetDeadline(bound time.Time) error {
-	c.bound = bound
+	c.bound, c.read, c.write = bound, time.Time{}, time.Time{}
 	return c.Conn.SetDeadline(bound)
 }
 
-// next is until when the next read or write may take.
-func (c *impatient) next() time.Time {
-	next := time.Now().Add(c.silence)
-	if !c.bound.IsZero() && c.bound.Before(next) {
-		return c.bound
+// renew lets the next read, or write, take for silence or up to a quarter less:
+// to set a deadline for each costs a point read more than it is worth.
+func (c *impatient) renew(until *time.Time, set func(time.Time) error) error {
+	now := time.Now()
+	if until.Sub(now) > c.silence-c.silence/4 {
+		return nil
 	}
-	return next
+	*until = now.Add(c.silence)
+	if !c.bound.IsZero() && c.bound.Before(*until) {
+		*until = c.bound
+	}
+	return set(*until)
 }
 
 func (c *impatient) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(c.next()); err != nil {
+	if err := c.renew(&c.read, c.SetReadDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
 func (c *impatient) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(c.next()); err != nil {
+	if err := c.renew(&c.write, c.SetWriteDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
