@@ -17,7 +17,7 @@ var version = "unreleased"
 // heapGrowth is by how much the heap may grow between two collections, in per
 // cent of what is in use: that is a few megabytes, and half of the collector's
 // work is worth some more. GOGC overrides it.
-const heapGrowth = 300
+const heapGrowth = 200
 
 func main() {
 	if os.Getenv("GOGC") == "" {
