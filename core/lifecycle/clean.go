@@ -8,8 +8,8 @@ import (
 )
 
 // CleanUpBatch is how many rows one transaction of the service's clean-up takes:
-// few enough not to hold up anybody, enough for millions in minutes.
-const CleanUpBatch = 1000
+// few enough not to hold up anybody, enough for a million in a quarter of an hour.
+const CleanUpBatch = 100
 
 // Cleaner ends sessions whose time is up and forgets what is long ago.
 type Cleaner struct {
@@ -56,12 +56,16 @@ func (c *Cleaner) Clean(ctx context.Context) (Cleaned, error) {
 	return done, err
 }
 
-// longestRest is more than a batch takes, and what a clock that is set forward
-// in the middle of one costs.
-const longestRest = 30 * time.Second
+const (
+	// rests is how many times as long as a batch took the clean-up rests then.
+	rests = 3
+	// longestRest is more than that is, and what a clock that is set forward in
+	// the middle of a batch costs.
+	longestRest = 30 * time.Second
+)
 
-// drain repeats step until a batch is not full. Between two it rests for as long
-// as one took: callers get at least half of the store.
+// drain repeats step until a batch is not full. Between two it rests, so that
+// callers get most of the store.
 func (c *Cleaner) drain(ctx context.Context, until time.Time, step func(context.Context, time.Time, int) (int, error)) (int, error) {
 	total := 0
 	for {
@@ -71,6 +75,6 @@ func (c *Cleaner) drain(ctx context.Context, until time.Time, step func(context.
 		if err != nil || n < c.batch {
 			return total, err
 		}
-		pause(ctx, min(c.clock.Now().Sub(began), longestRest))
+		pause(ctx, min(rests*c.clock.Now().Sub(began), longestRest))
 	}
 }

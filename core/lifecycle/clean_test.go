@@ -131,14 +131,14 @@ func TestReadiness_Drain(t *testing.T) {
 	}
 }
 
-// Callers get as much of the store as the clean-up does, whatever becomes of
-// the clock.
+// Callers get three times as much of the store as the clean-up does, whatever
+// becomes of the clock.
 func TestCleaner_Rests(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ set, rests time.Duration }{
-		"AsLongAsABatchTook": {0, 2 * time.Second},
-		"ClockSetForward":    {time.Hour, time.Minute},
-		"ClockSetBack":       {-time.Hour, 0},
+		"ThriceABatch":    {0, 6 * time.Second},
+		"ClockSetForward": {time.Hour, time.Minute},
+		"ClockSetBack":    {-time.Hour, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
