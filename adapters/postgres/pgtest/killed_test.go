@@ -43,11 +43,26 @@ func parse(t *testing.T, text string) *url.URL {
 	return u
 }
 
+// throwawayDir is a folder that whoever the servers run as may use, and that takes
+// what a test that is killed leaves there with it.
+func throwawayDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "chatkit-killed-") //nolint:usetesting // another user than the test's must get there
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // there is no secret in it
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // A test that is killed leaves no server.
 func TestServers_EndWithAKilledTest(t *testing.T) {
 	t.Parallel()
 	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProbe_Serves$", "-test.v")
-	command.Env = append(os.Environ(), probe+"=serve")
+	command.Env = append(os.Environ(), probe+"=serve", "TMPDIR="+throwawayDir(t))
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
