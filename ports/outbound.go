@@ -25,7 +25,9 @@ type SessionStore interface {
 	Find(ctx context.Context, slot session.Slot) (session.Session, error)
 
 	// Update shows change the sessions in scope, in the order of their ids, and
-	// stores what change returns: all of it or, on any error, nothing. From
+	// stores what change returns: all of it or, on any error, nothing; which of
+	// the two is not known when ctx ends, or the store is lost, while that is
+	// done. From
 	// before it calls change until it returns, no other Update for the same
 	// user runs and nobody else changes what it shows, on any replica. When it
 	// returns nil, the change is durable.
