@@ -37,4 +37,6 @@ $$;
 
 \if :{?chatkit_password}
     ALTER ROLE chatkit PASSWORD :'chatkit_password';
+\else
+    \warn 'DATABASE_PASSWORD is not set: the login chatkit has the password that it had, or none'
 \endif

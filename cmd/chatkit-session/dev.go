@@ -53,11 +53,15 @@ func (d devCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	c, warnings, err := parseSettings(d.environ(p.environ, identity, keys))
+	environ, ignored := d.environ(p.environ, identity, keys)
+	c, warnings, err := parseSettings(environ)
 	if err != nil {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: c.logLevel}))
+	for _, name := range ignored {
+		logger.Warn(name + " is set, and does not count in dev")
+	}
 	for _, warning := range warnings {
 		logger.Warn(warning)
 	}
@@ -68,9 +72,10 @@ func (d devCommand) Run(p *process) error {
 }
 
 // environ is the caller's environment with what dev decides itself put over
-// it.
-func (d devCommand) environ(environ []string, identity *fakeclerk.Instance, keys string) []string {
+// it, and the names of what does not count for that.
+func (d devCommand) environ(environ []string, identity *fakeclerk.Instance, keys string) (_, ignored []string) {
 	own := []string{
+		"LISTEN_ADDR=" + d.Listen,
 		"DATABASE_URL=sqlite:" + filepath.Join(d.DataDir, "sessions.db"),
 		"CHATKIT_TOKEN_KEYS=" + keys,
 		"CLERK_JWT_KEY=" + string(identity.PublicPEM()),
@@ -89,13 +94,15 @@ func (d devCommand) environ(environ []string, identity *fakeclerk.Instance, keys
 	}
 	kept := make([]string, 0, len(environ)+len(own))
 	for _, pair := range environ {
-		name, _, _ := strings.Cut(pair, "=")
-		name = strings.TrimSuffix(name, fileSuffix)
-		if !containsName(own, name) {
+		name, value, _ := strings.Cut(pair, "=")
+		switch {
+		case !containsName(own, strings.TrimSuffix(name, fileSuffix)):
 			kept = append(kept, pair)
+		case value != "":
+			ignored = append(ignored, name)
 		}
 	}
-	return append(kept, own...)
+	return append(kept, own...), ignored
 }
 
 func containsName(pairs []string, name string) bool {

@@ -127,6 +127,20 @@ func TestRun_Dev_AsSomebody(t *testing.T) {
 	}
 }
 
+// What does not count is not swallowed.
+func TestRun_Dev_Ignores(t *testing.T) {
+	t.Parallel()
+	s := start(t, []string{"DATABASE_URL=postgres://db/secret", "CLERK_SECRET_KEY_FILE=none", "LISTEN_ADDR=:80", "CLERK_JWT_KEY=", "LOG_LEVEL=warn"},
+		"dev", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(t.TempDir(), "data"))
+	s.paste(t)()
+	for _, name := range []string{"DATABASE_URL", "CLERK_SECRET_KEY_FILE", "LISTEN_ADDR"} {
+		s.logs.await(t, regexp.MustCompile(`level=WARN msg="`+name+` is set, and does not count in dev"`))
+	}
+	if got := s.logs.String(); strings.Count(got, "does not count") != 3 || strings.Contains(got, "secret") {
+		t.Errorf("the log has\n%s", got)
+	}
+}
+
 func TestRun_Dev_OnLoopbackOnly(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{":8080", "0.0.0.0:0", "[::]:0", "192.0.2.1:8080", "example.com:80", "nonsense"} {
