@@ -8,7 +8,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory,RateLimiter,Relay,Degradable
+//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory,RateLimiter,Sightings,Relay,Degradable
 
 // SessionStore keeps sessions. Every method gives up when ctx ends, and then,
 // as whenever the store cannot be reached or is too busy to answer, returns a
@@ -343,6 +343,37 @@ type Allowance struct {
 	// Next is after what time there is one more than that.
 	Next time.Duration
 }
+
+// Sightings count together, on all replicas, what each sees of somebody, so that
+// nobody does on three what would be noticed on one. They may lose what they
+// counted. Methods give up when ctx ends, and answer at once where they cannot
+// count together now.
+//
+// Errors: KindUnavailable when they cannot.
+type Sightings interface {
+	// Times adds that what key is about was seen n more times, at least one.
+	Times(ctx context.Context, key SightingKey, n int) (Sighted, error)
+
+	// Things adds one to the different things that were seen of key, if it is
+	// another than those.
+	Things(ctx context.Context, key SightingKey, thing string) (Sighted, error)
+}
+
+// SightingKey says what is counted together: what a rule is about, of somebody,
+// in a stretch of time.
+type SightingKey struct {
+	Rule session.Rule
+	// Who may be any text, but no secret.
+	Who string
+	// Since is when the stretch began, and Within how long it is: what was
+	// counted is kept for so long.
+	Since  time.Time
+	Within time.Duration
+}
+
+// Sighted is how much was seen before something was added, and how much it is
+// with that. However many add at once, what follows is each other's before.
+type Sighted struct{ Before, After int }
 
 // RelayBatch is how many sessions a Relay is told of at once, at most.
 const RelayBatch = 100

@@ -693,7 +693,9 @@ func TestConnect_AccessControl(t *testing.T) {
 			if !s.allowsTwo(t, "alice") || s.Degraded() != "" || s.local.count() != 2 {
 				t.Errorf("it says %q, the log %q", s.Degraded(), s.log.messages(t))
 			}
-			hearsItself(t, newRelay(t, strings.Replace(server.URL, "//", "//enough:p@", 1), long))
+			client := newClient(t, strings.Replace(server.URL, "//", "//enough:p@", 1), long)
+			hearsItself(t, redis.NewRelay(client))
+			counts(t, redis.NewSightings(client))
 			s = connect(t, strings.Replace(server.URL, "//", "//other:p@", 1), long)
 			if name == "Alone" {
 				server.Await(t, "evalsha", "rejected_calls", 5)

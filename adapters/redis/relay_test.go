@@ -11,7 +11,7 @@ import (
 	"chatkit-session/ports/porttest"
 )
 
-func newRelay(t testing.TB, url string, timeout time.Duration) *redis.Relay {
+func newClient(t testing.TB, url string, timeout time.Duration) *redis.Client {
 	t.Helper()
 	client, err := redis.Connect(t.Context(), redis.Config{URL: url, Timeout: timeout, Retry: 5 * time.Millisecond})
 	if err != nil {
@@ -22,7 +22,12 @@ func newRelay(t testing.TB, url string, timeout time.Duration) *redis.Relay {
 			t.Error(err)
 		}
 	})
-	return redis.NewRelay(client)
+	return client
+}
+
+func newRelay(t testing.TB, url string, timeout time.Duration) *redis.Relay {
+	t.Helper()
+	return redis.NewRelay(newClient(t, url, timeout))
 }
 
 func TestRelay_Contract(t *testing.T) {

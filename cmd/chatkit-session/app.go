@@ -86,7 +86,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	}
 	parts := lifecycle.Parts{
 		Store: shared.sessions, Secrets: shared.secrets, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
-		Usage:  lifecycle.NewUsage(opened, clock, c.ActivityResolution),
+		Usage: lifecycle.NewUsage(opened, clock, c.ActivityResolution), Sightings: rates.sightings,
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
 	}
 	ready := lifecycle.NewReadiness(opened, clock, degradable(metrics, rates, shared.news)...)
@@ -161,9 +161,11 @@ type rates struct {
 	limiter ports.RateLimiter
 	// parts may count less well than they should.
 	parts []ports.Degradable
-	// relay goes through what counts; nil where that is in this process.
-	relay ports.Relay
-	close func() error
+	// relay and sightings go through what counts; nil where that is in this
+	// process.
+	relay     ports.Relay
+	sightings ports.Sightings
+	close     func() error
 }
 
 // degradable are the parts that may do less well than they should, which
@@ -187,7 +189,10 @@ func newRates(ctx context.Context, c config, logger *slog.Logger, clock ports.Cl
 		return rates{}, err
 	}
 	shared := redis.NewLimiter(client, local)
-	return rates{limiter: shared, parts: []ports.Degradable{shared}, relay: redis.NewRelay(client), close: client.Close}, nil
+	return rates{
+		limiter: shared, parts: []ports.Degradable{shared},
+		relay: redis.NewRelay(client), sightings: redis.NewSightings(client), close: client.Close,
+	}, nil
 }
 
 // newRelay joins replicas by Redis where there is one, or else by the database

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -85,6 +87,43 @@ func TestReplicas_Limits(t *testing.T) {
 		}
 	}
 	c.exactly("user_4", 1)
+	for _, r := range c.replicas {
+		r.stop(t)
+	}
+}
+
+// checkFrom introspects a token that is used from an address.
+func (c *cluster) checkFrom(r *replica, token, address string) {
+	c.t.Helper()
+	form := url.Values{"token": {token}, "client_ip": {address}}
+	status, body, err := ask(c.t.Context(), http.MethodPost, r.url+"/api/chatkit/session/introspect", backendKey, "application/x-www-form-urlencoded", form.Encode())
+	if err != nil || status != http.StatusOK || !strings.Contains(string(body), `"active":true`) {
+		c.t.Errorf("introspect got %d %s, %v", status, body, err)
+	}
+}
+
+// What would be an anomaly on one replica is one on three, each of which sees
+// less than that, and is recorded once.
+func TestReplicas_Anomalies(t *testing.T) {
+	t.Parallel()
+	const always = "/100000h" // so that no stretch ends within the test
+	c := newCluster(t, pgtest.New(t), "REDIS_URL="+redistest.New(t).URL, "CHATKIT_ANOMALY_OPENS=8"+always, "CHATKIT_ANOMALY_ADDRESSES=5"+always)
+	var token string
+	for n := range 12 {
+		token = c.open(c.replicas[n%3], "user_1").Session.ChatKitSessionID
+	}
+	for n := range 9 {
+		c.checkFrom(c.replicas[n%3], token, fmt.Sprint("198.51.100.", n))
+	}
+	status, body, err := ask(t.Context(), http.MethodGet, c.replicas[0].url+"/api/chatkit/activity", c.credential("user_1", "sess_1"), "", "")
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("the timeline is %d %s, %v", status, body, err)
+	}
+	for _, rule := range []string{"opens", "addresses"} {
+		if got := strings.Count(string(body), `"rule":"`+rule+`"`); got != 1 {
+			t.Errorf("%s was recorded %d times: %s", rule, got, body)
+		}
+	}
 	for _, r := range c.replicas {
 		r.stop(t)
 	}

@@ -40,7 +40,7 @@ type settings struct {
 	DatabasePrepared       bool   `env:"DATABASE_PREPARED_STATEMENTS" envDefault:"true" help:"Whether statements are prepared; false behind a pooler in transaction mode, such as pgbouncer."`
 	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"32" help:"Most connections to PostgreSQL that a replica opens."`
 
-	RedisURL     secret        `env:"REDIS_URL" help:"Redis that replicas count rate limits in together and hear of each other through, such as redis://host:6379, rediss://user:password@host:6379/0, redis://one:6379,two:6379 for a cluster, or redis://one:26379,two:26379/0?master=NAME for sentinels; each counts for itself when unset."`
+	RedisURL     secret        `env:"REDIS_URL" help:"Redis that replicas count rate limits and anomalies in together and hear of each other through, such as redis://host:6379, rediss://user:password@host:6379/0, redis://one:6379,two:6379 for a cluster, or redis://one:26379,two:26379/0?master=NAME for sentinels; each counts for itself when unset."`
 	RedisTimeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" help:"How long Redis may take to answer before it is asked whether it is there; after five times as much without a word each replica counts for itself."`
 
 	WorkflowID string `env:"CHATKIT_WORKFLOW_ID" help:"Workflow or agent that sessions are for; without it every request is answered with a configuration error."`
@@ -78,8 +78,8 @@ type settings struct {
 	StepUpWithin     time.Duration `env:"CHATKIT_STEP_UP_WITHIN" envDefault:"0s" help:"How long ago a user may have verified a factor to sign other devices out, to transfer or to act as an admin, such as 10m; 0s for ever."`
 
 	AnomalyNewDevices   string        `env:"CHATKIT_ANOMALY_NEW_DEVICES" envDefault:"10/10m" help:"How many devices of a user may be new within a time; more are an anomaly; off for never."`
-	AnomalyOpens        string        `env:"CHATKIT_ANOMALY_OPENS" envDefault:"120/1m" help:"How often a user may open sessions within a time, on one replica; more is an anomaly; off for never."`
-	AnomalyAddresses    string        `env:"CHATKIT_ANOMALY_ADDRESSES" envDefault:"5/5m" help:"From how many networks one session's token may be checked within a time, on one replica; more are an anomaly; off for never."`
+	AnomalyOpens        string        `env:"CHATKIT_ANOMALY_OPENS" envDefault:"120/1m" help:"How often a user may open sessions within a time, counted for all replicas together with REDIS_URL; more is an anomaly; off for never."`
+	AnomalyAddresses    string        `env:"CHATKIT_ANOMALY_ADDRESSES" envDefault:"5/5m" help:"From how many networks one session's token may be checked within a time, counted for all replicas together with REDIS_URL; more are an anomaly; off for never."`
 	AnomalySuperseded   time.Duration `env:"CHATKIT_ANOMALY_SUPERSEDED_AFTER" envDefault:"0s" help:"How long after its grace the use of a superseded token is still no anomaly; negative for ever."`
 	AnomalyForeignCodes int           `env:"CHATKIT_ANOMALY_FOREIGN_CODES" envDefault:"1" help:"How many tries of other users with one transfer code are an anomaly; 0 for none."`
 	AnomalyRevoke       []string      `env:"CHATKIT_ANOMALY_REVOKE" help:"Rules whose anomalies end sessions instead of only being recorded, separated by commas: new_devices, opens, superseded_token, addresses, foreign_code."`

@@ -185,6 +185,17 @@ func TestOpener_Open_Opens_Record(t *testing.T) {
 	o.metered(t, session.RuleOpens, session.RuleOpens)
 }
 
+func TestOpener_Open_Opens_SwitchedOff(t *testing.T) {
+	t.Parallel()
+	o := newOpening(t, session.Limit{})
+	for range 200 {
+		if err := o.open(t, 0, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.metered(t)
+}
+
 func TestOpener_Open_Opens_Revoke(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -318,4 +329,59 @@ func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 		}
 	}
 	b.metered(t, session.RuleOpens)
+}
+
+// tells expects others to be told of two opens since noon, and to have seen.
+func (o *opening) tells(seen ports.Sighted, fails error) {
+	key := ports.SightingKey{Rule: session.RuleOpens, Who: "user_1", Since: noon, Within: time.Minute}
+	o.shared.EXPECT().Times(gomock.Any(), key, 2).Return(seen, fails)
+}
+
+// newSharedOpening is one of replicas that count together and tell each other of
+// two opens at once.
+func newSharedOpening(t *testing.T) *opening {
+	t.Helper()
+	o := newOpening(t, session.Limit{Most: 40, Within: time.Minute})
+	o.parts.Sightings = o.shared
+	o.opener = o.bench.opener()
+	return o
+}
+
+// Replicas count together: others are told of a twentieth of the limit at once,
+// and the one who passes it reports it.
+func TestOpener_Open_Opens_Together(t *testing.T) {
+	t.Parallel()
+	o := newSharedOpening(t)
+	for i, step := range []struct {
+		seen     ports.Sighted // after the second
+		crossing bool
+	}{
+		{ports.Sighted{Before: 37, After: 39}, false},
+		{ports.Sighted{Before: 39, After: 41}, true},
+		{ports.Sighted{Before: 45, After: 47}, false},
+	} {
+		if err := o.open(t, time.Second, false); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		o.tells(step.seen, nil)
+		if err := o.open(t, time.Second, step.crossing); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+	o.metered(t, session.RuleOpens)
+}
+
+// While they cannot count together, a replica goes by what it saw itself.
+func TestOpener_Open_Opens_Alone(t *testing.T) {
+	t.Parallel()
+	o := newSharedOpening(t)
+	for n := range 60 {
+		if n%2 == 1 {
+			o.tells(ports.Sighted{}, errDown)
+		}
+		if err := o.open(t, 0, n == 41); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.metered(t, session.RuleOpens)
 }

@@ -16,14 +16,14 @@ var errNotAccepted = errors.New("the session has ended, or the token is not its 
 // Checker checks tokens. It implements ports.Checker.
 type Checker struct {
 	Parts
-	networks *window[session.ID, watched[[]session.Network]]
+	networks *window[session.ID, []session.Network]
 }
 
 var _ ports.Checker = (*Checker)(nil)
 
 // NewChecker returns a Checker.
 func NewChecker(parts Parts) *Checker {
-	return &Checker{Parts: parts, networks: newWindow[session.ID, watched[[]session.Network]](parts.Rules.Addresses.Within)}
+	return &Checker{Parts: parts, networks: newWindow[session.ID, []session.Network](session.RuleAddresses, parts.Rules.Addresses, parts.Sightings)}
 }
 
 // Check implements ports.Checker.
@@ -40,7 +40,7 @@ func (c *Checker) Check(ctx context.Context, text string, source session.Source)
 	if !c.Policy.Accepts(now, found, token.Hash()) {
 		return ports.Checked{}, c.refuse(ctx, now, found, token.Hash(), source)
 	}
-	if c.tooManyNetworks(found.ID(), now, source) {
+	if c.tooManyNetworks(ctx, now, found.ID(), source) {
 		if err := c.reportNetworks(ctx, now, found, source); err != nil {
 			return ports.Checked{}, err
 		}
@@ -83,21 +83,26 @@ func anomaly(s session.Session, source session.Source, now time.Time, rule sessi
 
 // tooManyNetworks reports whether a session's token is used from more networks
 // than is normal and nobody said so yet; then this check is the one that does.
-// Each replica counts those that it sees.
-func (c *Checker) tooManyNetworks(id session.ID, now time.Time, source session.Source) (report bool) {
+// Others are told of a network when this replica first sees it.
+func (c *Checker) tooManyNetworks(ctx context.Context, now time.Time, id session.ID, source session.Source) bool {
 	network := source.Network()
-	if network == (session.Network{}) {
+	if network == (session.Network{}) || c.Rules.Addresses.Most == 0 {
 		return false
 	}
-	c.networks.change(now, id, func(w watched[[]session.Network]) watched[[]session.Network] {
-		if !c.Rules.Addresses.Passed(len(w.value)) && !slices.Contains(w.value, network) {
-			w.value = append(w.value, network)
+	var alone ports.Sighted
+	owed := c.networks.see(now, id, func(seen *[]session.Network) {
+		alone.Before = len(*seen)
+		if !c.Rules.Addresses.Passed(alone.Before) && !slices.Contains(*seen, network) {
+			*seen = append(*seen, network)
 		}
-		report = !w.reported && c.Rules.Addresses.Passed(len(w.value))
-		w.reported = w.reported || report
-		return w
+		alone.After = len(*seen)
 	})
-	return report
+	if alone.Before == alone.After {
+		return owed
+	}
+	return c.networks.passes(now, id.String(), alone, func(all ports.Sightings, key ports.SightingKey) (ports.Sighted, error) {
+		return all.Things(ctx, key, network.String())
+	}) || owed
 }
 
 // reportNetworks records that a token is used from many networks. Its error is
@@ -109,10 +114,7 @@ func (c *Checker) reportNetworks(ctx context.Context, now time.Time, found sessi
 		return anomaly(s, source, now, session.RuleAddresses, action)
 	})
 	if err != nil {
-		c.networks.change(now, found.ID(), func(w watched[[]session.Network]) watched[[]session.Network] {
-			w.reported = false
-			return w
-		})
+		c.networks.owe(now, found.ID())
 	}
 	if action != session.ActionRevoke {
 		return nil

@@ -278,6 +278,64 @@ func TestChecker_Check_Addresses_CountsApart(t *testing.T) {
 	b.metered(t)
 }
 
+// Replicas count together: others are told of a network that is new here, and
+// the one who passes the limit reports it. While they cannot, a replica goes by
+// what it saw itself.
+func TestChecker_Check_Addresses_Together(t *testing.T) {
+	t.Parallel()
+	for name, steps := range map[string][]struct {
+		address  string
+		told     bool
+		seen     ports.Sighted
+		fails    error
+		crossing bool
+	}{
+		"SeenElsewhere": {
+			{address: "192.0.2.1", told: true, seen: ports.Sighted{Before: 0, After: 1}},
+			{address: "192.0.2.1"},
+			{address: "192.0.2.2", told: true, seen: ports.Sighted{Before: 3, After: 3}},
+			{address: "192.0.2.3", told: true, seen: ports.Sighted{Before: 3, After: 4}, crossing: true},
+			{address: "192.0.2.4", told: true, seen: ports.Sighted{Before: 4, After: 5}},
+			{address: "192.0.2.5"}, // more than are normal are here: there is nothing to tell
+		},
+		"ReportedElsewhere": {
+			{address: "192.0.2.1", told: true, seen: ports.Sighted{Before: 7, After: 8}},
+			{address: "192.0.2.2", told: true, seen: ports.Sighted{Before: 8, After: 8}},
+		},
+		"Alone": {
+			{address: "192.0.2.1", told: true, fails: errDown},
+			{address: "192.0.2.2", told: true, fails: errDown},
+			{address: "192.0.2.3", told: true, fails: errDown},
+			{address: "192.0.2.4", told: true, fails: errDown, crossing: true},
+			{address: "192.0.2.5"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			limit, crossed := session.Limit{Most: 3, Within: time.Minute}, 0
+			b.parts.Rules.Addresses, b.parts.Sightings = limit, b.shared
+			b.now = noon.Add(time.Second)
+			checker := lifecycle.NewChecker(b.parts)
+			for _, step := range steps {
+				b.finds(active("phone"))
+				if step.told {
+					key := ports.SightingKey{Rule: session.RuleAddresses, Who: "phone", Since: noon, Within: limit.Within}
+					b.shared.EXPECT().Things(gomock.Any(), key, step.address+"/32").Return(step.seen, step.fails)
+				}
+				if step.crossing {
+					b.updates(nil, active("phone"))
+					crossed++
+				}
+				if err := b.checks(t, checker, from(step.address)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.metered(t, []session.Rule{session.RuleAddresses}[:crossed]...)
+		})
+	}
+}
+
 func TestChecker_Check_Addresses_Revoke(t *testing.T) {
 	t.Parallel()
 	const gone = "anomaly phone from 198.51.100.2 action=revoke rule=addresses; revoked phone by=service reason=addresses"

@@ -20,7 +20,7 @@ var (
 type Opener struct {
 	Parts
 	workflow session.WorkflowID
-	opens    *window[session.UserID, watched[int]]
+	opens    *window[session.UserID, opens]
 }
 
 var _ ports.Opener = (*Opener)(nil)
@@ -28,7 +28,7 @@ var _ ports.Opener = (*Opener)(nil)
 // NewOpener returns an Opener. workflow may be zero: then nothing can be
 // opened.
 func NewOpener(parts Parts, workflow session.WorkflowID) *Opener {
-	return &Opener{Parts: parts, workflow: workflow, opens: newWindow[session.UserID, watched[int]](parts.Rules.Opens.Within)}
+	return &Opener{Parts: parts, workflow: workflow, opens: newWindow[session.UserID, opens](session.RuleOpens, parts.Rules.Opens, parts.Sightings)}
 }
 
 // Workflow implements ports.Opener.
@@ -54,7 +54,7 @@ func (o *Opener) Open(ctx context.Context, caller access.Caller, request ports.O
 		request: request,
 		now:     o.Clock.Now(),
 	}
-	op.tooOften = o.tooOften(caller.User, op.now)
+	op.tooOften = o.tooOften(ctx, op.now, caller.User)
 	found, err := o.Store.Find(ctx, op.slot)
 	switch {
 	case err == nil:
@@ -67,25 +67,38 @@ func (o *Opener) Open(ctx context.Context, caller access.Caller, request ports.O
 	return op.result(o.Store.Update(ctx, op.scope(), op.apply))
 }
 
-// tooOften reports whether the user opens more often than is normal and nobody
-// said so yet; then this open is the one that does. Each replica counts those
-// that it sees.
-func (o *Opener) tooOften(user session.UserID, now time.Time) (report bool) {
-	o.opens.change(now, user, func(w watched[int]) watched[int] {
-		w.value++
-		report = !w.reported && o.Rules.Opens.Passed(w.value)
-		w.reported = w.reported || report
-		return w
-	})
-	return report
+// opens are a user's on this replica, and of how many others were told.
+type opens struct{ seen, told int }
+
+// tellEach is of how many opens at once others are told: a twentieth of those
+// that are normal, so that hardly anybody's open asks anything of them.
+func (o *Opener) tellEach() int {
+	if o.Sightings == nil {
+		return 1
+	}
+	return max(1, o.Rules.Opens.Most/20)
 }
 
-// notReported leaves it to the next open to report what this one could not.
-func (op *opening) notReported() {
-	op.opens.change(op.now, op.slot.User, func(w watched[int]) watched[int] {
-		w.reported = false
-		return w
+// tooOften reports whether the user opens more often than is normal and nobody
+// said so yet; then this open is the one that does.
+func (o *Opener) tooOften(ctx context.Context, now time.Time, user session.UserID) bool {
+	if o.Rules.Opens.Most == 0 {
+		return false
+	}
+	var alone ports.Sighted
+	owed := o.opens.see(now, user, func(their *opens) {
+		their.seen++
+		if their.seen-their.told >= o.tellEach() {
+			alone = ports.Sighted{Before: their.told, After: their.seen}
+			their.told = their.seen
+		}
 	})
+	if alone.Before == alone.After {
+		return owed
+	}
+	return o.opens.passes(now, user.String(), alone, func(all ports.Sightings, key ports.SightingKey) (ports.Sighted, error) {
+		return all.Times(ctx, key, alone.After-alone.Before)
+	}) || owed
 }
 
 // opening is one call of Open on its way.
@@ -321,7 +334,7 @@ func (op *opening) write(s session.Session, record session.Activity) {
 // result turns how the opening went into Open's answer.
 func (op *opening) result(err error) (ports.Opened, error) {
 	if err != nil && op.tooOften {
-		op.notReported()
+		op.opens.owe(op.now, op.slot.User)
 	}
 	if err == nil {
 		for _, rule := range op.anomalies {

@@ -18,6 +18,8 @@ type Parts struct {
 	Clock   ports.Clock
 	Meter   ports.Meter
 	Usage   *Usage
+	// Sightings is what replicas see together; nil where each counts for itself.
+	Sightings ports.Sightings
 	// Policy must be valid.
 	Policy session.Policy
 	Rules  session.AnomalyRules

@@ -117,6 +117,7 @@ type bench struct {
 	ids     *portmock.MockIdentifiers
 	meter   *portmock.MockMeter
 	usages  *portmock.MockUsageStore
+	shared  *portmock.MockSightings
 	parts   lifecycle.Parts
 	now     time.Time
 
@@ -136,6 +137,7 @@ func setup(t *testing.T) *bench {
 		ids:     portmock.NewMockIdentifiers(ctrl),
 		meter:   portmock.NewMockMeter(ctrl),
 		usages:  portmock.NewMockUsageStore(ctrl),
+		shared:  portmock.NewMockSightings(ctrl),
 		now:     noon,
 	}
 	clock.EXPECT().Now().DoAndReturn(func() time.Time { return b.now }).AnyTimes()

@@ -156,10 +156,13 @@ func testLimiterApart(t *testing.T, limiters RateLimiters) {
 	}
 }
 
+// anyNames are texts that a key may have in it.
+var anyNames = []string{"", "{", "}", "{}", "{a}b", "a:b", "a b", "a\nb", "\x00", "\xff", "2001:db8::/64", "用户"}
+
 // Who may be any text.
 func testLimiterAnyName(t *testing.T, limiters RateLimiters) {
 	once := session.Limit{Most: 1, Within: 10 * time.Hour}
-	for _, who := range []string{"", "{", "}", "{}", "{a}b", "a:b", "a b", "a\nb", "\x00", "\xff", "2001:db8::/64", "用户"} {
+	for _, who := range anyNames {
 		if first, second := allow(t, limiters.One, opensOf(who), once), allow(t, limiters.Two, opensOf(who), once); !first.Allowed || second.Allowed {
 			t.Errorf("%q: %+v, then %+v", who, first, second)
 		}
