@@ -185,6 +185,29 @@ func TestOpener_Open_Opens_Record(t *testing.T) {
 	o.metered(t, session.RuleOpens, session.RuleOpens)
 }
 
+// One that took its time and comes after those of the next minute counts with
+// them, and takes nothing of theirs away; a clock that was set back begins anew.
+func TestOpener_Open_Opens_Late(t *testing.T) {
+	t.Parallel()
+	o := newOpening(t, session.Limit{Most: 2, Within: time.Minute})
+	for i, step := range []struct {
+		after    time.Duration
+		crossing bool
+	}{
+		{time.Hour, false},
+		{time.Hour - us, false},
+		{time.Hour, true},
+		{0, false},
+		{0, false},
+		{0, true},
+	} {
+		if err := o.open(t, step.after, step.crossing); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+	o.metered(t, session.RuleOpens, session.RuleOpens)
+}
+
 func TestOpener_Open_Opens_SwitchedOff(t *testing.T) {
 	t.Parallel()
 	o := newOpening(t, session.Limit{})

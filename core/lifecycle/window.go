@@ -54,7 +54,9 @@ func (w *window[K, V]) owe(now time.Time, key K) {
 func (w *window[K, V]) change(now time.Time, key K, with func(*watched[V])) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if began := w.since(now); !began.Equal(w.began) {
+	began := w.since(now)
+	late := began.Add(w.limit.Within).Equal(w.began) // it counts with those that came before it
+	if !late && !began.Equal(w.began) {
 		w.began = began
 		clear(w.values)
 	}
