@@ -19,7 +19,7 @@ import (
 // scaleCommand measures what much data does to the service.
 type scaleCommand struct {
 	Service     string        `name:"chatkit-session" required:"" type:"existingfile" placeholder:"PATH" help:"The binary to measure."`
-	Few         int           `default:"100000" help:"How many sessions are few."`
+	Few         int           `default:"100000" help:"How many sessions are few, the six of each of --users included; at least those are made."`
 	Sessions    int           `default:"10000000" help:"How many are many: the hot paths are compared on a server with these and on one with few; 0 to leave that out."`
 	Due         int           `default:"1000000" help:"How many sessions are past their time beside the few when the clean-up is measured; 0 to leave that out."`
 	Rate        float64       `help:"Requests a second while the clean-up is measured; when 0, a third of what the service can do."`
@@ -38,6 +38,11 @@ var hotPaths = []string{kindReused, kindVerify, kindIntrospect, kindList, kindCr
 func (c scaleCommand) Run(p *process) (err error) {
 	if err := c.check(); err != nil {
 		return err
+	}
+	own := c.Users * seed.PerUser // those who ask have as many in any case
+	c.Few = max(c.Few, own)
+	if c.Sessions > 0 {
+		c.Sessions = max(c.Sessions, own)
 	}
 	few, err := c.stage(p, c.Few)
 	if err != nil {

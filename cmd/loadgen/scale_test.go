@@ -22,7 +22,7 @@ func TestScale(t *testing.T) {
 	var out strings.Builder
 	path := filepath.Join(t.TempDir(), "scale.json")
 	err := run(t.Context(), []string{
-		"scale", "--chatkit-session", buildService(t), "--few", "200", "--sessions", "400", "--due", "5000",
+		"scale", "--chatkit-session", buildService(t), "--few", "20", "--sessions", "400", "--due", "5000",
 		"--users", "12", "--connections", "2", "--rounds", "1", "--duration", "100ms", "--durable", "--json", path,
 	}, &out, io.Discard)
 	if err != nil {
@@ -45,7 +45,7 @@ func TestScale(t *testing.T) {
 		t.Errorf("measured %+v", got)
 	}
 	const durable = " fsync=on synchronous_commit=on full_page_writes=on "
-	if !strings.Contains(out.String(), "it ended 5000 sessions beside 200 in ") || !strings.Contains(out.String(), durable) || !strings.Contains(got.Server, durable) {
+	if !strings.Contains(out.String(), "it ended 5000 sessions beside 72 in ") || !strings.Contains(out.String(), durable) || !strings.Contains(got.Server, durable) {
 		t.Errorf("printed\n%s", out.String())
 	}
 }
