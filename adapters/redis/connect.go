@@ -26,7 +26,8 @@ type Config struct {
 	// URL is redis://[user:password@]host[:port][/database], rediss:// over
 	// TLS. Several hosts, separated by commas, are nodes of a cluster, and so
 	// is one with ?cluster=true. With ?master=NAME they are sentinels, which
-	// say where the master of that name is; user and password are its.
+	// say where the master of that name is; user and password are its, theirs is
+	// in &sentinel_password=, if they want one.
 	URL string
 	// Timeout is how long Redis may take to answer before it is doubted, and
 	// then before it is lost; 0 means DefaultTimeout.
@@ -178,22 +179,24 @@ func parseURL(text string) (*goredis.UniversalOptions, error) {
 	return options, nil
 }
 
-// parameters reads a URL's parameters, of which at most one makes sense.
+// parameters reads a URL's parameters.
 func parameters(options *goredis.UniversalOptions, given url.Values) (err error) {
 	for name, values := range given {
 		switch {
-		case len(given) > 1 || len(values) > 1:
+		case len(values) > 1 || values[0] == "":
 			err = errNotURL
-		case name == "cluster":
+		case name == "cluster" && len(given) == 1:
 			options.IsClusterMode, err = strconv.ParseBool(values[0])
-		case name == "master" && values[0] != "":
+		case name == "master":
 			options.MasterName = values[0]
+		case name == "sentinel_password" && given.Has("master"):
+			options.SentinelPassword = values[0]
 		default:
 			err = errNotURL
 		}
-	}
-	if err != nil {
-		return fmt.Errorf("%w; the only parameter is cluster=true or master=NAME", errNotURL)
+		if err != nil {
+			return fmt.Errorf("%w; the only parameters are cluster=true, or master=NAME and sentinel_password=PASSWORD", errNotURL)
+		}
 	}
 	return nil
 }

@@ -378,7 +378,16 @@ func TestConnect_WithoutRedis(t *testing.T) {
 // Sentinels say who is master, also when it is another.
 func TestConnect_Sentinel(t *testing.T) {
 	t.Parallel()
-	master := redistest.NewSentinel(t)
+	for name, password := range map[string]string{"Open": "", "Password": "s&cret"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			follows(t, redistest.NewSentinel(t, password))
+		})
+	}
+}
+
+func follows(t *testing.T, master *redistest.Server) {
+	t.Helper()
 	s := connect(t, master.URL, redis.DefaultTimeout)
 	if !s.allowsTwo(t, "alice") || s.local.count() != 2 {
 		t.Errorf("the master does not decide, the log has %q", s.log.messages(t))
@@ -417,7 +426,7 @@ func TestCheckURL(t *testing.T) {
 	for _, good := range []string{
 		"redis://localhost", "redis://localhost:6379", "redis://127.0.0.1:6380/2", "redis://[::1]:6379", "rediss://user:p%40ss@redis.example.com:6380/0",
 		"redis://:pass@one:1,two:2,three", "redis://one?cluster=true", "redis://one/?cluster=false", "redis://one:1/3",
-		"redis://one:26379,two:26379/2?master=main", "rediss://user:pass@one?master=main",
+		"redis://one:26379,two:26379/2?master=main", "rediss://user:pass@one?master=main", "redis://one?master=main&sentinel_password=s%26cret",
 	} {
 		if err := redis.CheckURL(good); err != nil {
 			t.Errorf("%s: %v", good, err)
@@ -426,7 +435,8 @@ func TestCheckURL(t *testing.T) {
 	for _, bad := range []string{
 		"", "redis://", "localhost:6379", "http://localhost", "redis://one,", "redis://one two", "redis://one:port", "redis://one/x", "redis://one/-1", "redis://one/1/2",
 		"redis://one?pool_size=3", "redis://one?cluster=perhaps", "redis://one,two/1", "redis://one/1?cluster=true", "redis://us%er:secret@one", "redis://::1", "redis://one#x",
-		"redis://one?master=", "redis://one?master=a&master=b", "redis://one?master=main&cluster=true", "redis://one?master=main&pool_size=3", "redis://one/x?master=main",
+		"redis://one?master=", "redis://one?master=a&master=b", "redis://one?master=main&cluster=true", "redis://one?master=main&pool_size=3", "redis://one?sentinel_password=secret", "redis://one?cluster=true&sentinel_password=secret",
+		"redis://one?master=main&sentinel_password=", "redis://one?master=main&sentinel_password=secret&sentinel_password=secret", "redis://one/x?master=main",
 	} {
 		err := redis.CheckURL(bad)
 		if err == nil {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,8 +108,8 @@ func NewCluster(t testing.TB) *Server {
 
 // NewSentinel starts a master and its replica, and a sentinel that makes the
 // replica master when the first does not answer. It returns the master, whose URL
-// asks the sentinel.
-func NewSentinel(t testing.TB) *Server {
+// asks the sentinel, which wants a password unless that is empty.
+func NewSentinel(t testing.TB, password string) *Server {
 	t.Helper()
 	one := New(t)
 	host, port, err := net.SplitHostPort(one.address)
@@ -118,10 +119,15 @@ func NewSentinel(t testing.TB) *Server {
 	one.Peer = New(t, "--replicaof", host+" "+port)
 	one.Ask(t, "CONFIG SET repl-diskless-sync-delay 0")
 	eventually(t, "the replica follows", func() bool { return one.Ask(t, "WAIT 1 100") == ":1" })
-	sentinel := launch(t, &Server{binary: one.binary, dir: t.TempDir(), sentinel: fmt.Sprintf(
-		"sentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n", host, port)})
-	eventually(t, "the sentinel knows both", func() bool { return sentinel.Ask(t, "SENTINEL REPLICAS main") == "*1" })
-	one.URL = "redis://" + sentinel.address + "/0?master=main"
+	configuration := fmt.Sprintf("sentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n", host, port)
+	ask, parameters := "SENTINEL REPLICAS main", "?master=main"
+	if password != "" {
+		configuration += "requirepass " + password + "\n"
+		ask, parameters = "AUTH "+password+"\n"+ask, parameters+"&sentinel_password="+url.QueryEscape(password)
+	}
+	sentinel := launch(t, &Server{binary: one.binary, dir: t.TempDir(), sentinel: configuration})
+	eventually(t, "the sentinel knows both", func() bool { return sentinel.Ask(t, ask) == "*1" })
+	one.URL = "redis://" + sentinel.address + "/0" + parameters
 	return one
 }
 
