@@ -292,11 +292,18 @@ func (c *Client) probe(key string) error {
 // only reads would not do.
 var often = redis_rate.PerSecond(1000)
 
-// count does what all calls do on a key that is like theirs and on the same node
+// count does what all calls do on keys that are like theirs and on the same node
 // of a cluster, so that Redis answers neither without the other.
 func (c *Client) count(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+connecting)
 	defer cancel()
-	_, err := c.counter.Allow(ctx, keyPrefix+"probe:"+slot(key), often)
-	return err
+	if _, err := c.counter.Allow(ctx, keyPrefix+"probe:"+slot(key), often); err != nil {
+		return err
+	}
+	for name, script := range map[string]*goredis.Script{"times": addTimes, "things": addThing} {
+		if err := script.Run(ctx, c.redis, []string{libraryPrefix + keyPrefix + "probe:" + name + ":" + slot(key)}, 1, time.Second.Milliseconds()).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -81,7 +81,7 @@ func (l *Limiter) count(ctx context.Context, key string, limit session.Limit) (*
 // Degraded implements ports.Degradable.
 func (l *Limiter) Degraded() string {
 	if l.client.isLost() {
-		return "rate limits count on this replica alone: Redis does not answer"
+		return "rate limits count on this replica alone: Redis does not answer, or refuses to count; the log says why"
 	}
 	return ""
 }

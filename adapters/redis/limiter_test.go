@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -688,20 +689,25 @@ func TestConnect_AccessControl(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := start(t)
-			for _, node := range []*redistest.Server{server, server.Peer} {
-				if node != nil {
-					node.Ask(t, "ACL SETUSER enough on >p "+enough)
-					node.Ask(t, "ACL SETUSER other on >p "+strings.Replace(enough, "~rate:", "~", 1))
-				}
+			for _, node := range server.Nodes() {
+				node.Ask(t, "ACL SETUSER enough on >p "+enough)
+				node.Ask(t, "ACL SETUSER other on >p "+strings.Replace(enough, "~rate:", "~", 1))
 			}
 			s := connect(t, strings.Replace(server.URL, "//", "//enough:p@", 1), long)
-			for _, node := range []*redistest.Server{server, server.Peer} {
-				if node != nil { // one of them has the key
-					node.Ask(t, "SET rate:chatkit:{opens:alice} 1e12")
-				}
+			for _, node := range server.Nodes() { // one of them has the key
+				node.Ask(t, "SET rate:chatkit:{opens:alice} 1e12")
 			}
 			if !s.allowsTwo(t, "alice") || s.Degraded() != "" || s.local.count() != 2 {
 				t.Errorf("it says %q, the log %q", s.Degraded(), s.log.messages(t))
+			}
+			for _, needed := range []string{"+evalsha", "+get", "+set", "+time", "+incrby", "+sadd", "+scard", "+pexpire"} {
+				less := strings.Join(slices.DeleteFunc(strings.Fields(enough), func(word string) bool { return word == needed }), " ")
+				for _, node := range server.Nodes() {
+					node.Ask(t, "ACL SETUSER less reset on >p "+less)
+				}
+				if got := connect(t, strings.Replace(server.URL, "//", "//less:p@", 1), long).Degraded(); got == "" {
+					t.Errorf("without %s it says nothing", needed)
+				}
 			}
 			client := newClient(t, strings.Replace(server.URL, "//", "//enough:p@", 1), long)
 			hearsItself(t, redis.NewRelay(client))

@@ -43,9 +43,13 @@ func (s *Sightings) Things(ctx context.Context, key ports.SightingKey, thing str
 	return s.add(ctx, addThing, "things", key, thing)
 }
 
+// add gives its caller half of two timeouts: what Redis counts then, it counts
+// all the same.
 func (s *Sightings) add(ctx context.Context, script *goredis.Script, kind string, key ports.SightingKey, what any) (ports.Sighted, error) {
 	name := string(key.Rule) + ":" + key.Who
 	stored := fmt.Sprint(libraryPrefix, keyPrefix, kind, ":", slot(name), ":", key.Since.UnixMicro())
+	ctx, cancel := context.WithTimeout(ctx, 2*s.client.timeout)
+	defer cancel()
 	var counted []int64
 	err := s.client.do(ctx, name, func(ctx context.Context) (err error) {
 		counted, err = script.Run(ctx, s.client.redis, []string{stored}, what, (key.Within + excess).Milliseconds()).Int64Slice()

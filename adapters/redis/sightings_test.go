@@ -30,6 +30,15 @@ func TestSightings_Contract(t *testing.T) {
 	}
 }
 
+func BenchmarkSightings(b *testing.B) {
+	sightings := redis.NewSightings(newClient(b, redistest.New(b).URL, long))
+	for b.Loop() {
+		if _, err := sightings.Things(b.Context(), sighting, "one"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 var sighting = ports.SightingKey{Rule: session.RuleOpens, Who: "alice", Since: time.Unix(0, 0), Within: time.Minute}
 
 // counts expects that what is seen counts.
@@ -56,8 +65,22 @@ func TestSightings_AreForgotten(t *testing.T) {
 	}
 }
 
-// A Redis that is not there takes nobody's time once that is known, and counts
-// again when it is back.
+// Whoever uses a token does not wait until it is known that Redis is lost.
+func TestSightings_RedisHangs(t *testing.T) {
+	t.Parallel()
+	server := redistest.New(t)
+	client := newClient(t, server.URL, time.Second/2) // lost after five of them
+	server.Hang(t, true)
+	if _, err := redis.NewSightings(client).Things(t.Context(), sighting, "one"); !errors.Is(err, session.KindUnavailable) {
+		t.Errorf("Things = %v", err)
+	}
+	if got := redis.NewLimiter(client, nil).Degraded(); got != "" {
+		t.Errorf("it waited until Redis was lost: %s", got)
+	}
+	server.Hang(t, false)
+}
+
+// A Redis that is not there counts nothing, and counts again when it is back.
 func TestSightings_RedisGoesAndComes(t *testing.T) {
 	t.Parallel()
 	server := redistest.New(t)

@@ -354,10 +354,10 @@ func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 	b.metered(t, session.RuleOpens)
 }
 
-// tells expects others to be told of two opens since noon, and to have seen.
-func (o *opening) tells(seen ports.Sighted, fails error) {
+// tells expects others to be told of n opens since noon, and to have seen.
+func (o *opening) tells(n int, seen ports.Sighted, fails error) {
 	key := ports.SightingKey{Rule: session.RuleOpens, Who: "user_1", Since: noon, Within: time.Minute}
-	o.shared.EXPECT().Times(gomock.Any(), key, 2).Return(seen, fails)
+	o.shared.EXPECT().Times(gomock.Any(), key, n).Return(seen, fails)
 }
 
 // newSharedOpening is one of replicas that count together and tell each other of
@@ -386,7 +386,7 @@ func TestOpener_Open_Opens_Together(t *testing.T) {
 		if err := o.open(t, time.Second, false); err != nil {
 			t.Fatalf("step %d: %v", i, err)
 		}
-		o.tells(step.seen, nil)
+		o.tells(2, step.seen, nil)
 		if err := o.open(t, time.Second, step.crossing); err != nil {
 			t.Fatalf("step %d: %v", i, err)
 		}
@@ -394,17 +394,30 @@ func TestOpener_Open_Opens_Together(t *testing.T) {
 	o.metered(t, session.RuleOpens)
 }
 
-// While they cannot count together, a replica goes by what it saw itself.
+// While they cannot count together, or have forgotten what they counted, a
+// replica goes by what it saw itself, and tells of the one that is too many at
+// once.
 func TestOpener_Open_Opens_Alone(t *testing.T) {
 	t.Parallel()
-	o := newSharedOpening(t)
-	for n := range 60 {
-		if n%2 == 1 {
-			o.tells(ports.Sighted{}, errDown)
-		}
-		if err := o.open(t, 0, n == 41); err != nil {
-			t.Fatal(err)
-		}
+	for name, answer := range map[string]struct {
+		seen  ports.Sighted
+		fails error
+	}{"Lost": {fails: errDown}, "Forgotten": {seen: ports.Sighted{Before: 0, After: 2}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newSharedOpening(t)
+			for n := 1; n <= 60; n++ {
+				switch {
+				case n == 41:
+					o.tells(1, answer.seen, answer.fails)
+				case n%2 == 0 == (n < 41):
+					o.tells(2, answer.seen, answer.fails)
+				}
+				if err := o.open(t, 0, n == 41); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o.metered(t, session.RuleOpens)
+		})
 	}
-	o.metered(t, session.RuleOpens)
 }

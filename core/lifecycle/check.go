@@ -90,7 +90,7 @@ func (c *Checker) tooManyNetworks(ctx context.Context, now time.Time, id session
 		return false
 	}
 	var alone ports.Sighted
-	owed := c.networks.see(now, id, func(seen *[]session.Network) {
+	owed, since := c.networks.see(now, id, func(seen *[]session.Network) {
 		alone.Before = len(*seen)
 		if !c.Rules.Addresses.Passed(alone.Before) && !slices.Contains(*seen, network) {
 			*seen = append(*seen, network)
@@ -100,7 +100,7 @@ func (c *Checker) tooManyNetworks(ctx context.Context, now time.Time, id session
 	if alone.Before == alone.After {
 		return owed
 	}
-	return c.networks.passes(now, id.String(), alone, func(all ports.Sightings, key ports.SightingKey) (ports.Sighted, error) {
+	return c.networks.passes(since, id, alone, func(all ports.Sightings, key ports.SightingKey) (ports.Sighted, error) {
 		return all.Things(ctx, key, network.String())
 	}) || owed
 }

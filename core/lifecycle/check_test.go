@@ -309,6 +309,29 @@ func TestChecker_Check_Addresses_Together(t *testing.T) {
 			{address: "192.0.2.4", told: true, fails: errDown, crossing: true},
 			{address: "192.0.2.5"},
 		},
+		"Forgotten": { // what was counted was lost in between
+			{address: "192.0.2.1", told: true, seen: ports.Sighted{Before: 0, After: 1}},
+			{address: "192.0.2.2", told: true, fails: errDown},
+			{address: "192.0.2.3", told: true, fails: errDown},
+			{address: "192.0.2.4", told: true, seen: ports.Sighted{Before: 0, After: 1}, crossing: true},
+			{address: "192.0.2.5"},
+		},
+		"AnswerLost": { // which may have been the one that said that it is too many
+			{address: "192.0.2.1", told: true, fails: errDown},
+			{address: "192.0.2.2", told: true, seen: ports.Sighted{Before: 4, After: 5}, crossing: true},
+			{address: "192.0.2.3", told: true, seen: ports.Sighted{Before: 5, After: 6}},
+		},
+		"AnswerLostBefore": { // it was not
+			{address: "192.0.2.1", told: true, fails: errDown},
+			{address: "192.0.2.2", told: true, seen: ports.Sighted{Before: 1, After: 2}},
+			{address: "192.0.2.3", told: true, seen: ports.Sighted{Before: 4, After: 5}},
+		},
+		"LostAfterwards": { // somebody has reported it
+			{address: "192.0.2.1", told: true, seen: ports.Sighted{Before: 4, After: 5}},
+			{address: "192.0.2.2", told: true, fails: errDown},
+			{address: "192.0.2.3", told: true, fails: errDown},
+			{address: "192.0.2.4", told: true, fails: errDown},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -398,4 +421,29 @@ func TestChecker_Check_Addresses_RecordStoreDown(t *testing.T) {
 	check("198.51.100.1")
 	check("198.51.100.3") // reported already
 	b.metered(t, session.RuleAddresses)
+}
+
+// What could not be reported before its time was over is nobody's of the next.
+func TestChecker_Check_Addresses_RecordTooLate(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parts.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
+	checker := lifecycle.NewChecker(b.parts)
+	check := func(address string) {
+		t.Helper()
+		b.finds(active("phone"))
+		if err := b.checks(t, checker, from(address)); err != nil {
+			t.Errorf("Check = %v", err)
+		}
+	}
+	check("198.51.100.1")
+	b.store.EXPECT().Update(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
+		func(context.Context, ports.Scope, func([]session.Session) (ports.Changes, error)) error {
+			b.now = noon.Add(time.Minute)
+			check("198.51.100.2")
+			return errDown
+		})
+	check("198.51.100.2")
+	check("198.51.100.2")
+	b.metered(t)
 }

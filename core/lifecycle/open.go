@@ -86,9 +86,9 @@ func (o *Opener) tooOften(ctx context.Context, now time.Time, user session.UserI
 		return false
 	}
 	var alone ports.Sighted
-	owed := o.opens.see(now, user, func(their *opens) {
+	owed, since := o.opens.see(now, user, func(their *opens) {
 		their.seen++
-		if their.seen-their.told >= o.tellEach() {
+		if their.seen-their.told >= o.tellEach() || their.seen == o.Rules.Opens.Most+1 {
 			alone = ports.Sighted{Before: their.told, After: their.seen}
 			their.told = their.seen
 		}
@@ -96,7 +96,7 @@ func (o *Opener) tooOften(ctx context.Context, now time.Time, user session.UserI
 	if alone.Before == alone.After {
 		return owed
 	}
-	return o.opens.passes(now, user.String(), alone, func(all ports.Sightings, key ports.SightingKey) (ports.Sighted, error) {
+	return o.opens.passes(since, user, alone, func(all ports.Sightings, key ports.SightingKey) (ports.Sighted, error) {
 		return all.Times(ctx, key, alone.After-alone.Before)
 	}) || owed
 }

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -11,10 +12,16 @@ import (
 // maxWatched bounds how many keys a window has; more are not watched.
 const maxWatched = 50_000
 
+// key is what a window keeps values of.
+type key interface {
+	comparable
+	fmt.Stringer
+}
+
 // window keeps a value for each key on this replica, what a rule is about, and
 // forgets all of them when its stretch of time is over, so that it needs no care.
 // Stretches follow each other by the clock: all replicas have the same.
-type window[K comparable, V any] struct {
+type window[K key, V any] struct {
 	rule  session.Rule
 	limit session.Limit
 	// together is what all replicas saw; nil where each counts for itself.
@@ -25,61 +32,76 @@ type window[K comparable, V any] struct {
 	values map[K]watched[V]
 }
 
-// watched is a value of a window, and whether the next who sees it is to report
-// what somebody before could not.
+// watched is what this replica knows of a key.
 type watched[V any] struct {
 	value V
-	owed  bool
+	// unsure is whether others may have counted what this replica was not told
+	// of: it asked and got no answer.
+	unsure bool
+	// reported is whether somebody reports that the limit was passed, owed
+	// whether the next who sees the key is to, because it could not be.
+	reported, owed bool
 }
 
-func newWindow[K comparable, V any](rule session.Rule, limit session.Limit, together ports.Sightings) *window[K, V] {
+func newWindow[K key, V any](rule session.Rule, limit session.Limit, together ports.Sightings) *window[K, V] {
 	return &window[K, V]{rule: rule, limit: limit, together: together, values: make(map[K]watched[V])}
 }
 
-// see changes the key's value by with, and reports whether what it shows is still
-// to be reported: this caller is the one who does.
-func (w *window[K, V]) see(now time.Time, key K, with func(*V)) (owed bool) {
-	w.change(now, key, func(v *watched[V]) {
-		with(&v.value)
-		owed, v.owed = v.owed, false
-	})
-	return owed
-}
-
-// owe leaves it to the next who sees the key to report what could not be.
-func (w *window[K, V]) owe(now time.Time, key K) {
-	w.change(now, key, func(v *watched[V]) { v.owed = true })
-}
-
-func (w *window[K, V]) change(now time.Time, key K, with func(*watched[V])) {
+// see changes the key's value by with. It returns whether what it shows is still
+// to be reported, by this caller, and when the stretch of time began in which
+// that counts.
+func (w *window[K, V]) see(now time.Time, key K, with func(*V)) (owed bool, since time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	began := w.since(now)
+	began := now.Truncate(w.limit.Within)
 	late := began.Add(w.limit.Within).Equal(w.began) // it counts with those that came before it
 	if !late && !began.Equal(w.began) {
 		w.began = began
 		clear(w.values)
 	}
-	value, there := w.values[key]
-	if there || len(w.values) < maxWatched {
-		with(&value)
-		w.values[key] = value
+	if v, there := w.values[key]; there || len(w.values) < maxWatched {
+		with(&v.value)
+		owed, v.owed = v.owed, false
+		w.values[key] = v
+	}
+	return owed, w.began
+}
+
+// know changes what is known of the key in the stretch that began then; nothing
+// when that is over.
+func (w *window[K, V]) know(since time.Time, key K, with func(*watched[V])) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v, there := w.values[key]
+	there = there && since.Equal(w.began)
+	if with(&v); there {
+		w.values[key] = v
 	}
 }
 
-// since is when the stretch of time that now is in began.
-func (w *window[K, V]) since(now time.Time) time.Time { return now.Truncate(w.limit.Within) }
+// owe leaves it to the next who sees the key to report what could not be.
+func (w *window[K, V]) owe(now time.Time, key K) {
+	w.know(now.Truncate(w.limit.Within), key, func(v *watched[V]) { v.owed = true })
+}
 
-// passes reports whether what was just seen of who is what passes the limit: on
-// all replicas, where they count together now, or else by what this one saw
-// alone.
-func (w *window[K, V]) passes(now time.Time, who string, alone ports.Sighted, ask func(ports.Sightings, ports.SightingKey) (ports.Sighted, error)) bool {
-	seen := alone
+// passes reports whether what was just seen of a key passes the limit and this
+// caller is the one to report that: on all replicas, where they count together,
+// the one that does so. What this one saw alone counts when they cannot, and
+// when they have forgotten what they counted. Where an answer was lost, it may
+// have been the one that said so: then it is reported rather twice than never.
+func (w *window[K, V]) passes(since time.Time, key K, alone ports.Sighted, ask func(ports.Sightings, ports.SightingKey) (ports.Sighted, error)) (report bool) {
+	all, err := alone, error(nil)
 	if w.together != nil {
-		key := ports.SightingKey{Rule: w.rule, Who: who, Since: w.since(now), Within: w.limit.Within}
-		if all, err := ask(w.together, key); err == nil {
-			seen = all
-		}
+		all, err = ask(w.together, ports.SightingKey{Rule: w.rule, Who: key.String(), Since: since, Within: w.limit.Within})
 	}
-	return w.limit.PassedBy(seen.Before, seen.After)
+	w.know(since, key, func(v *watched[V]) {
+		passed := err == nil && w.limit.Passed(all.After)
+		first := v.unsure || !w.limit.Passed(all.Before)
+		if v.unsure = err != nil; !passed {
+			passed, first = w.limit.Passed(alone.After), true
+		}
+		report = passed && first && !v.reported
+		v.reported = v.reported || passed
+	})
+	return report
 }

@@ -131,6 +131,14 @@ func NewSentinel(t testing.TB, password string) *Server {
 	return one
 }
 
+// Nodes are the server and its Peer, if it has one.
+func (s *Server) Nodes() []*Server {
+	if s.Peer == nil {
+		return []*Server{s}
+	}
+	return []*Server{s, s.Peer}
+}
+
 // Address is its host and port.
 func (s *Server) Address() string { return s.address }
 
