@@ -48,6 +48,12 @@ func testKeys(t *testing.T) string {
 // startFloor seeds a database, serves the floor on it and returns where.
 func startFloor(t *testing.T, keys string, more ...string) string {
 	t.Helper()
+	return floorOn(t, seeded(t, keys), keys, more...)
+}
+
+// seeded returns a database with the sessions of 20 users.
+func seeded(t *testing.T, keys string) string {
+	t.Helper()
 	database := pgtest.New(t)
 	var out strings.Builder
 	if err := run(t.Context(), []string{"seed", "--database", database, "--keys", keys, "--sessions", "500", "--users", "20"}, &out, io.Discard); err != nil {
@@ -56,6 +62,12 @@ func startFloor(t *testing.T, keys string, more ...string) string {
 	if !strings.HasPrefix(out.String(), "500 sessions in ") || !strings.HasSuffix(out.String(), " rows/s\n") {
 		t.Errorf("seed says %q", out.String())
 	}
+	return database
+}
+
+// floorOn serves the floor on a database and returns where.
+func floorOn(t *testing.T, database, keys string, more ...string) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	said, writer := io.Pipe()
 	ended := make(chan error, 1)
@@ -108,6 +120,36 @@ func TestRun_OnFloor(t *testing.T) {
 				t.Errorf("%s\n%s", text, out.String())
 			}
 		})
+	}
+}
+
+// What the service is measured against does the least: a floor that waited for
+// PostgreSQL more than once would make the service look good.
+func TestFloor_RoundTrips(t *testing.T) {
+	t.Parallel()
+	keys := testKeys(t)
+	proxy := pgtest.NewProxy(t, seeded(t, keys))
+	r := runCommand{Keys: keys, Kind: kindReused, Users: 2, Connections: 1, TokenLifetime: time.Hour, IntrospectionKey: "any"}
+	u, err := parseTarget(floorOn(t, proxy.URL, keys), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.scene(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{kindReused, kindVerify, kindIntrospect} {
+		p := s.player(kind)
+		defer p.conn.close()
+		for _, warm := range []bool{false, true} {
+			proxy.Take()
+			if err := p.send(t.Context(), 0); err != nil {
+				t.Fatal(err)
+			}
+			if said := proxy.Take(); warm && (said.RoundTrips != 1 || len(said.Ran) != 1) {
+				t.Errorf("%s takes %d round trips for %d statements, want 1 for 1", kind, said.RoundTrips, len(said.Ran))
+			}
+		}
 	}
 }
 
