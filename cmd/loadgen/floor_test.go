@@ -211,46 +211,6 @@ func TestFloor_Refuses(t *testing.T) {
 	}
 }
 
-// A service that gives somebody another one's session is fast and wrong: the
-// run says so.
-func TestRun_CountsWrongAnswers(t *testing.T) {
-	t.Parallel()
-	var wrong bool
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, err := fakeSubject(r)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusUnauthorized)
-			return
-		}
-		if wrong {
-			token = userName(measuredUsers, 7)
-		}
-		answerJSON(w, floorOpened{"reused", floorSession{ID: "1", Token: "t", Device: "load-fresh", User: token, Workflow: "w"}})
-	}))
-	t.Cleanup(server.Close)
-	r := runCommand{
-		URL: server.URL, Keys: testKeys(t), Kind: kindReused, Users: 2, Connections: 1, Requests: 10, Duration: time.Minute, TokenLifetime: time.Minute,
-	}
-	u, err := parseTarget(server.URL, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := r.scene(t.Context(), u)
-	if err != nil {
-		t.Fatal(err)
-	}
-	good := r.measure(t.Context(), s, progress{to: io.Discard})
-	wrong = true
-	bad := r.measure(t.Context(), s, progress{to: io.Discard})
-	if good.Good != 10 || bad.Good != 0 || bad.Errors["open: another user's session"] != 10 {
-		t.Errorf("good: %d; bad: %d, %v", good.Good, bad.Good, bad.Errors)
-	}
-}
-
-func fakeSubject(r *http.Request) (string, error) {
-	return (&floor{}).authenticate(r)
-}
-
 // A server that closes and a server that is gone are failures, and the next
 // request finds its way again.
 func TestConnection_Lost(t *testing.T) {
