@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,12 @@ const (
 )
 
 func userName(prefix string, i int) string { return fmt.Sprintf("%s%06d", prefix, i) }
+
+// clientAddress is where user number i is: always on the same network, which is
+// nobody else's. It is one of those for examples.
+func clientAddress(i int) string {
+	return "2001:db8:" + strconv.FormatInt(int64(i>>16), 16) + ":" + strconv.FormatInt(int64(i&0xffff), 16) + "::7"
+}
 
 // crowd are users who are signed in. Signing a token takes a hundred times as
 // long as sending it: each user's is signed beforehand, and again in the

@@ -193,7 +193,7 @@ func TestFloor_Refuses(t *testing.T) {
 		"NotJSON":         {strict, ask().write("POST", "/session", credential(own, somebody), "application/json", "{"), 400},
 		"NoSuchToken":     {strict, ask().verify(strings.Repeat("00", 32)), 404},
 		"NoToken":         {strict, ask().verify("nonsense"), 404},
-		"NothingOfIt":     {strict, ask().introspect("any", ""), 404},
+		"NothingOfIt":     {strict, ask().introspect("any", "", clientAddress(3)), 404},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -113,8 +113,8 @@ func (p *player) verify(ctx context.Context, _ int64) error {
 }
 
 func (p *player) introspect(ctx context.Context, _ int64) error {
-	_, user, holds := p.anyone()
-	got, err := p.conn.do(ctx, p.ask.introspect(p.key, holds.token))
+	i, user, holds := p.anyone()
+	got, err := p.conn.do(ctx, p.ask.introspect(p.key, holds.token, clientAddress(i)))
 	if err != nil {
 		return err
 	}

@@ -25,9 +25,10 @@ func (r *requests) verify(token string) []byte {
 	return r.write("GET", "/session/verify", token, "", "")
 }
 
-// introspect asks whose a token is, as a back end does.
-func (r *requests) introspect(key, token string) []byte {
-	return r.write("POST", "/session/introspect", key, "application/x-www-form-urlencoded", "token="+url.QueryEscape(token))
+// introspect asks whose a token is, and names the client that it came from, as a
+// back end does.
+func (r *requests) introspect(key, token, client string) []byte {
+	return r.write("POST", "/session/introspect", key, "application/x-www-form-urlencoded", "token="+url.QueryEscape(token)+"&client_ip="+url.QueryEscape(client))
 }
 
 // list asks for a user's own sessions.
