@@ -216,10 +216,31 @@ func TestManifests_Memory(t *testing.T) {
 	if err != nil || !isMiB {
 		t.Fatalf("%s is %s", memoryLimit, container.Env[at].Value)
 	}
-	const streams, each, rest = 10_000, 64 << 10, 64 << 20
+	const rest = 64 << 20
+	streams, each := promisedStreams(t)
 	if killed := container.Resources.Limits.Memory().Value(); limit<<20 < rest+streams*each || limit<<20 > killed*9/10 {
 		t.Errorf("it collects for %d bytes, is killed for %d, and may use %d", limit<<20, killed, rest+streams*each)
 	}
+}
+
+// promisedStreams are how many streams of events the README says that a replica
+// may have, and how many bytes each takes.
+func promisedStreams(t *testing.T) (most, each int64) {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`a replica ([\d,]+) \(503\), of about (\d+) KiB each`).FindStringSubmatch(string(readme))
+	if found == nil {
+		t.Fatal("the README promises no streams")
+	}
+	most, err1 := strconv.ParseInt(strings.ReplaceAll(found[1], ",", ""), 10, 64)
+	each, err2 := strconv.ParseInt(found[2], 10, 64)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	return most, each << 10
 }
 
 // memoryLimit is the Go runtime's own setting.

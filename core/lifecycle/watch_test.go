@@ -1,9 +1,12 @@
 package lifecycle_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -406,6 +409,25 @@ func TestWatcher_Watch_Bounded(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Unless somebody says otherwise, there are as many as the README promises.
+func TestDefaultStreams_Promised(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sentence := regexp.MustCompile(`A user may have (\d+) streams on a replica \(429\), a replica ([\d,]+) \(503\)`)
+	found := sentence.FindSubmatch(readme)
+	if found == nil {
+		t.Fatal("the README promises nothing")
+	}
+	promised := fmt.Sprintf("%s %s", found[1], bytes.ReplaceAll(found[2], []byte(","), nil))
+	streams := lifecycle.DefaultStreams()
+	if got := fmt.Sprint(streams.MostOfUser, streams.Most); got != promised {
+		t.Errorf("there are %s of a user and of a replica, and the README promises %s", got, promised)
+	}
 }
 
 // Unless somebody says otherwise, a user may have 20.
