@@ -24,8 +24,11 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
@@ -117,6 +120,77 @@ func TestManifests(t *testing.T) {
 	container := pod.Spec.Containers[0]
 	if container.ReadinessProbe.HTTPGet.Path != "/readyz" || container.LivenessProbe.HTTPGet.Path != "/healthz" {
 		t.Error("a database that is down must not restart the pods, and pods that are not ready must get no requests")
+	}
+}
+
+// Replicas are spread, so that what fails at once is not all of them.
+func TestManifests_Spread(t *testing.T) {
+	t.Parallel()
+	pod := find[*appsv1.Deployment](t, decode(t)).Spec.Template
+	if len(pod.Spec.TopologySpreadConstraints) == 0 {
+		t.Error("all replicas may be on one node")
+	}
+	for _, constraint := range pod.Spec.TopologySpreadConstraints {
+		selector, err := metav1.LabelSelectorAsSelector(constraint.LabelSelector)
+		if err != nil || selector.Empty() || !selector.Matches(labels.Set(pod.Labels)) {
+			t.Errorf("over %s are spread those of %v, which the pods are not: %v", constraint.TopologyKey, selector, err)
+		}
+	}
+}
+
+// Nodes keep free what a container asks for, and the autoscaler's target is a
+// part of it.
+func TestManifests_Requests(t *testing.T) {
+	t.Parallel()
+	objects := decode(t)
+	for _, pod := range []corev1.PodSpec{find[*appsv1.Deployment](t, objects).Spec.Template.Spec, find[*batchv1.Job](t, objects).Spec.Template.Spec} {
+		for _, container := range slices.Concat(pod.InitContainers, pod.Containers) {
+			if asks := container.Resources.Requests; asks.Cpu().Sign() <= 0 || asks.Memory().Sign() <= 0 {
+				t.Errorf("%s asks for %s of CPU and %s of memory", container.Name, asks.Cpu(), asks.Memory())
+			}
+		}
+	}
+}
+
+// The autoscaler scales the service, and a node that is drained takes some of
+// the fewest replicas, never all.
+func TestManifests_Replicas(t *testing.T) {
+	t.Parallel()
+	objects := decode(t)
+	deployment, scaler := find[*appsv1.Deployment](t, objects), find[*autoscalingv2.HorizontalPodAutoscaler](t, objects)
+	want := autoscalingv2.CrossVersionObjectReference{APIVersion: deployment.APIVersion, Kind: deployment.Kind, Name: deployment.Name}
+	if got := scaler.Spec.ScaleTargetRef; got != want || want.Kind != "Deployment" {
+		t.Errorf("it scales %v, want %v", got, want)
+	}
+	fewest := 1 // as Kubernetes has it
+	if scaler.Spec.MinReplicas != nil {
+		fewest = int(*scaler.Spec.MinReplicas)
+	}
+	budget := find[*policyv1.PodDisruptionBudget](t, objects).Spec
+	if budget.MaxUnavailable == nil {
+		t.Fatal("the budget does not say how many may be taken")
+	}
+	taken, err := intstr.GetScaledValueFromIntOrPercent(budget.MaxUnavailable, fewest, true)
+	if err != nil || taken < 1 || taken >= fewest {
+		t.Errorf("of %d replicas %s may be taken: %d, %v", fewest, budget.MaxUnavailable, taken, err)
+	}
+}
+
+// What migrates is of the same version as what serves then.
+func TestManifests_Commands(t *testing.T) {
+	t.Parallel()
+	objects := decode(t)
+	service, job := find[*appsv1.Deployment](t, objects).Spec.Template.Spec.Containers, find[*batchv1.Job](t, objects).Spec.Template.Spec.Containers
+	if len(service) != 1 || len(job) != 1 {
+		t.Fatalf("there are %d and %d containers", len(service), len(job))
+	}
+	for want, container := range map[string]corev1.Container{"serve": service[0], "migrate": job[0]} {
+		if len(container.Command) > 0 || !slices.Equal(container.Args, []string{want}) {
+			t.Errorf("%s runs %v %v, want %s", container.Name, container.Command, container.Args, want)
+		}
+	}
+	if service[0].Image != job[0].Image {
+		t.Errorf("%s serves what %s has migrated", service[0].Image, job[0].Image)
 	}
 }
 
