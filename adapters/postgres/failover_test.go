@@ -166,7 +166,7 @@ func TestStore_PrimaryHangs(t *testing.T) {
 	}
 	pair.Hang()
 	pair.Promote()
-	patient := openWith(t, postgres.Config{URL: pair.URL, Silence: time.Hour})
+	patient := openWith(t, postgres.Config{URL: pair.PrimaryFirst, Silence: time.Hour})
 	for name, store := range map[string]*postgres.Store{"connected": connected, "new": patient} {
 		_, err := create(ctx, store, session.Must(session.ParseUserID("user_"+name)))
 		for err != nil && ctx.Err() == nil {

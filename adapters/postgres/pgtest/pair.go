@@ -21,8 +21,9 @@ import (
 
 // Pair is a server and its synchronous standby, both of one test.
 type Pair struct {
-	// URL is of both hosts; whoever takes writes is connected to.
-	URL string
+	// URL is of both hosts, the standby first; whoever takes writes is
+	// connected to. PrimaryFirst is the same in the other order.
+	URL, PrimaryFirst string
 
 	t        testing.TB
 	dir      string
@@ -90,8 +91,13 @@ func (p *Pair) begin() {
 			p.t.Fatal(err)
 		}
 	}
-	p.URL = "postgres://chatkit_owner@/postgres?" + url.Values{
-		"host": {"127.0.0.1,127.0.0.1"}, "port": {p.primary.port + "," + p.standby.port}, "target_session_attrs": {"read-write"},
+	p.URL, p.PrimaryFirst = urlOf(p.standby, p.primary), urlOf(p.primary, p.standby)
+}
+
+// urlOf is that of two servers, in order.
+func urlOf(one, two node) string {
+	return "postgres://chatkit_owner@/postgres?" + url.Values{
+		"host": {"127.0.0.1,127.0.0.1"}, "port": {one.port + "," + two.port}, "target_session_attrs": {"read-write"},
 	}.Encode()
 }
 
