@@ -22,9 +22,17 @@ import (
 	"chatkit-session/ports"
 )
 
+// How long it may take at most, once a standby has taken over, until a store
+// serves again: some seconds, on a busy machine too. One that hangs is waited
+// for.
+const (
+	soonAfterDeath = 10 * time.Second
+	soonAfterHang  = 15 * time.Second
+)
+
 // A server that dies under load and whose standby takes over loses no session
 // that was acknowledged, because none is that the standby does not have; the
-// store finds the new one by itself.
+// store finds the new one by itself, and soon.
 func TestStore_Failover(t *testing.T) {
 	t.Parallel()
 	pair := pgtest.NewPair(t)
@@ -38,11 +46,12 @@ func TestStore_Failover(t *testing.T) {
 	var acknowledged []session.ID
 	var failed atomic.Int32
 	count := func() int { mu.Lock(); defer mu.Unlock(); return len(acknowledged) }
-	enough, resumed := make(chan struct{}), make(chan struct{})
+	enough, first, resumed := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	var isolated atomic.Bool // is the standby, and the server alive
 	var target atomic.Int32  // of acknowledged sessions
 	target.Store(before)
 	reached := sync.OnceFunc(func() { close(enough) })
+	served := sync.OnceFunc(func() { close(first) })
 	again := sync.OnceFunc(func() { close(resumed) })
 	stop, ended := context.WithCancel(ctx)
 	var group sync.WaitGroup
@@ -65,7 +74,10 @@ func TestStore_Failover(t *testing.T) {
 				if count() >= before {
 					reached()
 				}
-				if n := target.Load(); n > before && count() >= int(n) {
+				if n := int(target.Load()); n > before && count() > n-after {
+					served()
+				}
+				if n := int(target.Load()); n > before && count() >= n {
 					again()
 				}
 			}
@@ -80,6 +92,9 @@ func TestStore_Failover(t *testing.T) {
 	isolated.Store(false)
 	pair.Failover()
 	target.Store(int32(count() + after)) //nolint:gosec // some hundreds
+	promoted, late := context.WithTimeout(ctx, soonAfterDeath)
+	t.Cleanup(late)
+	await(t, promoted, first)
 	await(t, ctx, resumed)
 	ended()
 	group.Wait()
@@ -166,8 +181,14 @@ func TestStore_PrimaryHangs(t *testing.T) {
 	}
 	pair.Hang()
 	pair.Promote()
-	patient := openWith(t, postgres.Config{URL: pair.PrimaryFirst, Silence: time.Hour})
-	for name, store := range map[string]*postgres.Store{"connected": connected, "new": patient} {
+	for name, opened := range map[string]func() *postgres.Store{
+		"connected": func() *postgres.Store { return connected },
+		"new": func() *postgres.Store {
+			return openWith(t, postgres.Config{URL: pair.PrimaryFirst, Silence: time.Hour})
+		},
+	} {
+		ctx, cancel := context.WithTimeout(ctx, soonAfterHang)
+		store := opened()
 		_, err := create(ctx, store, session.Must(session.ParseUserID("user_"+name)))
 		for err != nil && ctx.Err() == nil {
 			_, err = create(ctx, store, session.Must(session.ParseUserID("user_"+name)))
@@ -175,6 +196,7 @@ func TestStore_PrimaryHangs(t *testing.T) {
 		if err != nil {
 			t.Errorf("a store that is %s: %v", name, err)
 		}
+		cancel()
 	}
 }
 
