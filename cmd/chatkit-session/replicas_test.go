@@ -540,30 +540,89 @@ func TestReplicas_RollingRestart(t *testing.T) {
 }
 
 // Replicas that start at once on an empty database agree on who makes the
-// schema; one that is older than the schema serves.
+// schema; one that is older than the schema does all that it is there for.
 func TestReplicas_Schema(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, pgtest.Empty(t))
+	c := newCluster(t, pgtest.Empty(t), "CHATKIT_CLEANUP_INTERVAL=0") // the command cleans up
 	conn := pgtest.Open(t, c.database)
-	for _, statement := range []string{
-		"ALTER TABLE chatkit_sessions ADD COLUMN of_the_future text NOT NULL DEFAULT 'x'",
-		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)",
-	} {
-		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
+	do := func(statement string, args ...any) {
+		t.Helper()
+		if _, err := conn.ExecContext(t.Context(), statement, args...); err != nil {
 			t.Fatal(err)
 		}
 	}
+	for _, table := range []string{"chatkit_sessions", "chatkit_activity", "chatkit_usage"} {
+		do("ALTER TABLE " + table + " ADD COLUMN of_the_future text NOT NULL DEFAULT 'x'")
+	}
+	do("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)")
 	c.replicas = append(c.replicas, startReplica(t, c.environ).serving(t))
 	var token string
 	for n, r := range c.replicas {
-		status, body, err := ask(t.Context(), http.MethodPost, r.url+"/api/chatkit/session", c.credential("user_1", "sess_1"), "application/json", `{"deviceId":"phone"}`)
-		var got answer
-		if err := errors.Join(err, json.Unmarshal(body, &got)); err != nil || status != http.StatusOK || (n > 0 && got.Session.ChatKitSessionID != token) {
-			t.Fatalf("replica %d: %d %s, %v", n, status, body, err)
+		got := c.open(r, "user_1")
+		if n > 0 && got.Session.ChatKitSessionID != token {
+			t.Fatalf("replica %d opened %+v", n, got)
 		}
 		token = got.Session.ChatKitSessionID
+		user := fmt.Sprint("user_of_replica_", n)
+		opened := c.open(r, user)
+		do("UPDATE chatkit_sessions SET expires_at = now() + interval '30 minutes' WHERE id = $1", opened.Session.ID)
+		c.expectLife(r, user, opened)
+	}
+	do(`UPDATE chatkit_sessions SET ended_at = now() - interval '1 year', blocks_sign_in = false WHERE status <> 'active'`)
+	do(`UPDATE chatkit_activity SET at = now() - interval '1 year' WHERE type = 'created'`)
+	do(`UPDATE chatkit_sessions SET expires_at = now() WHERE status = 'active'`)
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"cleanup"}, c.environ, &out, io.Discard); err != nil || out.String() != "expired 1, purged 4, activity purged 5\n" {
+		t.Errorf("cleanup = %q, %v", out.String(), err)
 	}
 	for _, r := range c.replicas {
-		r.stop(t)
+		r.stop(t) // it writes down what was used
+	}
+	var used bool
+	if err := conn.QueryRowContext(t.Context(), "SELECT sum(opens) >= 4 AND sum(checks) >= 4 FROM chatkit_usage").Scan(&used); err != nil || !used {
+		t.Errorf("the use was written down: %t, %v", used, err)
+	}
+}
+
+// expectLife takes a session that is about to expire from there to its end on
+// one replica.
+func (c *cluster) expectLife(r *replica, user string, opened answer) {
+	sessions := r.url + "/api/chatkit/sessions"
+	me, one := c.credential(user, "sess_1"), sessions+"/"+opened.Session.ID
+	type told struct {
+		answer
+		shown
+	}
+	asked := func(want int, who, method, address, body string) (got told) {
+		status, text, err := ask(c.t.Context(), method, address, who, "application/json", body)
+		if err == nil && len(text) > 0 {
+			err = json.Unmarshal(text, &got)
+		}
+		if err != nil || status != want {
+			c.t.Errorf("%s %s = %d %s, %v", method, address, status, text, err)
+		}
+		return got
+	}
+	if got := c.open(r, user); got.Outcome != "refreshed" {
+		c.t.Errorf("opened is %+v", got)
+	}
+	code := asked(http.StatusCreated, me, http.MethodPost, one+"/transfer", "").Code
+	moved := asked(http.StatusOK, me, http.MethodPost, r.url+"/api/chatkit/session/transfer", fmt.Sprintf(`{"code":%q,"deviceId":"laptop"}`, code))
+	c.expectGood(opened.Session.ID, &acknowledged{user: user, last: moved.Session.ChatKitSessionID})
+	asked(http.StatusNoContent, moved.Session.ChatKitSessionID, http.MethodGet, r.url+"/api/chatkit/session/verify", "")
+	if got := asked(http.StatusOK, me, http.MethodGet, sessions, "").statuses(); got != "laptop active" {
+		c.t.Errorf("listed are %s", got)
+	}
+	asked(http.StatusOK, me, http.MethodGet, one, "")
+	asked(http.StatusNoContent, me, http.MethodDelete, one, "")
+	if got := asked(http.StatusOK, me, http.MethodGet, r.url+"/api/chatkit/activity", "").types(); got != "revoked transferred refreshed created" {
+		c.t.Errorf("there happened %s", got)
+	}
+	boss, err := c.identity.Mint(fakeclerk.Claims{Subject: "user_boss", SignIn: "sess_boss", Role: "admin"})
+	if err != nil {
+		c.t.Error(err)
+	}
+	if status, body, err := ask(c.t.Context(), http.MethodGet, r.url+"/api/chatkit/admin/stats", boss, "", ""); err != nil || status != http.StatusOK {
+		c.t.Errorf("the totals are %d %s, %v", status, body, err)
 	}
 }
