@@ -107,6 +107,11 @@ func (c *crowd) undo() string {
 func (c *crowd) calls(store *postgres.Store) map[string]func(context.Context) error {
 	user, anyDevice, after := slot.User, slot, ports.Position{At: c.now.Add(-time.Hour), ID: c.held[0]}
 	anyDevice.Device = session.DeviceID{}
+	nowhere := slot
+	nowhere.User = session.Must(session.ParseUserID("user_nobody"))
+	nowhereAnyDevice := anyDevice
+	nowhereAnyDevice.User = nowhere.User
+	none := session.Must(session.ParseID(uuid.NewString()))
 	token := session.TokenHash(sha256.Sum256([]byte("held1")))
 	previous := session.TokenHash(sha256.Sum256(token[:]))
 	code := session.TokenHash(sha256.Sum256(previous[:]))
@@ -114,10 +119,17 @@ func (c *crowd) calls(store *postgres.Store) map[string]func(context.Context) er
 	return map[string]func(context.Context) error{
 		"Find/OnDevice":        one(store.Find, slot),
 		"Find/Generated":       one(store.Find, anyDevice),
+		"Find/NotOnDevice":     missing(one(store.Find, nowhere)),
+		"Find/NotGenerated":    missing(one(store.Find, nowhereAnyDevice)),
 		"FindByToken/Current":  one(store.FindByToken, token),
 		"FindByToken/Previous": one(store.FindByToken, previous),
+		"FindByToken/None":     missing(one(store.FindByToken, session.TokenHash{2})),
+		"FindByOffer/None":     missing(one(store.FindByOffer, session.TokenHash{2})),
 		"FindByOffer":          one(store.FindByOffer, code),
 		"FindByID":             func(ctx context.Context) error { _, err := store.FindByID(ctx, user, c.held[0]); return err },
+		"FindByID/None":        missing(func(ctx context.Context) error { _, err := store.FindByID(ctx, user, none); return err }),
+		"FindByID/Another's":   missing(func(ctx context.Context) error { _, err := store.FindByID(ctx, nowhere.User, c.held[0]); return err }),
+		"OwnerOf/None":         missing(one(store.OwnerOf, none)),
 		"OwnerOf":              one(store.OwnerOf, c.held[0]),
 		"List":                 one(store.List, c.list("", ports.Position{})),
 		"List/After":           one(store.List, c.list("", after)),
@@ -138,6 +150,13 @@ func (c *crowd) calls(store *postgres.Store) map[string]func(context.Context) er
 			_, err := store.Stats(ctx, session.DefaultPolicy().Cutoff(c.now), c.now.AddDate(0, 0, -30))
 			return err
 		},
+		"Relay.Send": func(ctx context.Context) error {
+			relay, err := postgres.NewRelay(store, "")
+			if err != nil {
+				return err
+			}
+			return relay.Send(ctx, c.held)
+		},
 		"Now": func(ctx context.Context) error { _, err := store.Now(ctx); return err },
 	}
 }
@@ -147,6 +166,17 @@ func one[A, R any](method func(context.Context, A) (R, error), argument A) func(
 	return func(ctx context.Context) error {
 		_, err := method(ctx, argument)
 		return err
+	}
+}
+
+// missing is a call that finds nothing.
+func missing(call func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := call(ctx)
+		if errors.Is(err, session.KindNotFound) {
+			return nil
+		}
+		return errors.Join(errors.New("it found something"), err)
 	}
 }
 

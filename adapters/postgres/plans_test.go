@@ -9,8 +9,10 @@ import (
 	"go/token"
 	"go/types"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -136,6 +138,50 @@ func statementTexts(t *testing.T) (texts []string) {
 		t.Error("sql.go has no statements")
 	}
 	return texts
+}
+
+// sqlWords are what a statement begins with.
+var sqlWords = []string{
+	"SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "MERGE", "VALUES", "TABLE", "TRUNCATE", "COPY", "CALL", "DO", "LOCK",
+	"NOTIFY", "LISTEN", "UNLISTEN", "SET", "RESET", "SHOW", "PREPARE", "EXECUTE", "DECLARE", "FETCH", "EXPLAIN",
+	"CREATE", "ALTER", "DROP", "GRANT", "REVOKE", "VACUUM", "ANALYZE", "REFRESH", "BEGIN", "START", "COMMIT", "ROLLBACK",
+}
+
+// All statements are in sql.go, where TestStore_Plans finds them.
+func TestStore_Plans_OfAllStatements(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if name == "sql.go" || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		files := token.NewFileSet()
+		file, err := parser.ParseFile(files, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			literal, isLiteral := n.(*ast.BasicLit)
+			if isLiteral && literal.Kind == token.STRING && isSQL(t, literal.Value) {
+				t.Errorf("%v: %s belongs in sql.go", files.Position(literal.Pos()), literal.Value)
+			}
+			return true
+		})
+	}
+}
+
+// isSQL reports whether a literal begins as a statement does.
+func isSQL(t *testing.T, literal string) bool {
+	t.Helper()
+	text, err := strconv.Unquote(literal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Fields(strings.TrimLeft(text, "( \n\t"))
+	return len(words) > 0 && slices.Contains(sqlWords, strings.ToUpper(words[0]))
 }
 
 // plans are how the server runs a statement: planned for its values, and, when

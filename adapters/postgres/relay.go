@@ -42,7 +42,7 @@ func NewRelay(store *Store, direct string) (*Relay, error) {
 
 // Send implements ports.Relay.
 func (r *Relay) Send(ctx context.Context, ids []session.ID) error {
-	_, err := r.store.db.ExecContext(ctx, "SELECT pg_notify($1, $2)", channel, session.JoinIDs(ids))
+	_, err := r.store.db.ExecContext(ctx, notifySQL, channel, session.JoinIDs(ids))
 	return session.Wrap(session.KindUnavailable, err)
 }
 

@@ -129,6 +129,11 @@ const (
 
 	daysSQL = `SELECT day, opens, checks FROM chatkit_usage WHERE day >= $1 ORDER BY day DESC`
 
+	// The time for whoever may read the sessions.
+	nowSQL = `SELECT clock_timestamp() FROM (SELECT count(*) FROM chatkit_sessions WHERE false) probe`
+
+	notifySQL = `SELECT pg_notify($1, $2)`
+
 	// Advisory locks are shared by all that use the database: the seed and the
 	// number, random ones, keep these apart from others'.
 	lockUserSQL       = `SELECT pg_advisory_xact_lock(hashtextextended($1, 7263155418339082191))`

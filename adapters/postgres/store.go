@@ -380,6 +380,6 @@ func (s *Store) batch(ctx context.Context, text string, args ...any) (n int, err
 // Now implements ports.StoreProbe.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	var now time.Time
-	err := s.db.GetContext(ctx, &now, "SELECT clock_timestamp() FROM (SELECT count(*) FROM chatkit_sessions WHERE false) probe")
+	err := s.db.GetContext(ctx, &now, nowSQL)
 	return now.UTC(), kinded(err)
 }
