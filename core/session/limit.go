@@ -30,9 +30,6 @@ func ParseLimit(text string) (Limit, error) {
 // Passed reports whether count is more than the limit allows.
 func (l Limit) Passed(count int) bool { return l.Most > 0 && count > l.Most }
 
-// PassedBy reports whether count went from allowed to more than the limit allows.
-func (l Limit) PassedBy(before, after int) bool { return !l.Passed(before) && l.Passed(after) }
-
 // rounding is how much a time that was computed elsewhere may be off.
 const rounding = time.Microsecond / 2
 
