@@ -268,6 +268,20 @@ func TestLimiter_RedisHangs(t *testing.T) {
 	}
 }
 
+// It is lost after some timeouts, not after many: with this one, 60 would be more
+// than a test has patience for.
+func TestLimiter_RedisHangs_ForSomeTimeouts(t *testing.T) {
+	t.Parallel()
+	server := redistest.New(t)
+	s := connect(t, server.URL, patience/40)
+	server.Hang(t, true)
+	s.allows(t, "alice")
+	if got := s.log.await(t, 1); got[0] != lost || s.local.count() != 1 {
+		t.Errorf("the log has %q, and %d were counted here", got, s.local.count())
+	}
+	server.Hang(t, false)
+}
+
 // A Redis that answers, and each time too late, is lost as well: callers would
 // queue for it.
 func TestLimiter_RedisIsSlow(t *testing.T) {
