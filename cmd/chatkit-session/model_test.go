@@ -59,6 +59,14 @@ func (s *modelSession) use(now time.Time, opens, checks int) {
 	s.used = modelUse{now, s.used.opens + opens, s.used.checks + checks}
 }
 
+// lastUse is when the session was used, be that written or not.
+func (s *modelSession) lastUse() time.Time {
+	if s.used.at.After(s.lastActivity) {
+		return s.used.at
+	}
+	return s.lastActivity
+}
+
 func (s *modelSession) end(status string, now time.Time) {
 	s.ended, s.status, s.endedAt, s.code = true, status, now, ""
 }
@@ -191,7 +199,7 @@ func (m *model) makeRoom(now time.Time, user string, replaced *modelSession) {
 		}
 	}
 	slices.SortFunc(live, func(a, b *modelSession) int {
-		return cmp.Or(a.lastActivity.Compare(b.lastActivity), a.createdAt.Compare(b.createdAt), cmp.Compare(a.id, b.id))
+		return cmp.Or(a.lastUse().Compare(b.lastUse()), a.createdAt.Compare(b.createdAt), cmp.Compare(a.id, b.id))
 	})
 	for len(live) >= modelMost {
 		live[0].end("revoked", now)

@@ -273,7 +273,7 @@ func (op *opening) makeRoom(seen []session.Session, current *session.Session) {
 			live = append(live, s)
 		}
 	}
-	for _, s := range op.Policy.Excess(live) {
+	for _, s := range op.Policy.Excess(op.Usage.Exact(live)) {
 		s.Revoke(session.EndLimit, op.now)
 		op.write(s, note(op.caller, s, op.now, session.ActivityLimit, map[string]string{session.DetailSuccessor: op.opened.ID().String()}))
 	}

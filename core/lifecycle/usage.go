@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,6 +63,28 @@ func (u *Usage) note(s session.Session, use session.Use) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.add(&waiting{use, later(s.LastActivityAt(), u.written[s.ID()])})
+}
+
+// Exact returns copies of active sessions, each as last used when this replica
+// knows that it was, be that written yet or not. Between two that were used
+// within the resolution only this tells which is the longest unused. Of other
+// replicas' uses it knows those that were written when list was read: all but
+// those of about the last resolution.
+func (u *Usage) Exact(list []session.Session) []session.Session {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	list = slices.Clone(list)
+	for i := range list {
+		s := &list[i]
+		used := u.written[s.ID()]
+		if w, there := u.waiting[s.ID()]; there {
+			used = later(used, w.At)
+		}
+		if used.After(s.LastActivityAt()) {
+			s.Use(used)
+		}
+	}
+	return list
 }
 
 // add joins w with what waits already.

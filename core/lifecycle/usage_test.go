@@ -272,3 +272,33 @@ func TestUsage_Bounded(t *testing.T) {
 		t.Errorf("%d are written, one that waited %d times", len(counts), counts["99999"])
 	}
 }
+
+// Which session is the longest unused is decided by when each was used, not by
+// what is written of that yet: before, while and after it is written.
+func TestUsage_Exact(t *testing.T) {
+	t.Parallel()
+	s := newTouches(t)
+	shown := func() string {
+		t.Helper()
+		stored := func(id string) session.Session {
+			return session.Restore(session.Stored{ID: id, Status: session.StatusActive, LastActivityAt: noon})
+		}
+		read := []session.Session{stored("a"), stored("b")}
+		var lines []string
+		for _, one := range s.Exact(read) {
+			lines = append(lines, fmt.Sprintf("%s@%s", one.ID(), one.LastActivityAt().Sub(noon)))
+		}
+		if !read[0].LastActivityAt().Equal(noon) {
+			t.Error("what was read has changed")
+		}
+		return strings.Join(lines, "; ")
+	}
+	check(t, shown(), "a@0s; b@0s")
+	s.checked("a", 2*time.Second, 0)
+	s.checked("b", -time.Second, -time.Hour) // older than what is stored
+	check(t, shown(), "a@2s; b@0s")
+	s.during = func() { check(t, shown(), "a@2s; b@0s") }
+	check(t, s.flush(t, time.Hour), "a 0/1@2s; b 0/1@-1s")
+	s.checked("a", 3*time.Second, 0) // read before that was written
+	check(t, shown(), "a@3s; b@0s")
+}
