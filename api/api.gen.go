@@ -440,9 +440,11 @@ type OpenRequest struct {
 	// DeviceId The client's own device.
 	DeviceId *string `json:"deviceId,omitempty"`
 
-	// Metadata Replaces what is stored. At most 4 KiB and 32 levels, without NUL
-	// characters, lone surrogates, or numbers that a 64-bit float does not
-	// hold as they are written.
+	// Metadata Replaces what is stored. At most 32 levels and 4 KiB, as it is sent
+	// and as PostgreSQL writes jsonb: numbers in full (1e308 has 309
+	// digits), a space after each colon and comma. Without NUL characters,
+	// lone surrogates, or numbers that a 64-bit float does not hold as
+	// they are written.
 	Metadata json.RawMessage `json:"metadata,omitempty"`
 
 	// RememberMe Whether the session is remembered; absent leaves it as it is.

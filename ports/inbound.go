@@ -101,7 +101,8 @@ type Offered struct {
 // be any text, is that of the session that asks: it is marked as the current
 // one. Errors: KindUnavailable.
 type Lister interface {
-	// List returns a page of the user's sessions, newest first.
+	// List returns a page of the user's sessions, newest first. It may have fewer
+	// than asked for and yet not be the last: large metadata fill a page, too.
 	List(ctx context.Context, user session.UserID, request ListRequest) (Page, error)
 
 	// Show returns the user's session with this id.

@@ -49,7 +49,8 @@ type SessionStore interface {
 
 	// List returns at most query.Limit of the user's sessions, newest first, and
 	// none twice or left out where it goes on at a Position, whatever comes and
-	// goes meanwhile.
+	// goes meanwhile. It ends after the first session with which their metadata
+	// have more than query.Bytes, and holds no more than it returns.
 	List(ctx context.Context, query ListQuery) ([]session.Session, error)
 }
 
@@ -108,7 +109,14 @@ type ListQuery struct {
 	// After is where the page before ended; zero for the newest.
 	After Position
 	Limit int
+	// Bytes bounds the metadata of the sessions that are listed, by their Size;
+	// 0 for no bound.
+	Bytes int
 }
+
+// GoesOn reports whether there is to be another session when the metadata of
+// those before have this size together.
+func (q ListQuery) GoesOn(bytes int) bool { return q.Bytes == 0 || bytes <= q.Bytes }
 
 // Position is a place in a list by age: that of a session, or of an activity.
 type Position struct {

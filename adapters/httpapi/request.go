@@ -83,8 +83,8 @@ func malformed(err error) error {
 	return session.Invalid(body, "must be well-formed JSON (RFC 8259) in UTF-8, each name once")
 }
 
-// parseMetadata returns nil for no metadata. The bounds that can only be seen
-// in the text are checked here, the others by the core.
+// parseMetadata returns nil for no metadata. What can only be seen in the text
+// is checked here, the rest by the core.
 func parseMetadata(text jsontext.Value) (*session.Metadata, error) {
 	if len(text) == 0 || text.Kind() == 'n' {
 		return nil, nil //nolint:nilnil // the request's word for "leave it".

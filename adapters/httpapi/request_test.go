@@ -54,6 +54,8 @@ func TestOpenSession_BadInput(t *testing.T) {
 		"MetadataFalse":        {`{"metadata":false}`, "metadata"},
 		"MetadataZero":         {`{"metadata":0}`, "metadata"},
 		"MetadataTooLarge":     {`{"metadata":{"a":"` + long + `"}}`, "metadata"},
+		"MetadataEscaped":      {`{"metadata":{"a":"` + strings.Repeat(`\u0041`, session.MaxMetadataBytes/6) + `"}}`, "metadata"},
+		"NumbersInFull":        {`{"metadata":{"a":[` + strings.Repeat("1e308,", 13) + `1e308]}}`, "metadata"},
 		"MetadataTooDeep":      {nested("[", "]", session.MaxMetadataLevels), "metadata"},
 		"MetadataThousandDeep": {nested(`{"a":`, "}", 1000), "metadata"},
 		"ListsThousandDeep":    {nested("[", "]", 1000), "metadata"},
@@ -134,7 +136,7 @@ func TestOpenSession_AtTheBounds(t *testing.T) {
 	s.asked()
 	text := func(n int) string { return strings.Repeat("x", n) }
 	for name, body := range map[string]string{
-		"Metadata of 4 KiB": `{"metadata":{"a":"` + text(session.MaxMetadataBytes-len(`{"a":""}`)) + `"}}`,
+		"Metadata of 4 KiB": `{"metadata":{"a":"` + text(session.MaxMetadataBytes-len(`{"a": ""}`)) + `"}}`,
 		"32 levels":         `{"metadata":{"a":` + strings.Repeat("[", 31) + strings.Repeat("]", 31) + `}}`,
 		"A body of 16 KiB":  `{"x":"` + text(16<<10-len(`{"x":""}`)) + `"}`,
 	} {

@@ -125,6 +125,7 @@ func New(config Config, core Core) (*Handler, error) {
 	s.stopping, stop = context.WithCancel(context.Background()) //nolint:gosec // EndStreams ends it
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
+	e.JSONSerializer = asMeasured{}
 	e.IPExtractor = s.proxies.extractor()
 	e.Pre(requestID, s.sendElsewhere, s.accessLog)
 	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), singleCredential, deadline(config.RequestTimeout))

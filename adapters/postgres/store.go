@@ -230,11 +230,25 @@ func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID
 // what is asked: a plan for anything would visit all that the user ever had.
 func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
 	args := append(cutoffArgs(query.Cutoff), query.User.String(), string(query.Status), optional(query.After.At), optionalID(query.After.ID), query.Limit)
-	var rows []row
-	if err := s.db.SelectContext(ctx, &rows, listSQL, args...); err != nil {
+	rows, err := s.db.QueryxContext(ctx, listSQL, args...)
+	if err != nil {
 		return nil, kinded(err)
 	}
-	return sessions(rows)
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	var list []session.Session
+	for bytes := 0; query.GoesOn(bytes) && rows.Next(); {
+		var r row
+		if err := rows.Scan(r.fields()...); err != nil {
+			return nil, kinded(err)
+		}
+		s, err := r.session()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+		bytes += s.Metadata().Size()
+	}
+	return list, kinded(rows.Err())
 }
 
 // cutoffArgs are the arguments of pastSQL.

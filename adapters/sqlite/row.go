@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,7 +68,7 @@ func (s source) source() session.Source {
 }
 
 func newRow(s session.Session) (row, error) {
-	metadata, err := json.Marshal(s.Metadata().Tree())
+	metadata, err := encodeMetadata(s.Metadata())
 	if err != nil {
 		return row{}, fmt.Errorf("encode metadata: %w", err)
 	}
@@ -78,7 +79,7 @@ func newRow(s session.Session) (row, error) {
 		TokenHash: hashBytes(s.Credential().Hash), TokenSealed: s.Credential().Sealed,
 		PreviousTokenHash: hashBytes(previous), PreviousTokenUntil: optionalMicros(until), SupersededSeen: s.SupersededSeen(),
 		OfferHash: hashBytes(s.Offer().Code), OfferUntil: optionalMicros(s.Offer().Until), OfferRefused: s.Offer().Refused,
-		Metadata: string(metadata), Remembered: s.Remembered(),
+		Metadata: metadata, Remembered: s.Remembered(),
 		ExpiresAt: micros(s.ExpiresAt()), LastActivityAt: micros(s.LastActivityAt()), CreatedAt: micros(s.CreatedAt()),
 		EndedAt: optionalMicros(s.EndedAt()), BlocksSignIn: s.BlocksSignIn(),
 		Opens: s.Opens(), Checks: s.Checks(), source: newSource(s.Source()),
@@ -87,6 +88,16 @@ func newRow(s session.Session) (row, error) {
 		r.EndReason = &reason
 	}
 	return r, nil
+}
+
+// encodeMetadata keeps <, > and & as they are, so that what is stored is about
+// as large as the core measured.
+func encodeMetadata(m session.Metadata) (string, error) {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(m.Tree())
+	return strings.TrimSuffix(text.String(), "\n"), err
 }
 
 func (r row) session() (session.Session, error) {

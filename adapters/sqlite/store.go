@@ -215,11 +215,25 @@ func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID
 // List implements ports.SessionStore.
 func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
 	args := append(cutoffArgs(query.Cutoff), query.User.String(), string(query.Status), optionalMicros(query.After.At), query.After.ID.String(), query.Limit)
-	var rows []row
-	if err := s.reads.SelectContext(ctx, &rows, listSQL, args...); err != nil {
+	rows, err := s.reads.QueryxContext(ctx, listSQL, args...)
+	if err != nil {
 		return nil, kinded(err)
 	}
-	return sessions(rows)
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	var list []session.Session
+	for bytes := 0; query.GoesOn(bytes) && rows.Next(); {
+		var r row
+		if err := rows.StructScan(&r); err != nil {
+			return nil, kinded(err)
+		}
+		s, err := r.session()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+		bytes += s.Metadata().Size()
+	}
+	return list, kinded(rows.Err())
 }
 
 // cutoffArgs are the arguments of statusAtSQL.

@@ -23,16 +23,20 @@ func NewLister(store ports.SessionStore, activity ports.ActivityStore, clock por
 	return &Lister{store: store, activity: activity, clock: clock, policy: policy}
 }
 
+// MaxPageBytes bounds the metadata of the sessions on a page together, by their
+// Size. What else a session shows is small.
+const MaxPageBytes = 64 << 10
+
 // List implements ports.Lister.
 func (l *Lister) List(ctx context.Context, user session.UserID, request ports.ListRequest) (ports.Page, error) {
 	now := l.clock.Now()
 	found, err := l.store.List(ctx, ports.ListQuery{
-		User: user, Status: request.Status, Cutoff: l.policy.Cutoff(now), After: request.After, Limit: request.Limit + 1,
+		User: user, Status: request.Status, Cutoff: l.policy.Cutoff(now), After: request.After, Limit: request.Limit + 1, Bytes: MaxPageBytes,
 	})
 	if err != nil {
 		return ports.Page{}, err
 	}
-	found, next := cut(found, request.Limit, func(s session.Session) ports.Position {
+	found, next := cut(found, min(request.Limit, fitting(found)), func(s session.Session) ports.Position {
 		return ports.Position{At: s.CreatedAt(), ID: s.ID()}
 	})
 	page := ports.Page{Sessions: make([]ports.Listed, len(found)), Next: next}
@@ -40,6 +44,18 @@ func (l *Lister) List(ctx context.Context, user session.UserID, request ports.Li
 		page.Sessions[i] = l.listed(s, request.Token, now)
 	}
 	return page, nil
+}
+
+// fitting is how many of the sessions fit on a page, at least one: metadata that
+// an older version stored may be larger than a page.
+func fitting(found []session.Session) int {
+	bytes := 0
+	for i, s := range found {
+		if bytes += s.Metadata().Size(); bytes > MaxPageBytes {
+			return max(i, 1)
+		}
+	}
+	return max(len(found), 1)
 }
 
 // cut makes a page of a list that was asked for one element more than the page

@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func TestLister_List(t *testing.T) {
 				found = append(found, listable(n))
 			}
 			b.store.EXPECT().List(gomock.Any(), ports.ListQuery{
-				User: user, Status: session.StatusActive, Cutoff: b.parts.Policy.Cutoff(noon), After: after, Limit: 4,
+				User: user, Status: session.StatusActive, Cutoff: b.parts.Policy.Cutoff(noon), After: after, Limit: 4, Bytes: lifecycle.MaxPageBytes,
 			}).Return(found, nil)
 			page, err := lister.List(t.Context(), user, ports.ListRequest{Status: session.StatusActive, After: after, Limit: 3, Token: oldToken.Reveal()})
 			if err != nil || len(page.Sessions) != c.want || page.Next != c.next || page.Sessions == nil {
@@ -74,6 +75,44 @@ func TestLister_List(t *testing.T) {
 			t.Errorf("List = %v", err)
 		}
 	})
+}
+
+// Large metadata make a page shorter, never empty, and the next page goes on
+// where it ended.
+func TestLister_List_Bytes(t *testing.T) {
+	t.Parallel()
+	of := func(bytes int) with {
+		return func(s *session.Stored) {
+			s.Metadata = session.RestoreMetadata(map[string]any{"a": strings.Repeat("x", bytes-len(`{"a": ""}`))})
+		}
+	}
+	for name, c := range map[string]struct {
+		sizes []int
+		want  int
+	}{
+		"AllFit":          {[]int{lifecycle.MaxPageBytes / 2, lifecycle.MaxPageBytes / 2}, 2},
+		"OneByteTooMany":  {[]int{lifecycle.MaxPageBytes / 2, lifecycle.MaxPageBytes/2 + 1}, 1},
+		"LargerThanAPage": {[]int{lifecycle.MaxPageBytes * 3, 20}, 1},
+		"Alone":           {[]int{lifecycle.MaxPageBytes * 3}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _, lister := newLister(t)
+			var found []session.Session
+			for n, bytes := range c.sizes {
+				found = append(found, active(fmt.Sprint("s", n), age(time.Duration(n)*time.Minute), of(bytes)))
+			}
+			b.store.EXPECT().List(gomock.Any(), gomock.Any()).Return(found, nil)
+			page, err := lister.List(t.Context(), user, ports.ListRequest{Limit: 9})
+			if err != nil || len(page.Sessions) != c.want {
+				t.Fatalf("List = %d sessions, %v", len(page.Sessions), err)
+			}
+			last := found[c.want-1]
+			if want := (ports.Position{At: last.CreatedAt(), ID: last.ID()}); (c.want < len(found)) != (page.Next == want) {
+				t.Errorf("the next page goes on at %v", page.Next)
+			}
+		})
+	}
 }
 
 func TestLister_Show(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// MaxMetadataBytes bounds metadata's compact encoding; whoever decodes
-	// metadata checks it, because only there the encoding is known.
+	// MaxMetadataBytes bounds metadata's Size. Whoever decodes metadata holds
+	// the text that it came in to the same bound.
 	MaxMetadataBytes = 4096
 	// MaxMetadataLevels bounds how deep metadata nests; {} has one level.
 	MaxMetadataLevels = 32
@@ -25,7 +25,8 @@ type Metadata struct{ tree map[string]any }
 // NewMetadata copies tree, which may hold nil, bool, float64, string, []any
 // and map[string]any. It returns a KindInvalid error that names the member
 // when the tree nests deeper than MaxMetadataLevels, holds a NUL character,
-// text that is not UTF-8, a number that is not finite, or another type.
+// text that is not UTF-8, a number that is not finite, or another type; and
+// one for the whole when its Size exceeds MaxMetadataBytes.
 func NewMetadata(tree map[string]any) (Metadata, error) {
 	if len(tree) == 0 {
 		return Metadata{}, nil
@@ -34,7 +35,11 @@ func NewMetadata(tree map[string]any) (Metadata, error) {
 	if err != nil {
 		return Metadata{}, err
 	}
-	return Metadata{copied}, nil
+	m := Metadata{copied}
+	if m.Size() > MaxMetadataBytes {
+		return Metadata{}, Invalid("metadata", "must have at most "+strconv.Itoa(MaxMetadataBytes)+" bytes, each number written out in full")
+	}
+	return m, nil
 }
 
 // RestoreMetadata rebuilds metadata from storage without checking any rule, so
@@ -52,6 +57,57 @@ func (m Metadata) Tree() map[string]any {
 // Equal reports whether both hold the same members and values.
 func (m Metadata) Equal(other Metadata) bool {
 	return reflect.DeepEqual(m.Tree(), other.Tree())
+}
+
+// Size is how many bytes metadata has as JSON in its canonical form. That is
+// PostgreSQL's own for jsonb: a space after each colon and comma, no character
+// escaped that need not be, and numbers without an exponent, so that 1e308 has
+// 309 digits.
+func (m Metadata) Size() int { return sizeOf(m.Tree()) }
+
+// spaced is the size of a colon, or of a comma, and the space after it.
+const spaced = 2
+
+func sizeOf(value any) int {
+	switch v := value.(type) {
+	case bool:
+		if v {
+			return len("true")
+		}
+		return len("false")
+	case float64:
+		var digits [32]byte
+		return len(strconv.AppendFloat(digits[:0], v, 'f', -1, 64))
+	case string:
+		return sizeOfText(v)
+	case []any:
+		size := len("[]") + spaced*max(len(v)-1, 0)
+		for _, element := range v {
+			size += sizeOf(element)
+		}
+		return size
+	case map[string]any:
+		size := len("{}") + spaced*max(len(v)-1, 0)
+		for key, member := range v {
+			size += sizeOfText(key) + spaced + sizeOf(member)
+		}
+		return size
+	}
+	return len("null")
+}
+
+// sizeOfText is the size of a string with its quotes and escapes.
+func sizeOfText(text string) int {
+	size := len(`""`) + len(text)
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"', c == '\\', c == '\b', c == '\f', c == '\n', c == '\r', c == '\t':
+			size++
+		case c < ' ':
+			size += len(`\u0001`) - 1
+		}
+	}
+	return size
 }
 
 func copyValue(path string, value any, level int) (any, error) {

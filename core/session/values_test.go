@@ -185,6 +185,7 @@ func TestNewMetadata(t *testing.T) {
 			{"source": "web", "n": 1.5, "yes": true, "none": nil, "list": []any{"a", map[string]any{"": ""}}},
 			{"ключ": "значение", "emoji": "👩‍👩‍👧", "\u2028": "\u0001"},
 			nested(session.MaxMetadataLevels),
+			ofSize(session.MaxMetadataBytes),
 		} {
 			m, err := session.NewMetadata(tree)
 			if err != nil {
@@ -209,6 +210,8 @@ func TestNewMetadata(t *testing.T) {
 		"TooDeepList":       {map[string]any{"l": deepList(session.MaxMetadataLevels)}, "metadata"},
 		"LongNameStaysOut":  {map[string]any{strings.Repeat("k", 41): math.NaN()}, "metadata"},
 		"WeirdNameStaysOut": {map[string]any{"<script>": math.NaN()}, "metadata"},
+		"TooLarge":          {ofSize(session.MaxMetadataBytes + 1), "metadata"},
+		"LargeWhenWritten":  {map[string]any{"a": []any{1e308, 1e308, 1e308, 1e308, 1e308, 1e308, 1e308, 1e308, 1e308, 1e308, 1e308, 1e308, 1e308, 1e308}}, "metadata"},
 	}
 	for name, c := range refused {
 		t.Run(name, func(t *testing.T) {
@@ -228,6 +231,30 @@ func deepList(levels int) []any {
 		list = []any{list}
 	}
 	return list
+}
+
+// ofSize is a tree whose metadata has this size.
+func ofSize(n int) map[string]any {
+	return map[string]any{"a": strings.Repeat("x", n-len(`{"a": ""}`))}
+}
+
+// The size is that of PostgreSQL's text of the same jsonb.
+func TestMetadata_Size(t *testing.T) {
+	t.Parallel()
+	for text, tree := range map[string]map[string]any{
+		`{}`:                                 {},
+		`{"a": 1, "b": [true, false, null]}`: {"a": 1.0, "b": []any{true, false, nil}},
+		`{"a": [], "é": {"": "x"}}`:          {"a": []any{}, "é": map[string]any{"": "x"}},
+		`{"\"\\\n": "\b\f\r\t\u0001\u001f </script>` + "\u007f\u2028" + `"}`: {"\"\\\n": "\b\f\r\t\x01\x1f </script>\x7f\u2028"},
+		`{"n": [100000000000000000000000, 0.0000001, -1.5, 0]}`:              {"n": []any{1e23, 1e-7, -1.5, 0.0}},
+	} {
+		if got := session.RestoreMetadata(tree).Size(); got != len(text) {
+			t.Errorf("the size of %s is %d, want %d", text, got, len(text))
+		}
+	}
+	if got := session.RestoreMetadata(map[string]any{"n": 1e308}).Size(); got != len(`{"n": }`)+309 {
+		t.Errorf("the size of 1e308 is %d", got)
+	}
 }
 
 func TestMetadata_CannotBeChanged(t *testing.T) {

@@ -64,6 +64,23 @@ func testList(t *testing.T, open Factory) {
 		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Status: session.StatusRevoked}), revoked)
 		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Status: session.StatusExpired}), due, expired)
 	})
+	// What is read is bounded in bytes, too: the session that exceeds the bound is
+	// the last.
+	t.Run("ByBytes", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, open)
+		large := func(s *session.Session) {
+			draft := b.draft(device(9))
+			draft.Metadata = session.Must(session.NewMetadata(map[string]any{"n": []any{1e308, 1e308, 1e308}}))
+			draft.Slot = session.Slot{User: alice, Workflow: chat, Device: s.Device()}
+			*s = session.New(draft, s.CreatedAt())
+		}
+		first, second, third := at(t, b, 1, large), at(t, b, 2, large), at(t, b, 3, large)
+		size := third.Metadata().Size()
+		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Bytes: size - 1}), third)
+		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Bytes: size}), third, second)
+		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Bytes: 3 * size}), third, second, first)
+	})
 	// Page after page, while sessions come and go: none twice, none left out.
 	t.Run("PageAfterPage", func(t *testing.T) {
 		t.Parallel()

@@ -302,6 +302,7 @@ func testRoundTrip(t *testing.T, open Factory) {
 		"Nested":  {"a": map[string]any{"b": []any{[]any{}, map[string]any{}, true, "x"}}},
 		"Deepest": nested(session.MaxMetadataLevels),
 		"Large":   {"text": strings.Repeat("é", session.MaxMetadataBytes/2-12)},
+		"Markup":  {"text": strings.Repeat("<", session.MaxMetadataBytes-24)},
 	} {
 		t.Run("Metadata"+name, func(t *testing.T) {
 			t.Parallel()
