@@ -275,8 +275,8 @@ type Identity struct {
 type Authenticator interface {
 	// Authenticate returns who presents credential, which may be any text.
 	//
-	// Errors: KindUnauthenticated when the credential is not good, for whatever
-	// reason; KindUnavailable when that cannot be found out now. No error
+	// Errors: KindUnauthenticated, with a session.Reason, when the credential is
+	// not good; KindUnavailable when that cannot be found out now. No error
 	// carries the credential.
 	Authenticate(ctx context.Context, credential string) (Identity, error)
 }

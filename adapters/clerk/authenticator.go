@@ -13,6 +13,8 @@ import (
 	sdk "github.com/clerk/clerk-sdk-go/v2"
 	"github.com/clerk/clerk-sdk-go/v2/jwks"
 	"github.com/clerk/clerk-sdk-go/v2/jwt"
+	"github.com/go-jose/go-jose/v3"
+	josejwt "github.com/go-jose/go-jose/v3/jwt"
 
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
@@ -91,7 +93,7 @@ func parseJWTKey(text string) (*sdk.JSONWebKey, error) {
 // Authenticate implements ports.Authenticator.
 func (a *Authenticator) Authenticate(ctx context.Context, credential string) (ports.Identity, error) {
 	if len(credential) > maxCredential {
-		return ports.Identity{}, refused(errors.New("the credential is too long"))
+		return ports.Identity{}, refusedFor(session.ReasonMalformed, errors.New("the credential is too long"))
 	}
 	if a.known == nil {
 		found, err := a.verify(ctx, credential)
@@ -108,9 +110,22 @@ func (a *Authenticator) verify(ctx context.Context, credential string) (proof, e
 	}
 	verified, err := jwt.Verify(ctx, a.params(credential, key))
 	if err != nil {
-		return proof{}, refused(err)
+		return proof{}, refusedFor(reasonOf(err), err)
 	}
 	return a.proof(verified)
+}
+
+// reasonOf says why the SDK refuses a credential.
+func reasonOf(err error) session.Reason {
+	switch {
+	case errors.Is(err, josejwt.ErrExpired):
+		return session.ReasonExpired
+	case errors.Is(err, josejwt.ErrNotValidYet), errors.Is(err, josejwt.ErrIssuedInTheFuture):
+		return session.ReasonNotYetValid
+	case errors.Is(err, jose.ErrCryptoFailure):
+		return session.ReasonSignature
+	}
+	return session.ReasonMalformed
 }
 
 // key returns the public key that the credential says it was signed with.
@@ -120,9 +135,13 @@ func (a *Authenticator) key(ctx context.Context, credential string) (*sdk.JSONWe
 	}
 	kid, err := keyID(credential)
 	if err != nil {
-		return nil, refused(err)
+		return nil, refusedFor(session.ReasonMalformed, err)
 	}
-	return a.keys.get(ctx, kid)
+	key, err := a.keys.get(ctx, kid)
+	if errors.Is(err, session.KindUnauthenticated) {
+		return nil, refusedFor(session.ReasonUnknownKey, err)
+	}
+	return key, err
 }
 
 // keyID reads the key's id from the credential's header, which nothing has
@@ -142,24 +161,48 @@ func keyID(credential string) (string, error) {
 	return header.KeyID, nil
 }
 
+// params leave the issuer and the party to proof, which tells them apart: the
+// SDK checks neither for a satellite without a handler of parties.
 func (a *Authenticator) params(credential string, key *sdk.JSONWebKey) *jwt.VerifyParams {
-	params := &jwt.VerifyParams{
+	return &jwt.VerifyParams{
 		Token:                   credential,
 		JWK:                     key,
 		Clock:                   sdkClock{a.config.Clock},
 		Leeway:                  leeway,
+		IsSatellite:             true,
 		CustomClaimsConstructor: func(context.Context) any { return &claims{} },
 	}
+}
+
+// trusts checks who issued the credential, and to which page.
+func (a *Authenticator) trusts(verified *sdk.SessionClaims) error {
+	if !a.issued(verified.Issuer) {
+		return refusedFor(session.ReasonIssuer, fmt.Errorf("the issuer (iss) is %q", cut(verified.Issuer)))
+	}
+	isParty := func(party string) bool { return strings.EqualFold(party, verified.AuthorizedParty) }
+	if len(a.config.AuthorizedParties) > 0 && !slices.ContainsFunc(a.config.AuthorizedParties, isParty) {
+		return refusedFor(session.ReasonParty, fmt.Errorf("the authorized party (azp) is %q", cut(verified.AuthorizedParty)))
+	}
+	return nil
+}
+
+// issued reports whether an issuer is the configured one or, where none is,
+// looks like one of Clerk's.
+func (a *Authenticator) issued(issuer string) bool {
 	if a.config.Issuer != "" {
-		// The SDK compares the issuer with a proxy's URL exactly.
-		params.ProxyURL = &a.config.Issuer
+		return issuer == a.config.Issuer
 	}
-	if len(a.config.AuthorizedParties) > 0 {
-		params.AuthorizedPartyHandler = func(party string) bool {
-			return slices.Contains(a.config.AuthorizedParties, party)
-		}
+	return strings.HasPrefix(issuer, "https://clerk.") || strings.Contains(issuer, ".clerk.accounts")
+}
+
+// longestQuote is how much of a claim an error shows, in bytes.
+const longestQuote = 100
+
+func cut(claim string) string {
+	if len(claim) <= longestQuote {
+		return claim
 	}
-	return params
+	return claim[:longestQuote] + "…"
 }
 
 // proof checks what the SDK leaves unchecked.
@@ -168,11 +211,14 @@ func (a *Authenticator) proof(verified *sdk.SessionClaims) (proof, error) {
 	if !ok {
 		return proof{}, fmt.Errorf("the claims are %T", verified.Custom)
 	}
+	if err := a.trusts(verified); err != nil {
+		return proof{}, err
+	}
 	if verified.Expiry == nil {
 		return proof{}, refused(errors.New("the credential never expires"))
 	}
 	if status, stated := (*custom)["sts"]; stated && text(status) != "active" {
-		return proof{}, refused(errors.New("the sign-in is not complete"))
+		return proof{}, refusedFor(session.ReasonPending, errors.New("the sign-in is not complete"))
 	}
 	user, err := session.ParseUserID(verified.Subject)
 	if err != nil {
@@ -281,8 +327,13 @@ func text(value json.RawMessage) string {
 	return s
 }
 
-// refused is the error of a credential that is not good.
-func refused(cause error) error { return session.Wrap(session.KindUnauthenticated, cause) }
+// refused is the error of a credential whose claims are not good.
+func refused(cause error) error { return refusedFor(session.ReasonClaims, cause) }
+
+// refusedFor is the error of a credential that is not good for a reason.
+func refusedFor(reason session.Reason, cause error) error {
+	return session.Because(session.KindUnauthenticated, reason, cause)
+}
 
 // sdkClock lends the service's clock to the SDK.
 type sdkClock struct{ ports.Clock }

@@ -192,6 +192,57 @@ func TestAuthenticator_Refuses(t *testing.T) {
 	}
 }
 
+// An operator who trusts the wrong issuer or party hears which one it is.
+func TestAuthenticator_Reasons(t *testing.T) {
+	t.Parallel()
+	at := func(d time.Duration) int64 { return noon.Add(d).Unix() }
+	long := "https://clerk.example.com/" + strings.Repeat("x", 4000)
+	listed := func(c *clerk.Config) { c.AuthorizedParties = []string{"https://app.example.com"} }
+	for name, c := range map[string]struct {
+		override map[string]any
+		reason   session.Reason
+		says     string
+	}{
+		"Expired":       {map[string]any{"exp": at(-6 * time.Second)}, session.ReasonExpired, ""},
+		"NotYetValid":   {map[string]any{"nbf": at(6 * time.Second)}, session.ReasonNotYetValid, ""},
+		"OfTheFuture":   {map[string]any{"iat": at(6 * time.Second)}, session.ReasonNotYetValid, ""},
+		"OtherIssuer":   {map[string]any{"iss": "https://clerk.other.example"}, session.ReasonIssuer, `"https://clerk.other.example"`},
+		"LongIssuer":    {map[string]any{"iss": long}, session.ReasonIssuer, `xxx…"`},
+		"OtherParty":    {map[string]any{"azp": "https://evil.example"}, session.ReasonParty, `"https://evil.example"`},
+		"NoParty":       {map[string]any{"azp": nil}, session.ReasonParty, `""`},
+		"Pending":       {map[string]any{"azp": "https://app.example.com", "sts": "pending"}, session.ReasonPending, ""},
+		"NoUser":        {map[string]any{"azp": "https://app.example.com", "sub": nil}, session.ReasonClaims, ""},
+		"ClaimsNoSense": {map[string]any{"exp": "soon"}, session.ReasonMalformed, ""},
+		"TooLong":       {map[string]any{"pad": strings.Repeat("x", 16<<10)}, session.ReasonMalformed, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			_, err := b.offline(t, listed).Authenticate(t.Context(), b.mint(t, c.override))
+			if session.ReasonOf(err) != c.reason || !strings.Contains(err.Error(), c.says) || len(err.Error()) > 250 {
+				t.Errorf("refused for %q, want %q: %v", session.ReasonOf(err), c.reason, err)
+			}
+		})
+	}
+	b := setup(t)
+	foreign := b.mintBy(t, instances()[1], nil)
+	for name, c := range map[string]struct {
+		authenticator *clerk.Authenticator
+		credential    string
+		reason        session.Reason
+	}{
+		"Signature":      {b.offline(t), foreign, session.ReasonSignature},
+		"UnknownKey":     {b.online(t), foreign, session.ReasonUnknownKey},
+		"NoJWT":          {b.online(t), "jwt", session.ReasonMalformed},
+		"NoJWTOffline":   {b.offline(t), "jwt", session.ReasonMalformed},
+		"OtherAlgorithm": {b.offline(t), forge("HS256", b.mint(t, nil)), session.ReasonMalformed},
+	} {
+		if _, err := c.authenticator.Authenticate(t.Context(), c.credential); session.ReasonOf(err) != c.reason || !errors.Is(err, session.KindUnauthenticated) {
+			t.Errorf("%s is refused for %q, want %q: %v", name, session.ReasonOf(err), c.reason, err)
+		}
+	}
+}
+
 // forge gives a credential another algorithm and, for HS256, a signature by
 // the public key.
 func forge(algorithm, good string) string {

@@ -30,7 +30,7 @@ func NewGate(authenticator ports.Authenticator, directory ports.RoleDirectory, p
 // Admit implements ports.Gate.
 func (g *Gate) Admit(ctx context.Context, credential string, wants access.Permission) (access.Caller, error) {
 	if credential == "" {
-		return access.Caller{}, session.Wrap(session.KindUnauthenticated, errNoCredential)
+		return access.Caller{}, session.Because(session.KindUnauthenticated, session.ReasonNoCredential, errNoCredential)
 	}
 	identity, err := g.authenticator.Authenticate(ctx, credential)
 	if err != nil {

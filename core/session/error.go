@@ -107,6 +107,9 @@ type Error struct {
 	// Problem says what is wrong, fit for the user's eyes; only set for
 	// KindInvalid.
 	Problem string
+	// Reason says for operators why a caller was turned away, if that is known
+	// more exactly than by the kind.
+	Reason Reason
 	// Cause is the error underneath, if there is one.
 	Cause error
 }
