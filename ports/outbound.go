@@ -37,8 +37,13 @@ type SessionStore interface {
 	// nothing is written. When Update returns nil, nobody is given a session
 	// by a token that its changes took away, on any replica.
 	//
-	// Errors: KindConflict when a device would have two active sessions of the
-	// user for a workflow, when the user would have two on generated devices
+	// A store whose clock differs from the service's by more than
+	// session.MaxClockSkew stores nothing: change would go by a wrong time. It
+	// finds that out in the statement that it makes anyway, before it calls
+	// change.
+	//
+	// Errors: KindUnavailable when the clocks differ; KindConflict when a device
+	// would have two active sessions of the user for a workflow, when the user would have two on generated devices
 	// for one, or when a token's or a code's hash is taken.
 	Update(ctx context.Context, scope Scope, change func(seen []session.Session) (Changes, error)) error
 
@@ -144,7 +149,8 @@ type SecretFinder interface {
 	FindByOffer(ctx context.Context, code session.TokenHash) (session.Session, error)
 }
 
-// UsageStore keeps how sessions are used. Errors are SessionStore's.
+// UsageStore keeps how sessions are used. Errors are SessionStore's, also when
+// the store's clock is not the service's.
 type UsageStore interface {
 	// Touch notes, all or nothing, uses of different sessions: it adds their
 	// counts, to their day's totals, too, and keeps the latest time and its

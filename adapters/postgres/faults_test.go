@@ -51,6 +51,50 @@ func TestStore_ExpireDue_OneReplicaAtATime(t *testing.T) {
 	}
 }
 
+// clockAt is a clock that is so far from this machine's.
+type clockAt time.Duration
+
+func (c clockAt) Now() time.Time { return time.Now().UTC().Add(time.Duration(c)) }
+
+// A replica whose clock is not the database's writes nothing, by whatever
+// statement; one whose clock is a little off works.
+func TestStore_ClocksDiffer(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	reader := pgtest.Open(t, url)
+	id := session.Must(session.ParseID(addRow(t, reader, "user_alice", "phone", "")))
+	for name, c := range map[string]struct {
+		off    time.Duration
+		writes bool
+	}{
+		"Ahead":         {26 * time.Hour, false},
+		"Behind":        {-26 * time.Hour, false},
+		"ALittleAhead":  {4 * time.Second, true},
+		"ALittleBehind": {-2 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // they count in one database
+			store := openWith(t, postgres.Config{URL: url, MaxConnections: 2, Clock: clockAt(c.off)})
+			called := false
+			err := store.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) {
+				called = true
+				return ports.Changes{}, nil
+			})
+			if called != c.writes || (err == nil) != c.writes || (err != nil && session.KindOf(err) != session.KindUnavailable) {
+				t.Errorf("Update = %v, and called change: %v", err, called)
+			}
+			const counted = "SELECT coalesce(sum(checks), 0) FROM (SELECT checks FROM chatkit_usage UNION ALL SELECT checks FROM chatkit_sessions) AS all_of_them"
+			before := scan[int](t, reader, counted)
+			busy, err := store.Touch(t.Context(), []session.Use{{Session: id, At: time.Now(), Checks: 1}})
+			if len(busy) > 0 || (err == nil) != c.writes || (err != nil && session.KindOf(err) != session.KindUnavailable) {
+				t.Errorf("Touch = %v, %v", busy, err)
+			}
+			if got := scan[int](t, reader, counted) - before; (got == 2) != c.writes || (got == 0) == c.writes {
+				t.Errorf("%d checks were counted", got)
+			}
+		})
+	}
+}
+
 // A transaction whose connection dies stores nothing, says so, and the store
 // goes on with another connection.
 func TestStore_Update_ConnectionDies(t *testing.T) {

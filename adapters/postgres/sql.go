@@ -93,10 +93,14 @@ const (
 
 	// Rows are locked in the order of their ids, and none is waited for: an
 	// Update holds others.
-	touchSQL = `WITH seen AS (
-		SELECT *, client_browser || client_os || client_kind <> '' AS known
-		FROM json_to_recordset($1::json) AS seen(id uuid, at timestamptz, opens bigint, checks bigint,
-			address text, client_browser text, client_os text, client_kind text)),
+	// Nothing is noted for a replica, whose time is $2, that is more than $3 from
+	// the time here, which is returned, too.
+	touchSQL = `WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+	seen AS (
+		SELECT seen.*, client_browser || client_os || client_kind <> '' AS known
+		FROM clock, json_to_recordset($1::json) AS seen(id uuid, at timestamptz, opens bigint, checks bigint,
+			address text, client_browser text, client_os text, client_kind text)
+		WHERE now BETWEEN $2::timestamptz - $3::interval AND $2::timestamptz + $3::interval),
 	free AS (
 		SELECT s.id, seen.at >= s.last_activity_at AS newer FROM chatkit_sessions s JOIN seen ON seen.id = s.id
 		ORDER BY s.id FOR UPDATE OF s SKIP LOCKED),
@@ -116,7 +120,7 @@ const (
 		SELECT (at AT TIME ZONE 'UTC')::date AS day, sum(opens), sum(checks) FROM seen
 		WHERE id NOT IN (SELECT id FROM busy) GROUP BY 1 ORDER BY 1
 		ON CONFLICT (day) DO UPDATE SET opens = total.opens + excluded.opens, checks = total.checks + excluded.checks)
-	SELECT id FROM busy`
+	SELECT now, ARRAY(SELECT id::text FROM busy) FROM clock`
 
 	activitySQL = `SELECT id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail FROM chatkit_activity
 	WHERE clerk_user_id = $1
@@ -136,7 +140,8 @@ const (
 
 	// Advisory locks are shared by all that use the database: the seed and the
 	// number, random ones, keep these apart from others'.
-	lockUserSQL       = `SELECT pg_advisory_xact_lock(hashtextextended($1, 7263155418339082191))`
+	// It returns the time when the lock was had.
+	lockUserSQL       = `SELECT clock_timestamp() FROM pg_advisory_xact_lock(hashtextextended($1, 7263155418339082191))`
 	tryCleanerLockSQL = `SELECT pg_try_advisory_xact_lock(4178620957731144069)`
 
 	expireSQL = `SELECT cleanup_expired_chatkit_sessions($1, $2)`

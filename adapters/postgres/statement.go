@@ -46,6 +46,14 @@ func (s statement) exec(ctx context.Context, tx *sqlx.Tx, args ...any) error {
 	return kinded(err)
 }
 
+// one reads one row into fields in a transaction.
+func (s statement) one(ctx context.Context, tx *sqlx.Tx, fields []any, args ...any) error {
+	if s.prepared == nil {
+		return kinded(tx.QueryRowContext(ctx, s.text, args...).Scan(fields...))
+	}
+	return kinded(tx.StmtxContext(ctx, s.prepared).QueryRowContext(ctx, args...).Scan(fields...)) //nolint:sqlclosecheck // it ends with the transaction
+}
+
 // all reads rows in a transaction.
 func (s statement) all(ctx context.Context, tx *sqlx.Tx, args ...any) (rows []row, err error) {
 	if s.prepared == nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
@@ -31,12 +32,16 @@ type Config struct {
 	// Unprepared is for a pooler in transaction mode, such as pgbouncer, which
 	// has no prepared statements of its clients.
 	Unprepared bool
+	// Clock is the service's: while it is not the database's, nothing is
+	// written. Nil is this machine's.
+	Clock ports.Clock
 }
 
 // Store keeps sessions in PostgreSQL.
 type Store struct {
-	db  *sqlx.DB
-	url string
+	db    *sqlx.DB
+	url   string
+	clock ports.Clock
 
 	findOnDevice, findGenerated statement
 	findByToken, findByPrevious statement
@@ -69,7 +74,10 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	conn.SetMaxIdleConns(limit)
 	conn.SetConnMaxIdleTime(5 * time.Minute)
 	conn.SetConnMaxLifetime(15 * time.Minute) // a server that was replaced, and answers, is left
-	s := &Store{db: sqlx.NewDb(conn, "postgres"), url: config.URL}
+	s := &Store{db: sqlx.NewDb(conn, "postgres"), url: config.URL, clock: config.Clock}
+	if s.clock == nil {
+		s.clock = machineClock{}
+	}
 	if err := s.prepare(ctx, config.Unprepared); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -97,6 +105,11 @@ func (s *Store) prepare(ctx context.Context, unprepared bool) (err error) {
 	}
 	return nil
 }
+
+// machineClock is this machine's.
+type machineClock struct{}
+
+func (machineClock) Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // Close waits for what is running and closes the connections.
 func (s *Store) Close() error { return s.db.Close() }
@@ -150,14 +163,15 @@ var readCommitted = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 // Update implements ports.SessionStore in five round trips. It takes the
 // user's lock in a statement of its own, so that the next one's snapshot has
 // what the last holder committed, and locks the rows against the clean-up and
-// against hand-written SQL.
+// against hand-written SQL. The statement that takes the lock reads the
+// database's clock.
 func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
-	if err := s.lockUser.exec(ctx, tx, scope.User.String()); err != nil {
+	if err := s.takeUser(ctx, tx, scope.User); err != nil {
 		return err
 	}
 	rows, err := s.lock.all(ctx, tx, scope.User.String(), scope.SignIn.String(), scope.CreatedAfter, scope.NewDevices)
@@ -176,6 +190,17 @@ func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]ses
 		return err
 	}
 	return commit(ctx, tx)
+}
+
+// takeUser takes the user's lock, unless the service's clock is not the
+// database's.
+func (s *Store) takeUser(ctx context.Context, tx *sqlx.Tx, user session.UserID) error {
+	var now time.Time
+	before := s.clock.Now()
+	if err := s.lockUser.one(ctx, tx, []any{&now}, user.String()); err != nil {
+		return err
+	}
+	return session.CheckClock(now, before, s.clock.Now())
 }
 
 // begin begins a transaction. ctx bounds that and the statements that get it,
@@ -280,7 +305,8 @@ func sessions(rows []row) ([]session.Session, error) {
 	return list, nil
 }
 
-// Touch implements ports.UsageStore in one statement.
+// Touch implements ports.UsageStore in one statement, which compares the clocks
+// itself: a slow one counts as skew, and the uses wait for the next.
 func (s *Store) Touch(ctx context.Context, uses []session.Use) ([]session.ID, error) {
 	rows, err := encode(uses, func(u session.Use) (useRow, error) {
 		return useRow{ID: u.Session.String(), At: u.At.UTC(), Opens: u.Opens, Checks: u.Checks, source: newSource(u.Source)}, nil
@@ -288,9 +314,14 @@ func (s *Store) Touch(ctx context.Context, uses []session.Use) ([]session.ID, er
 	if err != nil {
 		return nil, err
 	}
-	var texts []string
-	if err := s.db.SelectContext(ctx, &texts, touchSQL, rows); err != nil {
+	var now time.Time
+	var texts pq.StringArray
+	given := s.clock.Now()
+	if err := s.db.QueryRowContext(ctx, touchSQL, rows, given, session.MaxClockSkew.String()).Scan(&now, &texts); err != nil {
 		return nil, kinded(err)
+	}
+	if err := session.CheckClock(now, given, given); err != nil {
+		return nil, err
 	}
 	busy := make([]session.ID, len(texts))
 	for i, text := range texts {

@@ -58,11 +58,12 @@ type app struct {
 
 // assemble opens the store and wires the service. Serving closes the store.
 func assemble(ctx context.Context, c config, logger *slog.Logger) (*app, error) {
-	opened, err := openStore(ctx, c)
+	clock := system.Clock{}
+	opened, err := openStore(ctx, c, clock)
 	if err != nil {
 		return nil, err
 	}
-	a, err := wire(ctx, c, logger, opened, system.Clock{})
+	a, err := wire(ctx, c, logger, opened, clock)
 	if err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
@@ -250,7 +251,7 @@ func newGate(c config, logger *slog.Logger, clock ports.Clock) (*lifecycle.Gate,
 }
 
 // openStore opens the database, its schema brought up to date.
-func openStore(ctx context.Context, c config) (store, error) {
+func openStore(ctx context.Context, c config, clock ports.Clock) (store, error) {
 	kind, path, err := databaseKind(c.DatabaseURL)
 	if err != nil {
 		return nil, err
@@ -266,6 +267,7 @@ func openStore(ctx context.Context, c config) (store, error) {
 		MaxConnections: c.DatabaseMaxConnections,
 		Silence:        c.RequestTimeout * 3 / 4, // so that the answer is in time
 		Unprepared:     !c.DatabasePrepared,
+		Clock:          clock,
 	})
 }
 

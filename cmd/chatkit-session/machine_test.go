@@ -217,7 +217,7 @@ func (m *machine) Wait(t *rapid.T) {
 // CleanUp ends what is due and forgets what ended long ago, but for what
 // blocks a sign-in.
 func (m *machine) CleanUp(t *rapid.T) {
-	if _, err := m.s.app.cleaner.Clean(m.t.Context()); err != nil {
+	if _, err := m.s.cleaner().Clean(m.t.Context()); err != nil {
 		t.Fatalf("Clean = %v", err)
 	}
 	m.model.cleanUp(m.s.clock.Now())

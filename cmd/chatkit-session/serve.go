@@ -100,11 +100,12 @@ func (cleanupCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	s, err := openStore(p.ctx, c)
+	clock := system.Clock{}
+	s, err := openStore(p.ctx, c, clock)
 	if err != nil {
 		return err
 	}
-	done, err := newCleaner(c, s, system.Clock{}).Clean(p.ctx)
+	done, err := newCleaner(c, s, clock).Clean(p.ctx)
 	p.report(done)
 	return errors.Join(err, s.Close())
 }

@@ -164,6 +164,19 @@ func withStreams(t testing.TB, opened store, streams lifecycle.Streams, more ...
 	return s
 }
 
+// storeAt is a store whose clock is the test's.
+type storeAt struct {
+	store
+	clock ports.Clock
+}
+
+func (s storeAt) Now(context.Context) (time.Time, error) { return s.clock.Now(), nil }
+
+// cleaner cleans up at the service's time.
+func (s *service) cleaner() *lifecycle.Cleaner {
+	return newCleaner(s.app.config, storeAt{s.app.store, s.clock}, s.clock)
+}
+
 func onSQLite(t testing.TB, more ...string) *service {
 	t.Helper()
 	return onStore(t, openSQLite(t), more...)

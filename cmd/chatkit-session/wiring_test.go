@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"chatkit-session/adapters/clerk/fakeclerk"
 	"chatkit-session/adapters/postgres/pgtest"
+	"chatkit-session/adapters/system"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
@@ -219,9 +221,43 @@ func TestWiring_Retention(t *testing.T) {
 		want  string
 	}{{24 * time.Hour, "{1 0 0}"}, {48 * time.Hour, "{0 0 0}"}, {time.Microsecond, "{0 1 0}"}, {24*time.Hour - time.Microsecond, "{0 0 0}"}, {time.Microsecond, "{0 0 1}"}, {24 * time.Hour, "{0 0 1}"}} {
 		s.clock.advance(step.pause)
-		if got, err := s.app.cleaner.Clean(t.Context()); err != nil || fmt.Sprint(got) != step.want {
+		if got, err := s.cleaner().Clean(t.Context()); err != nil || fmt.Sprint(got) != step.want {
 			t.Errorf("%s later Clean = %v, %v, want %s", step.pause, got, err, step.want)
 		}
+	}
+}
+
+// A replica whose clock is ahead of the database's ends nobody's session and
+// deletes nothing, whatever it is asked, and says why.
+func TestWiring_ClockAhead(t *testing.T) {
+	t.Parallel()
+	clock := &movableClock{now: time.Now().UTC()}
+	c, _, err := parseSettings(testEnviron(t, "DATABASE_URL="+pgtest.New(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := openStore(t.Context(), c, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	s := onStore(t, opened)
+	s.clock.set(clock.Now())
+	held := s.open(t, "user_1", "")
+	for _, ahead := range []time.Duration{26 * time.Hour, 400 * 24 * time.Hour} {
+		now := time.Now().UTC().Add(ahead)
+		clock.set(now)
+		s.clock.set(now)
+		if got := s.post(t, s.credential(t, "user_1", "member"), ""); got.Status != http.StatusServiceUnavailable {
+			t.Errorf("an open = %d %s", got.Status, got.raw)
+		}
+		s.app.clean(t.Context())
+	}
+	s.logs.await(t, regexp.MustCompile(`"the clean-up failed","error":"unavailable: clock: this replica's is at`))
+	clock.set(time.Now().UTC())
+	s.clock.set(clock.Now())
+	if got := s.open(t, "user_1", ""); got.Outcome != "reused" || got.Session.ID != held.Session.ID {
+		t.Errorf("once the clock is right the answer is %s", got.raw)
 	}
 }
 
@@ -237,7 +273,7 @@ func TestWiring_DirectURL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opened, err := openStore(t.Context(), c)
+		opened, err := openStore(t.Context(), c, system.Clock{})
 		if (err == nil) != test.works {
 			t.Errorf("with DATABASE_DIRECT_URL=%q: %v", test.direct, err)
 		}
@@ -255,7 +291,7 @@ func TestWiring_MaxConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opened, err := openStore(t.Context(), c)
+	opened, err := openStore(t.Context(), c, system.Clock{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +324,7 @@ func TestWiring_DatabaseHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opened, err := openStore(t.Context(), c)
+	opened, err := openStore(t.Context(), c, system.Clock{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +351,7 @@ func TestWiring_PreparedStatements(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opened, err := openStore(t.Context(), c)
+		opened, err := openStore(t.Context(), c, system.Clock{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,10 +13,16 @@ const CleanUpBatch = 100
 
 // Cleaner ends sessions whose time is up and forgets what is long ago.
 type Cleaner struct {
-	store     ports.SessionCleaner
+	store     CleanerStore
 	clock     ports.Clock
 	retention Retention
 	batch     int
+}
+
+// CleanerStore is what a Cleaner needs of a store.
+type CleanerStore interface {
+	ports.SessionCleaner
+	ports.StoreProbe
 }
 
 // Retention is how long things are kept.
@@ -29,7 +35,7 @@ type Retention struct {
 
 // NewCleaner returns a Cleaner that takes batch rows at a time; batch must be
 // positive.
-func NewCleaner(store ports.SessionCleaner, clock ports.Clock, retention Retention, batch int) *Cleaner {
+func NewCleaner(store CleanerStore, clock ports.Clock, retention Retention, batch int) *Cleaner {
 	return &Cleaner{store: store, clock: clock, retention: retention, batch: batch}
 }
 
@@ -40,10 +46,18 @@ type Cleaned struct{ Expired, Purged, Activity int }
 // Clean works through all that is due, batch by batch, each in a transaction
 // of its own, so that what was done stays done when it is interrupted. It
 // returns the first error of the store.
+//
+// It goes by the store's clock as it is at the beginning. When this replica's
+// differs, either may be wrong: it does nothing.
+//
+// Errors: KindUnavailable when the clocks differ by more than
+// session.MaxClockSkew; those of the store.
 func (c *Cleaner) Clean(ctx context.Context) (Cleaned, error) {
-	now := c.clock.Now()
 	var done Cleaned
-	var err error
+	now, err := storeTime(ctx, c.store, c.clock)
+	if err != nil {
+		return done, err
+	}
 	done.Expired, err = c.drain(ctx, now, c.store.ExpireDue)
 	if err != nil {
 		return done, err

@@ -15,6 +15,46 @@ import (
 	"chatkit-session/ports/portmock"
 )
 
+// cleanerStore is what a Cleaner needs of a store, as mocks.
+type cleanerStore struct {
+	*portmock.MockSessionCleaner
+	*portmock.MockStoreProbe
+}
+
+func newCleanerStore(ctrl *gomock.Controller) cleanerStore {
+	return cleanerStore{portmock.NewMockSessionCleaner(ctrl), portmock.NewMockStoreProbe(ctrl)}
+}
+
+// EXPECT is that of what cleans up.
+func (s cleanerStore) EXPECT() *portmock.MockSessionCleanerMockRecorder {
+	return s.MockSessionCleaner.EXPECT()
+}
+
+// A replica whose clock is not the store's ends and deletes nothing.
+func TestCleaner_Clean_ClocksDiffer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		now    time.Time
+		answer error
+	}{
+		"Ahead":     {noon.Add(26 * time.Hour), nil},
+		"Behind":    {noon.Add(-26 * time.Hour), nil},
+		"StoreDown": {noon, errDown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctrl := gomock.NewController(t)
+			store, clock := newCleanerStore(ctrl), portmock.NewMockClock(ctrl)
+			clock.EXPECT().Now().Return(c.now).AnyTimes()
+			store.MockStoreProbe.EXPECT().Now(gomock.Any()).Return(noon, c.answer)
+			got, err := lifecycle.NewCleaner(store, clock, lifecycle.Retention{}, 10).Clean(t.Context())
+			if session.KindOf(err) != session.KindUnavailable || got != (lifecycle.Cleaned{}) {
+				t.Errorf("Clean = %+v, %v", got, err)
+			}
+		})
+	}
+}
+
 func TestCleaner_Clean(t *testing.T) {
 	t.Parallel()
 	retention := lifecycle.Retention{Ended: 30 * day, Activity: 90 * day}
@@ -22,9 +62,10 @@ func TestCleaner_Clean(t *testing.T) {
 	setup := func(t *testing.T) (*portmock.MockSessionCleaner, *lifecycle.Cleaner) {
 		t.Helper()
 		ctrl := gomock.NewController(t)
-		store, clock := portmock.NewMockSessionCleaner(ctrl), portmock.NewMockClock(ctrl)
-		clock.EXPECT().Now().Return(noon).AnyTimes()
-		return store, lifecycle.NewCleaner(store, clock, retention, 10)
+		store, clock := newCleanerStore(ctrl), portmock.NewMockClock(ctrl)
+		clock.EXPECT().Now().Return(noon.Add(-time.Second)).AnyTimes()
+		store.MockStoreProbe.EXPECT().Now(gomock.Any()).Return(noon, nil).AnyTimes()
+		return store.MockSessionCleaner, lifecycle.NewCleaner(store, clock, retention, 10)
 	}
 	t.Run("UntilABatchIsNotFull", func(t *testing.T) {
 		t.Parallel()
@@ -77,7 +118,7 @@ func TestCleaner_Clean(t *testing.T) {
 
 func TestReadiness_Ready(t *testing.T) {
 	t.Parallel()
-	limit := lifecycle.MaxClockSkew
+	limit := session.MaxClockSkew
 	cases := map[string]struct {
 		store  time.Time
 		took   time.Duration
@@ -151,7 +192,8 @@ func TestCleaner_Rests(t *testing.T) {
 func cleanerRests(t *testing.T, by, rests time.Duration) {
 	t.Helper()
 	ctrl := gomock.NewController(t)
-	store, clock := portmock.NewMockSessionCleaner(ctrl), portmock.NewMockClock(ctrl)
+	store, clock := newCleanerStore(ctrl), portmock.NewMockClock(ctrl)
+	store.MockStoreProbe.EXPECT().Now(gomock.Any()).Return(time.Now(), nil)
 	var set time.Duration
 	clock.EXPECT().Now().DoAndReturn(func() time.Time { return time.Now().Add(set) }).AnyTimes()
 	left := []int{10, 10, 3}

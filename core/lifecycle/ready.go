@@ -3,17 +3,12 @@ package lifecycle
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
-
-// MaxClockSkew is how far a replica's clock may be from the store's: beyond it
-// the replica would end sessions at the wrong time.
-const MaxClockSkew = 5 * time.Second
 
 var errDraining = errors.New("this replica is stopping")
 
@@ -41,21 +36,13 @@ func (r *Readiness) Drain() { r.draining.Store(true) }
 // Draining implements ports.Readiness.
 func (r *Readiness) Draining() bool { return r.draining.Load() }
 
-// Ready implements ports.Readiness. The store's clock is compared with this
-// replica's from before and after the question, so that a slow answer does not
-// count as skew.
+// Ready implements ports.Readiness.
 func (r *Readiness) Ready(ctx context.Context) ([]string, error) {
 	if r.Draining() {
 		return nil, session.Wrap(session.KindUnavailable, errDraining)
 	}
-	before := r.clock.Now()
-	store, err := r.store.Now(ctx)
-	if err != nil {
+	if _, err := storeTime(ctx, r.store, r.clock); err != nil {
 		return nil, err
-	}
-	after := r.clock.Now()
-	if store.Before(before.Add(-MaxClockSkew)) || store.After(after.Add(MaxClockSkew)) {
-		return nil, session.Wrap(session.KindUnavailable, fmt.Errorf("clock: this replica's is at %s, the store's at %s", after.Format(time.RFC3339), store.Format(time.RFC3339)))
 	}
 	var degraded []string
 	for _, part := range r.parts {
@@ -64,4 +51,16 @@ func (r *Readiness) Ready(ctx context.Context) ([]string, error) {
 		}
 	}
 	return degraded, nil
+}
+
+// storeTime returns the time of the store's clock, with which clock agrees.
+//
+// Errors: KindUnavailable when the clocks do not agree; those of the store.
+func storeTime(ctx context.Context, store ports.StoreProbe, clock ports.Clock) (time.Time, error) {
+	before := clock.Now()
+	now, err := store.Now(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return now, session.CheckClock(now, before, clock.Now())
 }
