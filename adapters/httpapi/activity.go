@@ -18,7 +18,7 @@ func (s *server) ListActivity(c echo.Context, params api.ListActivityParams) err
 
 // ListSessionActivity shows a page of what happened to one of them.
 func (s *server) ListSessionActivity(c echo.Context, id api.SessionID, params api.ListSessionActivityParams) error {
-	of, err := parseID("id", id)
+	of, err := parseID(id)
 	if err != nil {
 		return err
 	}

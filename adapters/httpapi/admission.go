@@ -8,27 +8,33 @@ import (
 )
 
 // admissions say, by the id of an operation, what its caller must be permitted
-// and for which limit it counts. An operation that is missing here asks for no
-// user: those of back ends, proxies and probes.
+// for which limit it counts, and how its query is read, in this order. Those of
+// back ends and probes ask for no user. What a proxy asks with is the query of
+// another request, if any: it is not read.
 func (s *server) admissions() map[string][]echo.MiddlewareFunc {
 	needs := func(wants access.Permission, group ports.LimitGroup) []echo.MiddlewareFunc {
-		return []echo.MiddlewareFunc{s.admitted(wants, group)}
+		return []echo.MiddlewareFunc{s.admitted(wants, group), strictQuery}
+	}
+	ends := func(wants access.Permission, group ports.LimitGroup, parameters ...string) []echo.MiddlewareFunc {
+		return []echo.MiddlewareFunc{s.admitted(wants, group), onlyParameters(parameters...), strictQuery}
 	}
 	return map[string][]echo.MiddlewareFunc{
 		"openSession":         needs(access.ReadOwn, ports.LimitOpens),
 		"claimTransfer":       needs(access.ManageOwn, ports.LimitChanges),
 		"listSessions":        needs(access.ReadOwn, ports.LimitReads),
-		"revokeSessions":      needs(access.ManageOwn, ports.LimitChanges),
+		"revokeSessions":      ends(access.ManageOwn, ports.LimitChanges, "keep"),
 		"watchSession":        needs(access.ReadOwn, ports.LimitReads),
 		"showSession":         needs(access.ReadOwn, ports.LimitReads),
-		"revokeSession":       needs(access.ManageOwn, ports.LimitChanges),
+		"revokeSession":       ends(access.ManageOwn, ports.LimitChanges),
 		"offerTransfer":       needs(access.ManageOwn, ports.LimitChanges),
 		"listSessionActivity": needs(access.ReadOwn, ports.LimitReads),
 		"listActivity":        needs(access.ReadOwn, ports.LimitReads),
 		"listUserSessions":    needs(access.ReadAll, ports.LimitAdmin),
-		"revokeUserSessions":  needs(access.ManageAll, ports.LimitAdmin),
-		"revokeAnySession":    needs(access.ManageAll, ports.LimitAdmin),
+		"revokeUserSessions":  ends(access.ManageAll, ports.LimitAdmin),
+		"revokeAnySession":    ends(access.ManageAll, ports.LimitAdmin),
 		"showStats":           needs(access.ReadAll, ports.LimitAdmin),
+		"health":              {strictQuery},
+		"ready":               {strictQuery},
 	}
 }
 

@@ -95,6 +95,9 @@ const formType = "application/x-www-form-urlencoded"
 
 // readIntrospection reads the form's one token, and from where it was used.
 func readIntrospection(c echo.Context) (token string, source session.Source, err error) {
+	if err := checkQuery(c.Request()); err != nil {
+		return "", session.Source{}, err
+	}
 	form, err := readForm(c)
 	if err != nil {
 		return "", session.Source{}, err

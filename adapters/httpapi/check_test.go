@@ -127,6 +127,14 @@ func TestIntrospectToken(t *testing.T) {
 			t.Errorf("got %d %s", got.status, got.body)
 		}
 	})
+	t.Run("BadQuery", func(t *testing.T) {
+		t.Parallel()
+		s := newSubject(t, config) // the core is not asked
+		r := request(t, http.MethodPost, introspectPath+"?token=%zz", "token=x", as...)
+		if got := s.do(t, r); got.status != http.StatusBadRequest || got.Field != "query" {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+	})
 	t.Run("Inactive", func(t *testing.T) {
 		t.Parallel()
 		s := newSubject(t, config).checks(session.Wrap(session.KindNotFound, errors.New(secret)))

@@ -58,7 +58,7 @@ func watchRequest(params api.WatchSessionParams) (ports.WatchRequest, error) {
 		return request, session.Invalid("sessionId", "must be there, or the header X-ChatKit-Token")
 	}
 	var err error
-	request.Session, err = parseID("sessionId", *params.SessionId)
+	request.Session, err = parseID(*params.SessionId)
 	return request, err
 }
 

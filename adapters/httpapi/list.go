@@ -43,7 +43,7 @@ func (s *server) list(c echo.Context, user session.UserID, params api.ListSessio
 
 // ShowSession shows one of the caller's sessions.
 func (s *server) ShowSession(c echo.Context, id api.SessionID, params api.ShowSessionParams) error {
-	parsed, err := parseID("id", id)
+	parsed, err := parseID(id)
 	if err != nil {
 		return err
 	}

@@ -43,17 +43,15 @@ func nextCursor(p ports.Position) *string {
 	return &text
 }
 
+// parseCursor accepts what nextCursor writes, as it writes it.
 func parseCursor(text string) (ports.Position, error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err == nil {
-		micros, id, _ := strings.Cut(string(raw), " ")
-		var at int64
-		if at, err = strconv.ParseInt(micros, 10, 64); err == nil {
-			var parsed session.ID
-			if parsed, err = session.ParseID(id); err == nil && at > 0 {
-				return ports.Position{At: time.UnixMicro(at).UTC(), ID: parsed}, nil
-			}
-		}
+	raw, _ := base64.RawURLEncoding.DecodeString(text)
+	micros, id, _ := strings.Cut(string(raw), " ")
+	at, err := strconv.ParseInt(micros, 10, 64)
+	parsed, wrong := session.ParseID(id)
+	position := ports.Position{At: time.UnixMicro(at).UTC(), ID: parsed}
+	if err != nil || wrong != nil || at <= 0 || *nextCursor(position) != text {
+		return ports.Position{}, session.Invalid("cursor", "must be the nextCursor of a page")
 	}
-	return ports.Position{}, session.Invalid("cursor", "must be the nextCursor of a page")
+	return position, nil
 }

@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"chatkit-session/api"
@@ -17,7 +19,7 @@ func (s *server) RevokeSession(c echo.Context, id api.SessionID) error {
 }
 
 func revoke(c echo.Context, id string, end func(context.Context, access.Caller, session.ID) error) error {
-	parsed, err := parseID("id", id)
+	parsed, err := parseID(id)
 	if err != nil {
 		return err
 	}
@@ -32,7 +34,7 @@ func (s *server) RevokeSessions(c echo.Context, params api.RevokeSessionsParams)
 	var keep session.ID
 	if params.Keep != nil {
 		var err error
-		if keep, err = parseID("keep", *params.Keep); err != nil {
+		if keep, err = parseID(*params.Keep); err != nil {
 			return err
 		}
 	}
@@ -43,11 +45,14 @@ func (s *server) RevokeSessions(c echo.Context, params api.RevokeSessionsParams)
 	return c.JSON(http.StatusOK, api.Revoked{Revoked: n})
 }
 
-// parseID names the input in its error.
-func parseID(field, text string) (session.ID, error) {
-	id, err := session.ParseID(text)
-	if err != nil {
-		return session.ID{}, session.Invalid(field, "must be the id of a session")
+var errForeignID = errors.New("it is not written as the id of a session is")
+
+// parseID reads the id of a session, which has one spelling: a UUID in lower
+// case. What is written otherwise is no session's and gets the answer of an id
+// that nobody has, KindNotFound.
+func parseID(text string) (session.ID, error) {
+	if parsed, err := uuid.Parse(text); err != nil || parsed.String() != text {
+		return session.ID{}, session.Wrap(session.KindNotFound, errForeignID)
 	}
-	return id, nil
+	return session.ParseID(text)
 }

@@ -69,6 +69,7 @@ func TestRevokeSessions(t *testing.T) {
 		want   int
 		body   string
 	}{
+		"EmptyKeep": {"?keep=&keep", session.ID{}, nil, 200, `{"revoked":3}`},
 		"All":       {"", session.ID{}, nil, 200, `{"revoked":3}`},
 		"AllButOne": {"?keep=" + anID.String(), anID, nil, 200, `{"revoked":3}`},
 		"KeepsNone": {"?keep=" + anID.String(), anID, session.KindNotFound, 404, `"not_found"`},
@@ -88,20 +89,56 @@ func TestRevokeSessions(t *testing.T) {
 // What is unclear signs nobody out.
 func TestRevoke_Refuses(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct{ path, field string }{
-		"EmptyKeep":  {sessionsPath + "?keep=", "keep"},
-		"TwoKeeps":   {sessionsPath + "?keep=a&keep=b", "keep"},
-		"LongKeep":   {sessionsPath + "?keep=" + strings.Repeat("x", 65), "keep"},
-		"KeepOfElse": {sessionsPath + "?keep=a%20b", "keep"},
-		"LongID":     {sessionsPath + "/" + strings.Repeat("x", 65), "id"},
-		"IDOfElse":   {sessionsPath + "/a%20b", "id"},
+	mine := anID.String()
+	for query, field := range map[string]string{
+		"?keep=a&keep=b":           "keep",
+		"?keep=&keep=" + mine:      "keep",
+		"?keep=" + mine + ";v=2":   "query",
+		"?keep=" + mine + "%":      "query",
+		"?keep=" + mine + "&x=%zz": "query",
+		"?%6bee%=" + mine:          "query",
+		"?Keep=" + mine:            "query",
+		"?keep=" + mine + "&x=1":   "query",
+		"?kep=":                    "query",
+		"?except=" + mine:          "query",
+		"/" + mine + "?keep=x":     "query",
+		"/" + mine + "?;":          "query",
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSubject(t, httpapi.Config{}).permits(access.ManageOwn) // the core is not asked
-			if got := s.del(t, test.path); got.status != http.StatusBadRequest || got.Field != test.field {
-				t.Errorf("got %d %s", got.status, got.body)
+		for base, wants := range map[string]access.Permission{sessionsPath: access.ManageOwn, adminSessionsPath: access.ManageAll, adminPath + "/sessions": access.ManageAll} {
+			isOne, wantsOne := strings.HasPrefix(query, "/"), base == adminPath+"/sessions"
+			if (base == adminSessionsPath && isOne) || (wantsOne && !isOne) {
+				continue // there is no such route
 			}
-		})
+			s := newSubject(t, httpapi.Config{}).permits(wants) // the core is not asked
+			got := s.del(t, base+query)
+			if got.status != http.StatusBadRequest || (got.Field != field && base == sessionsPath) {
+				t.Errorf("%s%s got %d %s", base, query, got.status, got.body)
+			}
+		}
+	}
+}
+
+// An id has one spelling: any other is no session's, wherever it stands.
+func TestSessionID_OneSpelling(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{
+		strings.ToUpper(anID.String()), strings.ReplaceAll(anID.String(), "-", ""), "urn:uuid:" + anID.String(), "%7B" + anID.String() + "%7D",
+		anID.String() + "%20", "%20", "a%20b", "x", strings.Repeat("x", 65), anID.String()[1:],
+	} {
+		for call, wants := range map[string]access.Permission{
+			"GET " + sessionsPath + "/" + id:                access.ReadOwn,
+			"DELETE " + sessionsPath + "/" + id:             access.ManageOwn,
+			"DELETE " + sessionsPath + "?keep=" + id:        access.ManageOwn,
+			"GET " + sessionsPath + "/" + id + "/activity":  access.ReadOwn,
+			"POST " + sessionsPath + "/" + id + "/transfer": access.ManageOwn,
+			"DELETE " + adminPath + "/sessions/" + id:       access.ManageAll,
+			"GET " + openPath + "/events?sessionId=" + id:   access.ReadOwn,
+		} {
+			method, path, _ := strings.Cut(call, " ")
+			s := newSubject(t, httpapi.Config{}).permits(wants) // the core is not asked
+			if got := s.send(t, method, path, ""); got.status != http.StatusNotFound || got.Code != "not_found" {
+				t.Errorf("%s got %d %s", call, got.status, got.body)
+			}
+		}
 	}
 }

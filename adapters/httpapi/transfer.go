@@ -15,7 +15,7 @@ import (
 
 // OfferTransfer makes a code that moves one of the caller's sessions.
 func (s *server) OfferTransfer(c echo.Context, id api.SessionID) error {
-	parsed, err := parseID("id", id)
+	parsed, err := parseID(id)
 	if err != nil {
 		return err
 	}

@@ -244,9 +244,9 @@ func (s *Store) store(ctx context.Context, tx *sqlx.Tx, seen []session.Session, 
 
 // FindByID implements ports.SessionStore in one statement.
 func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error) {
-	key, err := uuid.Parse(id.String())
+	key, err := keyOf(id)
 	if err != nil {
-		return session.Session{}, session.Wrap(session.KindNotFound, err) // no id of ours
+		return session.Session{}, err
 	}
 	return s.find(ctx, s.findByID, key, user.String())
 }
@@ -287,11 +287,23 @@ func optionalID(id session.ID) *uuid.UUID {
 	if id.IsZero() {
 		return nil
 	}
-	key, err := uuid.Parse(id.String())
+	key, err := keyOf(id)
 	if err != nil {
 		key = uuid.Max
 	}
 	return &key
+}
+
+var errForeignID = errors.New("the id is none of ours")
+
+// keyOf is the row's key for an id. The server's type takes a UUID in any
+// spelling, and ids have one: any other is KindNotFound.
+func keyOf(id session.ID) (uuid.UUID, error) {
+	key, err := uuid.Parse(id.String())
+	if err != nil || key.String() != id.String() {
+		return uuid.UUID{}, session.Wrap(session.KindNotFound, errForeignID)
+	}
+	return key, nil
 }
 
 func sessions(rows []row) ([]session.Session, error) {
@@ -350,9 +362,9 @@ func (s *Store) ListActivity(ctx context.Context, query ports.ActivityQuery) ([]
 
 // OwnerOf implements ports.AdminStore.
 func (s *Store) OwnerOf(ctx context.Context, id session.ID) (session.UserID, error) {
-	key, err := uuid.Parse(id.String())
+	key, err := keyOf(id)
 	if err != nil {
-		return session.UserID{}, session.Wrap(session.KindNotFound, err) // no id of ours
+		return session.UserID{}, err
 	}
 	var owner string
 	if err := s.db.GetContext(ctx, &owner, ownerOfSQL, key); err != nil {

@@ -38,9 +38,14 @@ func TestRevoke(t *testing.T) {
 			}
 		}
 		del(stranger, "/"+mine.Session.ID, http.StatusNotFound, "not_found")
+		del(here, "/"+strings.ToUpper(theirs.Session.ID), http.StatusNotFound, "not_found")
+		del(here, "?keep="+strings.ToUpper(mine.Session.ID), http.StatusNotFound, "not_found")
+		del(here, "?keep="+mine.Session.ID+"%", http.StatusBadRequest, `"query"`)
+		del(here, "?keep="+mine.Session.ID+";v=2", http.StatusBadRequest, `"query"`)
+		del(here, "?except="+mine.Session.ID, http.StatusBadRequest, `"query"`)
 		del(here, "/0194214b-3a00-7cc3-98c4-dc0c0c07398f", http.StatusNotFound, "not_found")
 		if !s.good(t, mine.Session.ChatKitSessionID) || !s.good(t, theirs.Session.ChatKitSessionID) {
-			t.Error("a stranger signed somebody out")
+			t.Error("somebody is signed out")
 		}
 
 		del(here, "/"+theirs.Session.ID, http.StatusNoContent, "")
