@@ -32,7 +32,11 @@ func (s *server) VerifySession(c echo.Context) error {
 	token, _ := bearer(c.Request())
 	checked, err := s.Checker.Check(c.Request().Context(), token, s.sourceBehind(c))
 	if errors.Is(err, session.KindNotFound) {
-		return s.failed(c, token, "", s.source(c), session.Wrap(session.KindUnauthenticated, err))
+		reason := reasonUnknownToken
+		if token == "" {
+			reason = reasonNoToken
+		}
+		return s.failed(c, token, "", s.source(c), session.Because(session.KindUnauthenticated, reason, err))
 	}
 	if err != nil {
 		return err
@@ -55,7 +59,7 @@ func (s *server) IntrospectToken(c echo.Context) error {
 	noStore(c)
 	key, _ := bearer(c.Request())
 	if err := s.backends.know(key); err != nil {
-		return s.failed(c, key, "", s.source(c), session.Wrap(session.KindUnauthenticated, err))
+		return s.failed(c, key, "", s.source(c), err)
 	}
 	token, source, err := readIntrospection(c)
 	if err != nil {
@@ -76,9 +80,9 @@ func (s *server) IntrospectToken(c echo.Context) error {
 }
 
 var (
-	errNoBackends = errors.New("INTROSPECTION_KEYS is not set")
-	errNoKey      = errors.New("there is no introspection key")
-	errUnknownKey = errors.New("it is none of INTROSPECTION_KEYS")
+	errNoBackends = session.Because(session.KindUnauthenticated, reasonNoBackends, errors.New("INTROSPECTION_KEYS is not set"))
+	errNoKey      = session.Because(session.KindUnauthenticated, reasonNoKey, errors.New("there is no introspection key"))
+	errUnknownKey = session.Because(session.KindUnauthenticated, reasonUnknownKey, errors.New("it is none of INTROSPECTION_KEYS"))
 )
 
 func introspection(checked ports.Checked) api.Introspection {

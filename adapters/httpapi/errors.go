@@ -29,6 +29,13 @@ type refusal problem
 
 func (r *refusal) Error() string { return r.code }
 
+// The codes of answers that settings may cause.
+const (
+	codeNoRole    = "role_not_found"
+	codeForbidden = "permission_denied"
+	codeOrigin    = "origin_not_allowed"
+)
+
 var errBodyTooLarge = &refusal{
 	status: http.StatusRequestEntityTooLarge, title: "Content Too Large",
 	message: "Send a body of at most 16 KiB", code: "body_too_large", field: body,
@@ -62,9 +69,9 @@ func explainKind(kind session.Kind) problem {
 	case session.KindUnauthenticated:
 		return problem{status: http.StatusUnauthorized, title: "Unauthorized", message: "Authentication required", code: "unauthorized"}
 	case session.KindNoRole:
-		return problem{status: http.StatusForbidden, title: "Forbidden", message: "User role not found", code: "role_not_found"}
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "User role not found", code: codeNoRole}
 	case session.KindForbidden:
-		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Your role does not permit this", code: "permission_denied"}
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Your role does not permit this", code: codeForbidden}
 	case session.KindSignedOut:
 		return problem{status: http.StatusForbidden, title: "Forbidden", message: "This sign-in was signed out: sign in again", code: "session_revoked"}
 	case session.KindReverification:
@@ -128,6 +135,10 @@ func (s *server) answerError(err error, c echo.Context) {
 	p := explain(err)
 	c.Set(codeKey, p.code)
 	s.logError(err, p, c)
+	if turnsAway(p.status) {
+		id := c.Response().Header().Get(echo.HeaderXRequestID)
+		s.refusals.note(whyOf(c.Request(), p, err), example{id, cut(err.Error(), longestCause)})
+	}
 	if c.Response().Committed {
 		return
 	}

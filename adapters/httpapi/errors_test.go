@@ -73,7 +73,7 @@ func TestErrors_EveryKind(t *testing.T) {
 				t.Errorf("the answer's request id is %q, the header's %q", got.RequestID, id)
 			}
 			logged := s.lines(t, "request failed")
-			if strings.Count(s.log.String(), secret) != 1 || len(logged) != 1 || logged[0]["requestId"] != got.RequestID || logged[0]["code"] != want.code {
+			if strings.Count(s.log.String(), secret) != 1+len(s.lines(t, turnedAway)) || len(logged) != 1 || logged[0]["requestId"] != got.RequestID || logged[0]["code"] != want.code {
 				t.Errorf("the log has\n%s", s.log)
 			}
 			if level := logged[0]["level"]; (level == "ERROR") != (want.status >= 500) {

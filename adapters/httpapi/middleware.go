@@ -204,13 +204,15 @@ func (s *server) refuseForeignPreflights(next echo.HandlerFunc) echo.HandlerFunc
 			return next(c)
 		}
 		c.Response().Header().Add(echo.HeaderVary, echo.HeaderOrigin)
-		s.logger.LogAttrs(r.Context(), slog.LevelInfo, "a page's origin is not in ALLOWED_ORIGINS", slog.String("origin", origin))
-		return &refusal{
+		return fmt.Errorf("the page's origin is %q: %w", cut(origin, longestOrigin), &refusal{
 			status: http.StatusForbidden, title: "Forbidden",
-			message: "This page's origin may not call: add it to ALLOWED_ORIGINS", code: "origin_not_allowed", field: echo.HeaderOrigin,
-		}
+			message: "This page's origin may not call: add it to ALLOWED_ORIGINS", code: codeOrigin, field: echo.HeaderOrigin,
+		})
 	}
 }
+
+// longestOrigin is how much of a foreign origin the log shows, in bytes.
+const longestOrigin = 100
 
 // preflightAge is how long a browser may remember a preflight, in seconds.
 const preflightAge = 600

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -248,8 +249,8 @@ func TestCORS(t *testing.T) {
 				if preflight.status != http.StatusForbidden || preflight.Code != "origin_not_allowed" {
 					t.Errorf("the preflight got %d %s", preflight.status, preflight.body)
 				}
-				if !strings.Contains(s.log.String(), "a page's origin is not in ALLOWED_ORIGINS") {
-					t.Error("the operator is not told")
+				if lines := s.lines(t, turnedAway); len(lines) != 1 || !strings.Contains(lines[0]["lastError"].(string), strconv.Quote(origin)) {
+					t.Errorf("the operator is told %v", lines)
 				}
 				return
 			}

@@ -44,6 +44,10 @@ type Config struct {
 	// Logger gets a line for each request and the cause of each error; nil
 	// means nowhere.
 	Logger *slog.Logger
+	// TurnedAway counts a caller who is turned away, by the answer's code and the
+	// reason, if it is known more exactly; both are of a few words. nil means that
+	// nobody counts.
+	TurnedAway func(code, reason string)
 }
 
 // DefaultRequestTimeout is how long a request may take unless its Config says
@@ -66,6 +70,7 @@ type server struct {
 	transferURL    string
 	reverification *api.ClerkError
 	logger         *slog.Logger
+	refusals       *refusals
 	// draining ends when streams are to end one after the other, stopping when
 	// all are to.
 	draining, stopping context.Context //nolint:containedctx // the service's own life
@@ -119,6 +124,7 @@ func New(config Config, core Core) (*Handler, error) {
 		Core: core, origins: allowed, proxies: config.TrustedProxies,
 		backends: newBackends(config.IntrospectionKeys), transferURL: config.TransferURL,
 		reverification: reverification(config.StepUpWithin), logger: config.Logger,
+		refusals: newRefusals(config.Logger, config.TurnedAway),
 	}
 	var drain, stop context.CancelFunc
 	s.draining, drain = context.WithCancel(context.Background())

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -65,7 +66,25 @@ type subject struct {
 	ready    *portmock.MockReadiness
 	limits   *portmock.MockLimits
 	draining atomic.Bool
-	log      *bytes.Buffer
+	log      *logBuffer
+}
+
+// logBuffer keeps what is logged, also by timers.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(line)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // newSubject has no limits.
@@ -85,7 +104,7 @@ func newLimited(t testing.TB, config httpapi.Config) *subject {
 		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control), transfer: portmock.NewMockTransferrer(control),
 		lister: portmock.NewMockLister(control), watcher: portmock.NewMockWatcher(control), checker: portmock.NewMockChecker(control), revoker: portmock.NewMockRevoker(control),
 		admin: portmock.NewMockAdministrator(control), ready: portmock.NewMockReadiness(control),
-		limits: portmock.NewMockLimits(control), log: &bytes.Buffer{},
+		limits: portmock.NewMockLimits(control), log: &logBuffer{},
 	}
 	s.ready.EXPECT().Draining().DoAndReturn(s.draining.Load).AnyTimes()
 	config.Logger = slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))

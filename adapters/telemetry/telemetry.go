@@ -15,10 +15,11 @@ import (
 
 // Metrics are this process's metrics.
 type Metrics struct {
-	registry  *prometheus.Registry
-	anomalies *prometheus.CounterVec
-	refused   *prometheus.CounterVec
-	looks     *prometheus.CounterVec
+	registry   *prometheus.Registry
+	anomalies  *prometheus.CounterVec
+	refused    *prometheus.CounterVec
+	turnedAway *prometheus.CounterVec
+	looks      *prometheus.CounterVec
 }
 
 var _ ports.Meter = (*Metrics)(nil)
@@ -35,12 +36,16 @@ func New() *Metrics {
 			Name: "chatkit_rate_limited_total",
 			Help: "Requests that were refused for a rate limit, by what it counts.",
 		}, []string{"group"}),
+		turnedAway: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "chatkit_turned_away_total",
+			Help: "Requests that were answered 401, 403 or 429, by the answer's code and the reason.",
+		}, []string{"code", "reason"}),
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chatkit_token_looks_total",
 			Help: "Looks for the session of a token where checks may be answered from memory, by who answered.",
 		}, []string{"by"}),
 	}
-	m.registry.MustRegister(m.anomalies, m.refused, m.looks, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.anomalies, m.refused, m.turnedAway, m.looks, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, rule := range session.Rules() {
 		m.anomalies.WithLabelValues(string(rule)) // an alert needs the zero before the one
 	}
@@ -55,6 +60,10 @@ func (m *Metrics) Anomaly(rule session.Rule) { m.anomalies.WithLabelValues(strin
 
 // Refused implements ports.Meter.
 func (m *Metrics) Refused(group ports.LimitGroup) { m.refused.WithLabelValues(string(group)).Inc() }
+
+// TurnedAway counts a caller who was turned away. The answer's code and the
+// reason, which may be empty, are of a few words.
+func (m *Metrics) TurnedAway(code, reason string) { m.turnedAway.WithLabelValues(code, reason).Inc() }
 
 // Looked counts a look for the session of a token, and whether memory answered
 // it.

@@ -56,6 +56,20 @@ func TestMetrics_Refused(t *testing.T) {
 	}
 }
 
+func TestMetrics_TurnedAway(t *testing.T) {
+	t.Parallel()
+	m := telemetry.New()
+	m.TurnedAway("unauthorized", "wrong_issuer")
+	m.TurnedAway("unauthorized", "wrong_issuer")
+	m.TurnedAway("role_not_found", "")
+	got := scrape(t, m)
+	for _, want := range []string{`chatkit_turned_away_total{code="unauthorized",reason="wrong_issuer"} 2`, `chatkit_turned_away_total{code="role_not_found",reason=""} 1`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("there is no %s in\n%s", want, got)
+		}
+	}
+}
+
 // part is a ports.Degradable that tests set.
 type part string
 

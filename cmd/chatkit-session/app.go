@@ -99,6 +99,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		StepUpWithin:      c.StepUpWithin,
 		RequestTimeout:    c.RequestTimeout,
 		Logger:            logger,
+		TurnedAway:        metrics.TurnedAway,
 	}, httpapi.Core{
 		Gate:          gate,
 		Opener:        lifecycle.NewOpener(parts, c.workflow),
