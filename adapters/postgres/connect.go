@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,11 @@ const connectTimeout = "3"
 // connect_timeout is 3 seconds. Of several hosts the one that took the last
 // connection is asked first. No error shows the URL.
 func Connect(ctx context.Context, config Config) (*sql.DB, error) {
+	return connect(ctx, config, func(c driver.Connector) driver.Connector { return c })
+}
+
+// connect is Connect with what is made of the connections.
+func connect(ctx context.Context, config Config, with func(driver.Connector) driver.Connector) (*sql.DB, error) {
 	dsn, err := complete(config)
 	if err != nil {
 		return nil, err
@@ -31,7 +37,7 @@ func Connect(ctx context.Context, config Config) (*sql.DB, error) {
 	if err != nil {
 		return nil, errNotURL // without the cause, which may show it
 	}
-	conn := sql.OpenDB(connector)
+	conn := sql.OpenDB(with(connector))
 	if err := conn.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to the database: %w", kinded(err)), conn.Close())
 	}

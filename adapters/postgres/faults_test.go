@@ -2,8 +2,10 @@ package postgres_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -92,6 +94,78 @@ func TestStore_ClocksDiffer(t *testing.T) {
 				t.Errorf("%d checks were counted", got)
 			}
 		})
+	}
+}
+
+// soonAfterPause is how long users of a replica that stands still may be held up.
+const soonAfterPause = 10 * time.Second
+
+// A replica that stands still in a transaction, with others of its own behind
+// that one, holds its users up on another replica only for so long; through a
+// pooler, too. What it goes on with then is not stored.
+func TestStore_Update_ReplicaStandsStill(t *testing.T) {
+	t.Parallel()
+	direct := func(url string) postgres.Config { return postgres.Config{URL: url, MaxConnections: 6} }
+	through := pgtest.Bouncer(t)
+	for name, configure := range map[string]func(string) postgres.Config{
+		"Direct": direct,
+		"ThroughPgbouncer": func(url string) postgres.Config {
+			return postgres.Config{URL: through(url), MaxConnections: 6, Unprepared: true}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := pgtest.New(t)
+			admin := pgtest.Open(t, url)
+			standing, other := openWith(t, configure(url)), openWith(t, configure(url))
+			addRow(t, admin, "user_alice", "phone", "")
+			stands, goesOn := make(chan struct{}), make(chan struct{})
+			var group sync.WaitGroup
+			var ended error
+			group.Go(func() {
+				ended = standing.Update(t.Context(), mine, func(seen []session.Session) (ports.Changes, error) {
+					close(stands)
+					<-goesOn
+					seen[0].Revoke(session.EndUser, time.Now())
+					return ports.Changes{Sessions: seen}, nil
+				})
+			})
+			<-stands
+			for range 4 {
+				group.Go(func() {
+					_ = standing.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) { <-goesOn; return ports.Changes{}, nil })
+				})
+			}
+			awaitWaiting(t, admin, 4)
+			served, cancel := context.WithTimeout(t.Context(), soonAfterPause)
+			defer cancel()
+			touch := func([]session.Session) (ports.Changes, error) { return ports.Changes{}, nil }
+			for err := other.Update(served, mine, touch); err != nil; err = other.Update(served, mine, touch) {
+				if served.Err() != nil {
+					t.Fatalf("after %v its user is still held up: %v", soonAfterPause, err)
+				}
+			}
+			close(goesOn)
+			group.Wait()
+			if !errors.Is(ended, session.KindUnavailable) {
+				t.Errorf("once it goes on, its Update = %v", ended)
+			}
+			if status := scan[string](t, admin, "SELECT status FROM chatkit_sessions"); status != "active" {
+				t.Errorf("the session is %s", status)
+			}
+		})
+	}
+}
+
+// awaitWaiting waits until so many statements wait for a lock.
+func awaitWaiting(t *testing.T, conn *sql.DB, n int) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); scan[int](t, conn, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") < n; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %d statements wait for a lock", n)
+		}
 	}
 }
 

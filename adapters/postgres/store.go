@@ -4,6 +4,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"time"
 
@@ -62,7 +63,7 @@ var (
 
 // Open connects to a database whose schema is up to date.
 func Open(ctx context.Context, config Config) (*Store, error) {
-	conn, err := Connect(ctx, config)
+	conn, err := connect(ctx, config, func(c driver.Connector) driver.Connector { return bounded{c, config.Unprepared} })
 	if err != nil {
 		return nil, err
 	}

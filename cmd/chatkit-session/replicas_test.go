@@ -384,6 +384,65 @@ func (c *cluster) endOne(r *replica, sessions *known, user, signIn string) error
 	return nil
 }
 
+// A replica that is stopped in the middle of a transaction holds up its user on
+// the others for no longer than the server lets it: the test holds the user's
+// lock until a request of the replica waits for it, stops the replica, and lets
+// go.
+func TestReplicas_OneStopsInATransaction(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	c := newCluster(t, database)
+	stopped, other := c.replicas[0], c.replicas[1]
+	opened := c.open(other, "user_1")
+	conn := pgtest.Open(t, database)
+	tx, err := conn.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it has ended
+	if _, err := tx.ExecContext(t.Context(), "SELECT 1 FROM chatkit_sessions WHERE id = $1 FOR UPDATE", opened.Session.ID); err != nil {
+		t.Fatal(err)
+	}
+	revoke := func(ctx context.Context, r *replica) (int, error) {
+		status, _, err := ask(ctx, http.MethodDelete, r.url+"/api/chatkit/sessions/"+opened.Session.ID, c.credential("user_1", "sess_1"), "", "")
+		return status, err
+	}
+	left, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	group.Go(func() { _, _ = revoke(left, stopped) })
+	defer group.Wait()
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		var waiting int
+		if err := conn.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		if waiting > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits for the session")
+		}
+	}
+	if err := stopped.command.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer stopped.command.Process.Signal(syscall.SIGCONT) //nolint:errcheck // it ends with the test
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	served, late := context.WithTimeout(t.Context(), 10*time.Second)
+	defer late()
+	status, err := 0, error(nil)
+	for status != http.StatusNoContent {
+		if status, err = revoke(served, other); err != nil || (status != http.StatusNoContent && status != http.StatusServiceUnavailable) {
+			t.Fatalf("on another replica the answer is %d, %v", status, err)
+		}
+	}
+}
+
 // balancer sends requests to replicas that say they are ready, and none again.
 type balancer struct {
 	mu    sync.Mutex
