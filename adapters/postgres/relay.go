@@ -30,12 +30,18 @@ var _ ports.Relay = (*Relay)(nil)
 // pooler in transaction mode, through which nothing is heard; empty for the
 // store's own.
 func NewRelay(store *Store, direct string) (*Relay, error) {
+	config := Config{URL: direct}
 	if direct == "" {
-		direct = store.url
+		config = Config{URL: store.url, Unprepared: store.pooled}
 	}
-	dsn, err := complete(Config{URL: direct})
+	dsn, err := complete(config)
 	if err != nil {
 		return nil, err
+	}
+	if !config.Unprepared {
+		// What a replica that stands still does not take in fills the one queue
+		// that the server has for all of them.
+		dsn += "&tcp_keepalives_idle=" + peerTimeout + "&tcp_user_timeout=" + peerTimeout
 	}
 	return &Relay{store: store, dsn: dsn}, nil
 }

@@ -119,3 +119,30 @@ func TestNewRelay_Refuses(t *testing.T) {
 		t.Error("it takes any URL")
 	}
 }
+
+// The server gives up a replica that takes in nothing more of what it hears.
+func TestRelay_IsGivenUp(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	for name, c := range map[string]struct {
+		pooled bool
+		direct string
+		want   string
+	}{
+		"Direct":       {false, "", "10000"},
+		"Pooled":       {true, "", ""},
+		"PooledDirect": {true, url, "10000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			relay, err := postgres.NewRelay(openWith(t, postgres.Config{URL: url, MaxConnections: 1, Unprepared: c.pooled}), c.direct)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn := pgtest.Open(t, relay.DSN())
+			if got := scan[string](t, conn, "SHOW tcp_user_timeout"); got != c.want && (c.want != "" || got == "10000") {
+				t.Errorf("it waits %s ms", got)
+			}
+		})
+	}
+}

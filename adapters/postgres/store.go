@@ -43,6 +43,8 @@ type Store struct {
 	db    *sqlx.DB
 	url   string
 	clock ports.Clock
+	// pooled says that connections go through a pooler in transaction mode.
+	pooled bool
 
 	findOnDevice, findGenerated statement
 	findByToken, findByPrevious statement
@@ -75,7 +77,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	conn.SetMaxIdleConns(limit)
 	conn.SetConnMaxIdleTime(5 * time.Minute)
 	conn.SetConnMaxLifetime(15 * time.Minute) // a server that was replaced, and answers, is left
-	s := &Store{db: sqlx.NewDb(conn, "postgres"), url: config.URL, clock: config.Clock}
+	s := &Store{db: sqlx.NewDb(conn, "postgres"), url: config.URL, clock: config.Clock, pooled: config.Unprepared}
 	if s.clock == nil {
 		s.clock = machineClock{}
 	}
