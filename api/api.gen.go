@@ -694,7 +694,7 @@ type WatchSessionParams struct {
 
 // IntrospectTokenFormdataBody defines parameters for IntrospectToken.
 type IntrospectTokenFormdataBody struct {
-	// ClientIp The IP address that the token came from; empty counts as absent.
+	// ClientIp The IP address that the token came from. What is no address counts as absent.
 	ClientIp *string `form:"client_ip,omitempty" json:"client_ip,omitempty"`
 
 	// Token The session's token, `chatKitSessionId`.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"mime"
 	"net/http"
-	"net/netip"
 	"net/url"
 
 	"github.com/labstack/echo/v4"
@@ -137,13 +136,7 @@ func readSource(form url.Values) (session.Source, error) {
 			return session.Source{}, session.Invalid(field, "must be there once at most")
 		}
 	}
-	var address netip.Addr
-	if text := form.Get(addressField); text != "" {
-		var err error
-		if address, err = netip.ParseAddr(text); err != nil {
-			return session.Source{}, session.Invalid(addressField, "must be an IP address")
-		}
-	}
+	address, _ := parseNode(form.Get(addressField)) // what is no address is unknown: the check does not depend on it
 	return session.NewSource(address, clientOf(form.Get(agentField))), nil
 }
 

@@ -133,6 +133,12 @@ func TestSecurityHeaders_HSTS(t *testing.T) {
 		"TrustedProxy":       {prefixes("10.0.0.0/8"), "10.1.2.3:1", "https", false, true},
 		"MappedProxy":        {prefixes("10.0.0.0/8"), "[::ffff:10.1.2.3]:1", "https", false, true},
 		"TrustedProxyNoTLS":  {prefixes("10.0.0.0/8"), "10.1.2.3:1", "http", false, false},
+		"UpperCase":          {prefixes("10.0.0.0/8"), "10.1.2.3:1", "HTTPS", false, true},
+		"WebSocket":          {prefixes("10.0.0.0/8"), "10.1.2.3:1", "wss", false, true},
+		"TwoProxies":         {prefixes("10.0.0.0/8"), "10.1.2.3:1", "https,http", false, true},
+		"TwoProxiesSpaced":   {prefixes("10.0.0.0/8"), "10.1.2.3:1", " https , http", false, true},
+		"FirstWithoutTLS":    {prefixes("10.0.0.0/8"), "10.1.2.3:1", "http, https", false, false},
+		"NoScheme":           {prefixes("10.0.0.0/8"), "10.1.2.3:1", "httpss", false, false},
 		"AnybodyElse":        {prefixes("10.0.0.0/8"), "203.0.113.9:1", "https", false, false},
 		"NobodyIsTrusted":    {nil, "10.1.2.3:1", "https", false, false},
 		"NoAddressOfTheirs":  {prefixes("10.0.0.0/8"), "", "https", false, false},
@@ -177,6 +183,8 @@ func TestClientAddress(t *testing.T) {
 		"IPv6Direct":           {nil, "[2001:db8::9]:1", "", "2001:db8::9"},
 		"NoSenseThroughProxy":  {prefixes("10.0.0.0/8"), "10.1.2.3:1", "<script>", "10.1.2.3"},
 		"NothingThroughProxy":  {prefixes("10.0.0.0/8"), "10.1.2.3:1", "", "10.1.2.3"},
+		"MappedNetworkGiven":   {prefixes("::ffff:10.0.0.0/104"), "10.9.9.9:1", "198.51.100.7", "198.51.100.7"},
+		"LinkLocalProxy":       {prefixes("fe80::/10"), "[fe80::1%eth0]:1", "198.51.100.7", "198.51.100.7"},
 		"UnmaskedNetworkGiven": {prefixes("10.1.2.3/8"), "10.9.9.9:1", "198.51.100.7", "198.51.100.7"},
 	}
 	for name, test := range cases {

@@ -6,10 +6,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -65,7 +63,7 @@ type server struct {
 	Core
 
 	origins        origins
-	proxies        proxies
+	proxies        *proxies
 	backends       backends
 	transferURL    string
 	reverification *api.ClerkError
@@ -121,7 +119,7 @@ func New(config Config, core Core) (*Handler, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &server{
-		Core: core, origins: allowed, proxies: config.TrustedProxies,
+		Core: core, origins: allowed, proxies: newProxies(config.TrustedProxies, config.Logger),
 		backends: newBackends(config.IntrospectionKeys), transferURL: config.TransferURL,
 		reverification: reverification(config.StepUpWithin), logger: config.Logger,
 		refusals: newRefusals(config.Logger, config.TurnedAway),
@@ -132,7 +130,7 @@ func New(config Config, core Core) (*Handler, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	e.JSONSerializer = asMeasured{}
-	e.IPExtractor = s.proxies.extractor()
+	e.IPExtractor = s.clientAddress
 	e.Pre(requestID, s.sendElsewhere, s.accessLog)
 	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), singleCredential, deadline(config.RequestTimeout))
 	api.RegisterHandlersWithOptions(e, s, api.RegisterHandlersOptions{OperationMiddlewares: s.admissions()})
@@ -189,44 +187,10 @@ func spec(c echo.Context) error {
 	return c.Blob(http.StatusOK, "application/yaml", api.Spec)
 }
 
-// proxies are the networks whose forwarding headers count.
-type proxies []netip.Prefix
-
-// extractor finds the client's address. Echo's own default believes anybody.
-func (p proxies) extractor() echo.IPExtractor {
-	if len(p) == 0 {
-		return echo.ExtractIPDirect()
-	}
-	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, prefix := range p {
-		address := prefix.Masked().Addr()
-		options = append(options, echo.TrustIPRange(&net.IPNet{
-			IP:   address.AsSlice(),
-			Mask: net.CIDRMask(prefix.Bits(), address.BitLen()),
-		}))
-	}
-	return echo.ExtractIPFromXFFHeader(options...)
-}
-
-// sent reports whether the request came straight from one of the proxies.
-func (p proxies) sent(r *http.Request) bool {
-	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(peer(r)) })
-}
-
-// peer is the address of whoever is at the other end of the connection; not
-// valid when that has none.
-func peer(r *http.Request) netip.Addr {
-	address, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return address.Addr().Unmap()
-}
-
 // secure reports whether the client came over TLS: ours, or that of a proxy
 // that is trusted to say so.
 func (s *server) secure(r *http.Request) bool {
-	return r.TLS != nil || (s.proxies.sent(r) && r.Header.Get(echo.HeaderXForwardedProto) == "https")
+	return r.TLS != nil || s.proxies.overTLS(r)
 }
 
 var errNotOrigin = errors.New("must be like https://app.example.com or https://*.example.com")

@@ -1,7 +1,7 @@
 package httpapi
 
 import (
-	"net/netip"
+	"net/http"
 
 	"github.com/labstack/echo/v4"
 
@@ -9,15 +9,22 @@ import (
 	"chatkit-session/core/session"
 )
 
-// source is from where the request came. The address of a proxy that names no
-// client stands for nobody: it would be that of all of them.
+// source is from where the request came.
 func (s *server) source(c echo.Context) session.Source {
 	r := c.Request()
-	address, err := netip.ParseAddr(c.RealIP())
-	if err != nil || (address.Unmap() == peer(r) && s.proxies.sent(r)) {
-		address = netip.Addr{}
+	return session.NewSource(s.proxies.client(r), clientOf(r.UserAgent()))
+}
+
+// clientAddress is the client's address as the log has it: that of the proxy
+// when that names no client. Echo's own default believes anybody.
+func (s *server) clientAddress(r *http.Request) string {
+	if address := s.proxies.client(r); address.IsValid() {
+		return address.String()
 	}
-	return session.NewSource(address, clientOf(r.UserAgent()))
+	if address := peer(r); address.IsValid() {
+		return address.String()
+	}
+	return ""
 }
 
 // sourceBehind is from where a request came that a trusted proxy asks about;

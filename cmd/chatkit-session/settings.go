@@ -56,7 +56,7 @@ type settings struct {
 	DefaultRole    string   `env:"CHATKIT_DEFAULT_ROLE" help:"Role of users for whom nothing else names one; without it they are refused."`
 	AccessPolicy   string   `env:"CHATKIT_ACCESS_POLICY" help:"JSON that replaces the access policy: {\"roles\":{\"admin\":[\"read_own\",…]},\"others\":[…]}."`
 	AllowedOrigins []string `env:"ALLOWED_ORIGINS" help:"Origins of browsers that may call, such as https://app.example.com or https://*.example.com, separated by commas."`
-	TrustedProxies []string `env:"TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For counts, separated by commas."`
+	TrustedProxies []string `env:"TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count, separated by commas."`
 
 	IntrospectionKeys secret `env:"INTROSPECTION_KEYS" help:"Secrets of back ends that may introspect tokens, such as keygen makes, separated by commas."`
 

@@ -51,11 +51,12 @@ const transferCodeLength = 26
 // ParseTransferCode accepts a code, in lower case, too. Its errors never carry
 // the text.
 func ParseTransferCode(text string) (TransferCode, error) {
-	text = strings.ToUpper(text)
-	if len(text) != transferCodeLength || strings.ContainsFunc(text, notBase32) {
+	upper := strings.ToUpper(text)
+	// Other alphabets have letters whose upper case is one of these.
+	if len(text) != transferCodeLength || len(upper) != len(text) || strings.ContainsFunc(upper, notBase32) {
 		return TransferCode{}, Invalid("code", "must be 26 characters of A–Z and 2–7")
 	}
-	return TransferCode{secret{text}}, nil
+	return TransferCode{secret{upper}}, nil
 }
 
 func notBase32(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }

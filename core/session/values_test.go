@@ -107,7 +107,7 @@ func TestParseTransferCode(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", code32[1:], code32 + "A", code32[1:] + "1", code32[1:] + "8", code32[1:] + "0", code32[1:] + " ", code32[1:] + "@", code32[1:] + "[",
-		code32[2:] + "é", code32[1:] + "\x00", uuid4[:26],
+		code32[2:] + "é", code32[1:] + "ſ", code32[2:] + "ı", code32[1:] + "\x00", uuid4[:26],
 	} {
 		got, err := session.ParseTransferCode(bad)
 		var e *session.Error
