@@ -27,8 +27,9 @@ type Config struct {
 	// Issuer is the only "iss" that is accepted. Empty accepts what looks like
 	// an issuer of Clerk's, of whatever instance.
 	Issuer string
-	// AuthorizedParties lists the "azp" that are accepted; a credential that
-	// names none is not. Empty accepts all.
+	// AuthorizedParties lists the "azp" that are accepted, as browsers write
+	// origins, in upper or lower case; a credential that names none is not. Empty
+	// accepts all.
 	AuthorizedParties []string
 	// RoleClaims are dotted paths of claims; the first that holds a role
 	// counts.

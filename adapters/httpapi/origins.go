@@ -3,20 +3,24 @@ package httpapi
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
+
+	"golang.org/x/net/publicsuffix"
 )
 
-// origins are the origins (RFC 6454) of browsers that may call.
+// origins are the origins (RFC 6454) of browsers and apps that may call.
 type origins struct {
 	exact    map[string]bool
-	wildcard []wildcardOrigin
+	patterns []pattern
 }
 
-// wildcardOrigin stands for all hosts below one, at any depth.
-type wildcardOrigin struct{ scheme, below string }
-
-const wildcardLabel = "*."
+// pattern is an origin with a * in it: what stands before and after it.
+type pattern struct {
+	before, after string
+	// deep says that the * stands for all hosts below one, at any depth; or else
+	// it stands for a part of one label.
+	deep bool
+}
 
 // CheckOrigins reports which of a Config's AllowedOrigins are none, one line
 // for each.
@@ -29,41 +33,91 @@ func parseOrigins(texts []string) (origins, error) {
 	parsed := origins{exact: make(map[string]bool, len(texts))}
 	var wrong []error
 	for _, text := range texts {
-		u, err := url.Parse(strings.ToLower(strings.TrimSuffix(text, "/")))
-		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
-			wrong = append(wrong, fmt.Errorf("%q %w", text, errNotOrigin))
-			continue
-		}
-		below, isWildcard := strings.CutPrefix(u.Host, wildcardLabel)
-		switch {
-		case strings.Contains(below, "*") || (isWildcard && !strings.Contains(u.Hostname()[len(wildcardLabel):], ".")):
-			wrong = append(wrong, fmt.Errorf("%q %w", text, errNotOrigin))
-		case isWildcard:
-			parsed.wildcard = append(parsed.wildcard, wildcardOrigin{u.Scheme + "://", "." + below})
-		default:
-			parsed.exact[u.Scheme+"://"+u.Host] = true
+		if err := parsed.add(text); err != nil {
+			wrong = append(wrong, fmt.Errorf("%q %w", text, err))
 		}
 	}
 	return parsed, errors.Join(wrong...)
 }
 
-// allow reports whether a browser's Origin header is one of them.
-func (o origins) allow(origin string) bool {
-	if o.exact[origin] {
+func (o *origins) add(text string) error {
+	parsed, err := parseOrigin(text)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(parsed.host, "*") {
+		o.exact[parsed.String()] = true
+		return nil
+	}
+	if err := checkPattern(parsed); err != nil {
+		return err
+	}
+	before, after, _ := strings.Cut(parsed.String(), "*")
+	o.patterns = append(o.patterns, pattern{before, after, strings.HasPrefix(parsed.host, wildcardLabel)})
+	return nil
+}
+
+const wildcardLabel = "*."
+
+// Why an origin with a * does not count.
+var (
+	errPatternHTTP   = errors.New("must be https: without it, whoever is on the network can be any such page")
+	errPatternSuffix = errors.New("must not have its * where anybody can register a name: https://shop-*-team.vercel.app is for previews of one team")
+	errPatternPlace  = errors.New("must have its * at the beginning, such as https://*.example.com, or beside other letters, such as https://shop-*.example.com")
+	errPatternLabel  = errors.New("must have something after the * in its label, such as https://shop-*-team.vercel.app: anybody can register what only begins as it does")
+)
+
+// checkPattern refuses those that pages of strangers can match. It goes by the
+// list of public suffixes (https://publicsuffix.org): below one of them, anybody
+// can register a name.
+func checkPattern(o origin) error {
+	switch {
+	case strings.Count(o.host, "*") > 1:
+		return errOriginStars
+	case o.scheme != "https":
+		return errPatternHTTP
+	}
+	start, rest, _ := strings.Cut(o.host, "*")
+	after, parent, _ := strings.Cut(rest, ".") // what follows the * in its label, and the labels behind that
+	if after == "" && strings.HasSuffix(start, ".") {
+		return errPatternPlace
+	}
+	below := "x." + parent
+	suffix, official := publicsuffix.PublicSuffix(below)
+	switch {
+	case parent == "" || suffix == below:
+		return errPatternSuffix
+	case suffix != parent:
+		return nil // a name of somebody's own is there
+	case official || !strings.Contains(parent, ".") || start+after == "":
+		return errPatternSuffix // such as https://shop-*.co.uk and https://*.vercel.app
+	case after == "":
+		return errPatternLabel
+	}
+	return nil
+}
+
+// allow reports whether an Origin header is one of them.
+func (o origins) allow(header string) bool {
+	if o.exact[header] {
 		return true
 	}
-	for _, w := range o.wildcard {
-		host, isScheme := strings.CutPrefix(origin, w.scheme)
-		label, isBelow := strings.CutSuffix(host, w.below)
-		if isScheme && isBelow && label != "" && !strings.ContainsFunc(label, notHost) {
+	for _, p := range o.patterns {
+		if p.matches(header) {
 			return true
 		}
 	}
-	return false
+	// Browsers write pages' origins in lower case, but not all of them those of
+	// apps and extensions.
+	lower := strings.ToLower(header)
+	return !strings.HasPrefix(lower, "http") && o.exact[lower]
 }
 
-// notHost reports whether a character cannot stand in a host's name as
-// browsers send it.
-func notHost(r rune) bool {
-	return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '.')
+func (p pattern) matches(header string) bool {
+	rest, begins := strings.CutPrefix(header, p.before)
+	middle, ends := strings.CutSuffix(rest, p.after)
+	if !begins || !ends || middle == "" || strings.ContainsFunc(middle, notHost) {
+		return false
+	}
+	return p.deep || !strings.Contains(middle, ".")
 }

@@ -20,9 +20,10 @@ import (
 
 // Config says how to answer.
 type Config struct {
-	// AllowedOrigins lists the origins of browsers that may call: exact ones
-	// (https://app.example.com), or all hosts below one
-	// (https://*.example.com).
+	// AllowedOrigins lists the origins of pages and apps that may call: exact
+	// ones (https://app.example.com, capacitor://localhost), all hosts below one
+	// (https://*.example.com), or those of which a part of a label varies
+	// (https://shop-*-team.vercel.app).
 	AllowedOrigins []string
 	// TrustedProxies are the proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto count; nobody else's do.
@@ -192,5 +193,3 @@ func spec(c echo.Context) error {
 func (s *server) secure(r *http.Request) bool {
 	return r.TLS != nil || s.proxies.overTLS(r)
 }
-
-var errNotOrigin = errors.New("must be like https://app.example.com or https://*.example.com")

@@ -69,7 +69,8 @@ func (s *server) transferPage(r *http.Request) string {
 	if s.transferURL != "" {
 		return s.transferURL
 	}
-	if origin := r.Header.Get(echo.HeaderOrigin); s.origins.allow(origin) {
+	origin := r.Header.Get(echo.HeaderOrigin) // that of an app is no link
+	if strings.HasPrefix(origin, "http") && s.origins.allow(origin) {
 		return origin + "/"
 	}
 	own := url.URL{Scheme: "http", Host: r.Host, Path: "/"}

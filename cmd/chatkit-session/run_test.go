@@ -326,7 +326,7 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 		"CHATKIT_TOKEN_KEYS=c2VjcmV0", "DATABASE_URL=mysql://root:hunter2@db/x", "CHATKIT_REFRESH_THRESHOLD=48h",
 		"CHATKIT_WORKFLOW_ID=no spaces", "TRUSTED_PROXIES=10.0.0.0/8,nowhere", "LOG_LEVEL=loud",
 		"CHATKIT_ACCESS_POLICY={\"others\":[]} and more", "CLERK_ISSUER_FILE=/does/not/exist",
-		"CLERK_JWT_KEY=nonsense", "CLERK_API_URL=api.clerk.com/", "CLERK_AUTHORIZED_PARTIES=https://a.example.com/,b.example.com,chrome-extension://abc",
+		"CLERK_JWT_KEY=nonsense", "CLERK_API_URL=api.clerk.com/", "CLERK_AUTHORIZED_PARTIES=https://a.example.com/,b.example.com,chrome-extension://abc,https://*.example.com",
 		"ALLOWED_ORIGINS=https://ok.example.com, nonsense", "LISTEN_ADDR=8080", "CHATKIT_ENDED_RETENTION=a month", "DATABASE_MAX_CONNECTIONS=many",
 		"DATABASE_DIRECT_URL=sqlite:x", "INTROSPECTION_KEYS=short", "DATABASE_PREPARED_STATEMENTS=perhaps", "CHATKIT_DEFAULT_ROLE=b c", "CHATKIT_DEFAULT_ROLE_FILE=/x",
 	}, io.Discard, io.Discard)
@@ -340,7 +340,7 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 		"session times: CHATKIT_REFRESH_THRESHOLD (48h0m0s) must be shorter than CHATKIT_SESSION_DURATION", "session times: CHATKIT_ROTATION_GRACE", "LISTEN_ADDR: ", "LOG_LEVEL: must be debug", "CHATKIT_TOKEN_KEYS: key 1",
 		"CHATKIT_WORKFLOW_ID: ", "CHATKIT_ACCESS_POLICY: ", `ALLOWED_ORIGINS: "nonsense" must be`, `TRUSTED_PROXIES: "nowhere" must be`, "INTROSPECTION_KEYS: key 1 must have",
 		"CLERK_JWT_KEY: must be an RSA public key", `CLERK_API_URL: "api.clerk.com/" must be`,
-		`CLERK_AUTHORIZED_PARTIES: "https://a.example.com/" must be`, `CLERK_AUTHORIZED_PARTIES: "b.example.com" must be`,
+		`CLERK_AUTHORIZED_PARTIES: "b.example.com" must be`, `CLERK_AUTHORIZED_PARTIES: "https://*.example.com" must be one origin`,
 		"DATABASE_URL: ", "DATABASE_DIRECT_URL: ",
 	}
 	for i, want := range wants {

@@ -49,13 +49,13 @@ type settings struct {
 	ClerkSecretKey secret   `env:"CLERK_SECRET_KEY" help:"Secret key of the Clerk instance: fetches its public keys and users' roles. This or CLERK_JWT_KEY is required."`
 	ClerkJWTKey    secret   `env:"CLERK_JWT_KEY" help:"Public key of the Clerk instance as PEM: verifies without the network."`
 	ClerkIssuer    string   `env:"CLERK_ISSUER" help:"The only issuer that is accepted, such as https://clerk.example.com; recommended."`
-	ClerkParties   []string `env:"CLERK_AUTHORIZED_PARTIES" help:"Origins that a credential may have been issued to (azp), separated by commas; any when unset."`
+	ClerkParties   []string `env:"CLERK_AUTHORIZED_PARTIES" help:"Origins of the pages and apps that a credential may have been issued to (azp), separated by commas; any when unset."`
 	ClerkAPIURL    string   `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" help:"Clerk's Backend API."`
 	ClerkRemember  int      `env:"CLERK_REMEMBERED_TOKENS" envDefault:"10000" help:"How many verified Clerk tokens a replica remembers, each for a minute at most and never past its expiry, instead of checking its signature again; 0 for none."`
 	RoleClaims     []string `env:"CHATKIT_ROLE_CLAIMS" envDefault:"metadata.role,public_metadata.role,role" help:"Claims that may name the user's role; the first that does counts."`
 	DefaultRole    string   `env:"CHATKIT_DEFAULT_ROLE" help:"Role of users for whom nothing else names one; without it they are refused."`
 	AccessPolicy   string   `env:"CHATKIT_ACCESS_POLICY" help:"JSON that replaces the access policy: {\"roles\":{\"admin\":[\"read_own\",…]},\"others\":[…]}."`
-	AllowedOrigins []string `env:"ALLOWED_ORIGINS" help:"Origins of browsers that may call, such as https://app.example.com or https://*.example.com, separated by commas."`
+	AllowedOrigins []string `env:"ALLOWED_ORIGINS" help:"Origins of the pages and apps that may call, separated by commas, such as https://app.example.com, capacitor://localhost, https://*.example.com for all hosts below it, or https://shop-*-team.vercel.app for previews."`
 	TrustedProxies []string `env:"TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count, separated by commas."`
 
 	IntrospectionKeys secret `env:"INTROSPECTION_KEYS" help:"Secrets of back ends that may introspect tokens, such as keygen makes, separated by commas."`
@@ -150,6 +150,7 @@ type config struct {
 	rules          session.AnomalyRules
 	limits         map[ports.LimitGroup]session.Limit
 	trustedProxies []netip.Prefix
+	parties        []string // as browsers write them
 	streams        lifecycle.Streams
 	// introspectionKeys are at least minIntrospectionKey characters long.
 	introspectionKeys []string
@@ -459,13 +460,10 @@ func (m *mistakes) checkClerk(c *config) {
 	if c.ClerkRemember < 0 || c.ClerkRemember > mostRemembered {
 		m.add("CLERK_REMEMBERED_TOKENS", fmt.Errorf("must be 0 to %d", mostRemembered))
 	}
-	// An app of another kind than a page has a scheme of its own.
 	m.each("CLERK_AUTHORIZED_PARTIES", c.ClerkParties, func(party string) error {
-		u, err := url.Parse(party)
-		if err == nil && (u.Scheme == "" || u.Host == "" || u.Path != "") {
-			err = errors.ErrUnsupported
-		}
-		return says(err, fmt.Sprintf("%q must be an origin such as https://app.example.com, without a slash at its end", party))
+		origin, err := httpapi.Origin(party)
+		c.parties = append(c.parties, origin)
+		return err
 	})
 }
 

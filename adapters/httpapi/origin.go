@@ -1,0 +1,170 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// origin is a scheme, a host and a port, as browsers write them in the Origin
+// header (https://html.spec.whatwg.org/multipage/browsers.html#origin): in lower
+// case, international names in punycode, without the scheme's own port.
+type origin struct {
+	scheme, host string
+	// port has its colon; empty is the scheme's own.
+	port string
+}
+
+// String is what a browser sends.
+func (o origin) String() string { return o.scheme + "://" + o.host + o.port }
+
+// Origin returns text as a browser writes that origin, or says why no browser
+// does. Apps have origins, too, such as capacitor://localhost.
+func Origin(text string) (string, error) {
+	o, err := parseOrigin(text)
+	if err == nil && strings.Contains(o.host, "*") {
+		err = errNoPattern
+	}
+	if err != nil {
+		return "", fmt.Errorf("%q %w", text, err)
+	}
+	return o.String(), nil
+}
+
+// Why something is no origin, to be read after it.
+var (
+	errNotOrigin   = errors.New("must be like https://app.example.com, with a scheme, and a port if it is not the scheme's own")
+	errOriginPath  = errors.New("must end after the host and port: browsers send no path, query or user")
+	errOriginNull  = errors.New("must not be there: any page can send it")
+	errOriginAll   = errors.New("must not be there: any page could call; list the pages")
+	errOriginHost  = errors.New("must have a host's name as browsers write it: letters, digits, - and _ between dots, or an IP address")
+	errOriginPort  = errors.New("must have a port of 1 to 65535, if any")
+	errNotPages    = errors.New("must have the scheme of a page or an app, such as https: browsers send no origin of this one")
+	errNoPattern   = errors.New("must be one origin: a * stands for nothing here")
+	errOriginStars = errors.New("must have one * at most, in its host")
+)
+
+// ownPorts are those that browsers leave out.
+var ownPorts = map[string]string{"http": "80", "https": "443"}
+
+// schemesWithoutOrigin are those that an Origin header never has: pages of most
+// of them send null.
+var schemesWithoutOrigin = []string{"about", "blob", "data", "file", "filesystem", "ftp", "javascript", "mailto", "ws", "wss"}
+
+// parseOrigin reads an origin, whose host may have a * in it, in any way that a
+// browser's address bar takes.
+func parseOrigin(text string) (origin, error) {
+	switch text = strings.TrimSpace(text); strings.ToLower(text) {
+	case "null":
+		return origin{}, errOriginNull
+	case "*":
+		return origin{}, errOriginAll
+	}
+	scheme, rest, found := strings.Cut(text, "://")
+	o := origin{scheme: strings.ToLower(scheme)}
+	if !found || !isScheme(o.scheme) || rest == "" {
+		return origin{}, errNotOrigin
+	}
+	if slices.Contains(schemesWithoutOrigin, o.scheme) {
+		return origin{}, errNotPages
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	if strings.ContainsAny(rest, `/\?#@`) {
+		return origin{}, errOriginPath
+	}
+	host, port, err := splitPort(rest)
+	if err != nil {
+		return origin{}, err
+	}
+	if port != "" && port != ownPorts[o.scheme] {
+		o.port = ":" + port
+	}
+	o.host, err = o.parseHost(host)
+	return o, err
+}
+
+// isScheme follows RFC 3986, 3.1.
+func isScheme(text string) bool {
+	return text != "" && 'a' <= text[0] && text[0] <= 'z' && !strings.ContainsFunc(text, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("+-.", r))
+	})
+}
+
+// splitPort takes the port from a host, without the zeros before it.
+func splitPort(text string) (host, port string, err error) {
+	end := strings.LastIndexByte(text, ']') + 1 // an IPv6 address has colons of its own
+	host, port, _ = strings.Cut(text[end:], ":")
+	if port == "" {
+		return text[:end] + host, "", nil
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || number == 0 {
+		return "", "", errOriginPort
+	}
+	return text[:end] + host, strconv.FormatUint(number, 10), nil
+}
+
+// parseHost reads a host as browsers do. Those of apps are no names of the DNS.
+func (o origin) parseHost(text string) (string, error) {
+	if ownPorts[o.scheme] == "" {
+		host := strings.ToLower(text)
+		if host == "" || strings.ContainsFunc(host, notHost) {
+			return "", errOriginHost
+		}
+		return host, nil
+	}
+	if strings.HasPrefix(text, "[") {
+		return parseIPv6(text)
+	}
+	host, err := hostNames.ToASCII(text)
+	host = strings.TrimSuffix(host, ".")
+	labels := strings.Split(host, ".")
+	if err != nil || slices.Contains(labels, "") || strings.ContainsFunc(host, func(r rune) bool { return notHost(r) && r != '*' }) {
+		return "", errOriginHost
+	}
+	if slices.ContainsFunc(labels, func(label string) bool { return strings.HasPrefix(label, "xn--") && strings.Contains(label, "*") }) {
+		return "", errOriginHost // a * in punycode stands for other letters
+	}
+	if isNumber(labels[len(labels)-1]) {
+		if address, err := netip.ParseAddr(host); err != nil || !address.Is4() {
+			return "", errOriginHost // a browser takes it for an address, and for no good one
+		}
+	}
+	return host, nil
+}
+
+// hostNames turns names to punycode as browsers do
+// (https://url.spec.whatwg.org/#concept-domain-to-ascii).
+var hostNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false), idna.VerifyDNSLength(false))
+
+// isNumber reports whether browsers take a host for an IPv4 address because of
+// its last label.
+func isNumber(label string) bool {
+	_, err := strconv.ParseUint(label, 10, 64)
+	return err == nil || strings.HasPrefix(label, "0x")
+}
+
+// parseIPv6 writes the address as browsers do.
+func parseIPv6(text string) (string, error) {
+	inner, closed := strings.CutSuffix(text[1:], "]")
+	address, err := netip.ParseAddr(inner)
+	if !closed || err != nil || !address.Is6() || address.Zone() != "" {
+		return "", errOriginHost
+	}
+	if address.Is4In6() { // browsers write no dots in it
+		raw := address.As16()
+		return fmt.Sprintf("[::ffff:%x:%x]", uint16(raw[12])<<8|uint16(raw[13]), uint16(raw[14])<<8|uint16(raw[15])), nil
+	}
+	return "[" + address.String() + "]", nil
+}
+
+// notHost reports whether a character cannot stand in a host's name as
+// browsers send it.
+func notHost(r rune) bool {
+	return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("-._", r))
+}
