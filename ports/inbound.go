@@ -12,7 +12,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Transferrer,Lister,Watcher,Watch,Checker,Revoker,Administrator,Readiness,Limits
+//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Transferrer,Lister,Watcher,Watch,Checker,Revoker,Administrator,Readiness,Limits,Admission
 
 // Gate decides who may come in.
 type Gate interface {
@@ -41,6 +41,7 @@ type Opener interface {
 	// would have too many sessions, those that were not used for longest end.
 	//
 	// Errors: KindNotConfigured; KindUnavailable when the store cannot answer;
+	// KindOverloaded when too many changes of this user's sessions wait;
 	// KindSignedOut when this sign-in was signed out and there is no session
 	// that it opened; KindReverification where the device's session is another
 	// sign-in's; KindRefreshFailed when a session was found and could not
@@ -171,8 +172,8 @@ type Watcher interface {
 	//
 	// Errors: KindNotFound when the user has no such session, or it is not
 	// active and the client does not go on from before its end; KindRateLimited
-	// when the user watches too many already, KindUnavailable when all users
-	// do, on this replica, or the store cannot answer.
+	// when the user watches too many already, KindOverloaded when all users
+	// do, on this replica; KindUnavailable when the store cannot answer.
 	Watch(ctx context.Context, user session.UserID, request WatchRequest) (Watch, error)
 }
 
@@ -304,7 +305,28 @@ type Readiness interface {
 	Draining() bool
 }
 
-// Limits hold callers to how often they may ask. Both methods return the quotas
+// Admission bounds the work that is in flight on this replica, so that what can
+// be answered is answered in time, and the rest is refused at once.
+type Admission interface {
+	// Enter waits for a place among the work of a kind, for a fraction of a
+	// second. leave gives the place back; it must be called, and once more
+	// changes nothing. Places of one kind are given in the order in which they
+	// were asked for.
+	//
+	// Errors: KindOverloaded, at once when others wait for too long already;
+	// KindUnavailable when ctx ends before there is a place.
+	Enter(ctx context.Context, work Work) (leave func(), err error)
+
+	// Suspected makes a check for a network whose checks failed too often: such
+	// checks share a few places, and one that fails keeps its place for a while.
+	// ctx's request gives up the place that it has.
+	//
+	// Errors: check's own; KindOverloaded when it was not made because too many
+	// others wait; KindUnavailable when ctx ended before.
+	Suspected(ctx context.Context, check func() error) error
+}
+
+// Limits hold callers to how often they may ask. Spend and SpendFailure return the quotas
 // that they took from, one each, none where the operator sets no limit, also
 // with KindRateLimited: then at least one of them was used up.
 //
@@ -314,10 +336,13 @@ type Limits interface {
 	Spend(ctx context.Context, group LimitGroup, user session.UserID) ([]Quota, error)
 
 	// SpendFailure takes a check that failed from the quota of the client's
-	// network, as far as source knows it, and from that of the back end that
-	// asked, empty for none. A network without any left takes nothing from the
-	// back end's.
-	SpendFailure(ctx context.Context, backend string, source session.Source) ([]Quota, error)
+	// network, as far as source knows it. It counts for nobody else: not for the
+	// back end that was shown a bad token.
+	SpendFailure(ctx context.Context, source session.Source) ([]Quota, error)
+
+	// Suspects reports whether source's network has used up its quota of failed
+	// checks, as far as this replica knows. It asks nobody.
+	Suspects(source session.Source) bool
 }
 
 // Quota is a limit and what is left of it.

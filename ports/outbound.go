@@ -43,8 +43,10 @@ type SessionStore interface {
 	// change.
 	//
 	// Errors: KindUnavailable when the clocks differ; KindConflict when a device
-	// would have two active sessions of the user for a workflow, when the user would have two on generated devices
-	// for one, or when a token's or a code's hash is taken.
+	// would have two active sessions of the user for a workflow, when the user
+	// would have two on generated devices for one, or when a token's or a code's
+	// hash is taken; KindOverloaded, before anything was done, when too many
+	// others wait to update the user.
 	Update(ctx context.Context, scope Scope, change func(seen []session.Session) (Changes, error)) error
 
 	// FindByID returns the user's session with this id, ended or not.
@@ -259,6 +261,10 @@ type Meter interface {
 	// Refused notes that somebody was refused for having done what group counts
 	// too often.
 	Refused(group LimitGroup)
+
+	// Overloaded notes that somebody was refused because too much of their kind
+	// of work was in flight.
+	Overloaded(work Work)
 }
 
 // Identity is what a credential proves about its bearer.
@@ -338,15 +344,13 @@ const (
 	LimitChanges LimitGroup = "changes"
 	// LimitAdmin is all that an admin does as one.
 	LimitAdmin LimitGroup = "admin"
-	// LimitFailuresOfKey is a back end's checks that fail.
-	LimitFailuresOfKey LimitGroup = "failures_of_key"
 	// LimitFailuresOfAddress is checks that fail for clients of a network.
 	LimitFailuresOfAddress LimitGroup = "failures_of_address"
 )
 
 // LimitGroups are all groups.
 func LimitGroups() []LimitGroup {
-	return []LimitGroup{LimitOpens, LimitReads, LimitChanges, LimitAdmin, LimitFailuresOfKey, LimitFailuresOfAddress}
+	return []LimitGroup{LimitOpens, LimitReads, LimitChanges, LimitAdmin, LimitFailuresOfAddress}
 }
 
 // Allowance is what became of one that somebody wanted of a limit.

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"mime"
 	"net/http"
@@ -29,13 +28,14 @@ const (
 func (s *server) VerifySession(c echo.Context) error {
 	noStore(c)
 	token, _ := bearer(c.Request())
-	checked, err := s.Checker.Check(c.Request().Context(), token, s.sourceBehind(c))
+	asked := s.source(c)
+	checked, err := s.check(c, token, s.sourceBehind(c), asked)
 	if errors.Is(err, session.KindNotFound) {
 		reason := reasonUnknownToken
 		if token == "" {
 			reason = reasonNoToken
 		}
-		return s.failed(c, token, "", s.source(c), session.Because(session.KindUnauthenticated, reason, err))
+		return s.failed(c, token, asked, session.Because(session.KindUnauthenticated, reason, err))
 	}
 	if err != nil {
 		return err
@@ -58,15 +58,15 @@ func (s *server) IntrospectToken(c echo.Context) error {
 	noStore(c)
 	key, _ := bearer(c.Request())
 	if err := s.backends.know(key); err != nil {
-		return s.failed(c, key, "", s.source(c), err)
+		return s.failed(c, key, s.source(c), err)
 	}
 	token, source, err := readIntrospection(c)
 	if err != nil {
 		return err
 	}
-	checked, err := s.Checker.Check(c.Request().Context(), token, source)
+	checked, err := s.check(c, token, source, source)
 	if errors.Is(err, session.KindNotFound) {
-		if err := s.failed(c, token, backendName(key), source, nil); err != nil {
+		if err := s.failed(c, token, source, nil); err != nil {
 			return err
 		}
 		return c.JSON(http.StatusOK, api.Introspection{})
@@ -150,12 +150,6 @@ func newBackends(keys []string) backends {
 		known = append(known, sha256.Sum256([]byte(key)))
 	}
 	return known
-}
-
-// backendName stands for a back end's key where the key itself must not be.
-func backendName(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:16])
 }
 
 // know returns why the key is none, and takes as long for a wrong key as for any

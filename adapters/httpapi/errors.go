@@ -23,6 +23,10 @@ type problem struct {
 	verify bool
 }
 
+// overloadedCode is of requests that are refused so that others are answered.
+// They are counted; a line in the log for each would be work, too.
+const overloadedCode = "overloaded"
+
 // refusal is a request that is turned away for reasons of HTTP, which the core
 // does not know.
 type refusal problem
@@ -90,6 +94,8 @@ func explainKind(kind session.Kind) problem {
 		return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Failed to refresh session", code: "refresh_failed"}
 	case session.KindRateLimited:
 		return problem{status: http.StatusTooManyRequests, title: "Too Many Requests", message: "Ask less often: try again after the seconds of Retry-After", code: "rate_limited"}
+	case session.KindOverloaded:
+		return problem{status: http.StatusServiceUnavailable, title: "Service Unavailable", message: "Too much is asked at once: try again after the seconds of Retry-After", code: overloadedCode}
 	case session.KindInternal, session.KindUnreadable:
 	}
 	return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Something went wrong here; the log has it under the request id", code: "internal_error"}
@@ -186,7 +192,7 @@ func challenge(credential string) string {
 
 func (s *server) logError(err error, p problem, c echo.Context) {
 	level := slog.LevelDebug
-	if p.status >= http.StatusInternalServerError && !errors.Is(c.Request().Context().Err(), context.Canceled) {
+	if p.code != overloadedCode && p.status >= http.StatusInternalServerError && !errors.Is(c.Request().Context().Err(), context.Canceled) {
 		level = slog.LevelError
 	}
 	attributes := []slog.Attr{

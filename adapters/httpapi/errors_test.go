@@ -46,6 +46,7 @@ func TestErrors_EveryKind(t *testing.T) {
 		session.KindNotFound:        {404, "Not Found", "There is no such thing here", "not_found"},
 		session.KindConflict:        {409, "Conflict", "Somebody else was faster: try again", "conflict"},
 		session.KindUnavailable:     {503, "Service Unavailable", "Try again in a moment", "unavailable"},
+		session.KindOverloaded:      {503, "Service Unavailable", "Too much is asked at once: try again after the seconds of Retry-After", "overloaded"},
 		session.KindRateLimited:     {429, "Too Many Requests", "Ask less often: try again after the seconds of Retry-After", "rate_limited"},
 		session.KindCreateFailed:    {500, "Internal Server Error", "Failed to create session", "create_failed"},
 		session.KindRefreshFailed:   {500, "Internal Server Error", "Failed to refresh session", "refresh_failed"},
@@ -76,7 +77,7 @@ func TestErrors_EveryKind(t *testing.T) {
 			if strings.Count(s.log.String(), secret) != 1+len(s.lines(t, turnedAway)) || len(logged) != 1 || logged[0]["requestId"] != got.RequestID || logged[0]["code"] != want.code {
 				t.Errorf("the log has\n%s", s.log)
 			}
-			if level := logged[0]["level"]; (level == "ERROR") != (want.status >= 500) {
+			if level := logged[0]["level"]; (level == "ERROR") != (want.status >= 500 && want.code != "overloaded") {
 				t.Errorf("a %d is logged as %v", want.status, level)
 			}
 			if strings.Contains(got.body, "clerk_error") != (kind == session.KindReverification) {

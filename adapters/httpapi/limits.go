@@ -22,11 +22,11 @@ const (
 // otherwise, or that there were too many. A good token never comes here. No
 // secret is no guess at one and counts for nobody: preflights have none, nor
 // those who are not signed in, and all of them may come through one proxy.
-func (s *server) failed(c echo.Context, secret, backend string, source session.Source, otherwise error) error {
+func (s *server) failed(c echo.Context, secret string, source session.Source, otherwise error) error {
 	if secret == "" {
 		return otherwise
 	}
-	quotas, err := s.Limits.SpendFailure(c.Request().Context(), backend, source)
+	quotas, err := s.Limits.SpendFailure(c.Request().Context(), source)
 	showQuotas(c, quotas)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -173,8 +172,9 @@ func TestLimits_TooLate(t *testing.T) {
 	}
 }
 
-// Checks that fail count for whoever asks and for whose client it is; when
-// there were too many, that is the answer.
+// Checks that fail count for the network of whose client it is, never for the
+// back end that was shown a bad token; when there were too many, that is the
+// answer.
 func TestLimits_Failures(t *testing.T) {
 	t.Parallel()
 	from := func(text string) session.Source {
@@ -188,17 +188,16 @@ func TestLimits_Failures(t *testing.T) {
 		method, path, body string
 		headers            []string
 		proxied            bool
-		backend            bool
 		source             session.Source
 		want               int // when there were not too many
 	}{
-		"Verify":            {http.MethodGet, verifyPath, "", []string{"Authorization", "Bearer x"}, false, false, from("192.0.2.1"), 401},
-		"VerifyForged":      {http.MethodGet, verifyPath, "", []string{"Authorization", "Bearer x", "X-Forwarded-For", "203.0.113.9"}, false, false, from("192.0.2.1"), 401},
-		"VerifyBehindProxy": {http.MethodGet, verifyPath, "", []string{"Authorization", "Bearer x", "X-Forwarded-For", "198.51.100.7, 203.0.113.9"}, true, false, from("203.0.113.9"), 401},
-		"VerifyOfAProxy":    {http.MethodGet, verifyPath, "", []string{"Authorization", "Bearer x"}, true, false, from(""), 401},
-		"Introspect":        {http.MethodPost, introspectPath, "token=x", as, false, true, from(""), 200},
-		"IntrospectOf":      {http.MethodPost, introspectPath, "token=x&client_ip=198.51.100.7", as, false, true, from("198.51.100.7"), 200},
-		"WrongKey":          {http.MethodPost, introspectPath, "token=x&client_ip=198.51.100.7", []string{"Authorization", "Bearer y", "Content-Type", formType}, false, false, from("192.0.2.1"), 401},
+		"Verify":            {http.MethodGet, verifyPath, "", []string{"Authorization", "Bearer x"}, false, from("192.0.2.1"), 401},
+		"VerifyForged":      {http.MethodGet, verifyPath, "", []string{"Authorization", "Bearer x", "X-Forwarded-For", "203.0.113.9"}, false, from("192.0.2.1"), 401},
+		"VerifyBehindProxy": {http.MethodGet, verifyPath, "", []string{"Authorization", "Bearer x", "X-Forwarded-For", "198.51.100.7, 203.0.113.9"}, true, from("203.0.113.9"), 401},
+		"VerifyOfAProxy":    {http.MethodGet, verifyPath, "", []string{"Authorization", "Bearer x"}, true, from(""), 401},
+		"Introspect":        {http.MethodPost, introspectPath, "token=x", as, false, from(""), 200},
+		"IntrospectOf":      {http.MethodPost, introspectPath, "token=x&client_ip=198.51.100.7", as, false, from("198.51.100.7"), 200},
+		"WrongKey":          {http.MethodPost, introspectPath, "token=x&client_ip=198.51.100.7", []string{"Authorization", "Bearer y", "Content-Type", formType}, false, from("192.0.2.1"), 401},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -207,26 +206,18 @@ func TestLimits_Failures(t *testing.T) {
 				config.TrustedProxies = prefixes("192.0.2.0/24")
 			}
 			s := newLimited(t, config).checks(session.KindNotFound)
-			var backends []string
 			expect := func(quotas []ports.Quota, err error) {
-				s.limits.EXPECT().SpendFailure(gomock.Any(), gomock.Any(), test.source).
-					DoAndReturn(func(_ context.Context, backend string, _ session.Source) ([]ports.Quota, error) {
-						backends = append(backends, backend)
-						return quotas, err
-					})
+				s.limits.EXPECT().SpendFailure(gomock.Any(), test.source).Return(quotas, err)
 			}
 			expect([]ports.Quota{quota(ports.LimitFailuresOfAddress, 3, time.Second)}, nil)
 			if got := s.do(t, request(t, test.method, test.path, test.body, test.headers...)); got.status != test.want || got.header.Get("RateLimit") != `"failures_of_address";r=3;t=1` {
 				t.Errorf("got %d %v", got.status, got.header)
 			}
-			expect([]ports.Quota{quota(ports.LimitFailuresOfAddress, 3, time.Second), quota(ports.LimitFailuresOfKey, 0, time.Nanosecond)}, session.KindRateLimited)
+			expect([]ports.Quota{quota(ports.LimitFailuresOfAddress, 0, time.Nanosecond)}, session.KindRateLimited)
 			got := s.do(t, request(t, test.method, test.path, test.body, test.headers...))
 			if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") != "1" || got.header.Get("WWW-Authenticate") != "" ||
-				got.header.Get("RateLimit") != `"failures_of_address";r=3;t=1, "failures_of_key";r=0;t=1` || got.header.Get("RateLimit-Policy") != `"failures_of_address";q=10;w=60, "failures_of_key";q=10;w=60` {
+				got.header.Get("RateLimit") != `"failures_of_address";r=0;t=1` || got.header.Get("RateLimit-Policy") != `"failures_of_address";q=10;w=60` {
 				t.Errorf("got %d %v", got.status, got.header)
-			}
-			if (backends[0] != "") != test.backend || backends[0] != backends[1] || strings.Contains(backends[0], backendKey) {
-				t.Errorf("it counts for %q", backends)
 			}
 		})
 	}

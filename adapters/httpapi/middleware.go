@@ -67,7 +67,7 @@ func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		response := c.Response()
 		level := slog.LevelInfo
-		if isProbe(c.Path()) && response.Status == http.StatusOK {
+		if (isProbe(c.Path()) && response.Status == http.StatusOK) || c.Get(codeKey) == overloadedCode {
 			level = slog.LevelDebug
 		}
 		if !s.logger.Enabled(c.Request().Context(), level) {

@@ -91,6 +91,7 @@ type Core struct {
 	Administrator ports.Administrator
 	Readiness     ports.Readiness
 	Limits        ports.Limits
+	Admission     ports.Admission
 }
 
 // Handler answers requests.
@@ -133,7 +134,7 @@ func New(config Config, core Core) (*Handler, error) {
 	e.JSONSerializer = asMeasured{}
 	e.IPExtractor = s.clientAddress
 	e.Pre(requestID, s.sendElsewhere, s.accessLog)
-	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), singleCredential, deadline(config.RequestTimeout))
+	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), s.inFlight, singleCredential, deadline(config.RequestTimeout))
 	api.RegisterHandlersWithOptions(e, s, api.RegisterHandlersOptions{OperationMiddlewares: s.admissions()})
 	e.HEAD(healthPath, s.Health)
 	e.HEAD(readyPath, s.Ready)

@@ -169,7 +169,7 @@ func TestCredential_SameOriginReads(t *testing.T) {
 }
 
 func BenchmarkOpenSession(b *testing.B) {
-	handler, err := httpapi.New(httpapi.Config{}, httpapi.Core{Gate: gateOf{member}, Opener: openerOf{}, Limits: noLimits{}, Readiness: staying{}})
+	handler, err := httpapi.New(httpapi.Config{}, httpapi.Core{Gate: gateOf{member}, Opener: openerOf{}, Limits: noLimits{}, Readiness: staying{}, Admission: roomy{}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func BenchmarkOpenSession(b *testing.B) {
 	}
 }
 
-// gateOf, openerOf, noLimits and staying answer at once: a mock would be measured, too.
+// gateOf, openerOf, noLimits, staying and roomy answer at once: a mock would be measured, too.
 type gateOf struct{ caller access.Caller }
 
 func (g gateOf) Admit(context.Context, string, access.Permission) (access.Caller, error) {
@@ -201,6 +201,10 @@ func (openerOf) Open(_ context.Context, _ access.Caller, r ports.OpenRequest) (p
 type staying struct{ ports.Readiness }
 
 func (staying) Draining() bool { return false }
+
+type roomy struct{ ports.Admission }
+
+func (roomy) Enter(context.Context, ports.Work) (func(), error) { return func() {}, nil }
 
 type noLimits struct{ ports.Limits }
 

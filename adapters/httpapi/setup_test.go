@@ -65,6 +65,9 @@ type subject struct {
 	admin    *portmock.MockAdministrator
 	ready    *portmock.MockReadiness
 	limits   *portmock.MockLimits
+	// work is what is in flight; suspects are whom Limits suspect.
+	work     *admission
+	suspects atomic.Bool
 	draining atomic.Bool
 	log      *logBuffer
 }
@@ -87,12 +90,51 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
+// admission lets work in that it does not refuse, and counts it.
+type admission struct {
+	mu      sync.Mutex
+	refuses map[ports.Work]error
+	entered []ports.Work
+	inside  int
+}
+
+func (a *admission) Enter(_ context.Context, work ports.Work) (func(), error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.refuses[work]; err != nil {
+		return nil, err
+	}
+	a.entered, a.inside = append(a.entered, work), a.inside+1
+	return sync.OnceFunc(func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.inside--
+	}), nil
+}
+
+func (a *admission) Suspected(ctx context.Context, check func() error) error {
+	ports.Rest(ctx)
+	leave, err := a.Enter(ctx, ports.WorkSuspects)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return check()
+}
+
+// inFlight is how much is inside.
+func (a *admission) inFlight() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.inside
+}
+
 // newSubject has no limits.
 func newSubject(t testing.TB, config httpapi.Config) *subject {
 	t.Helper()
 	s := newLimited(t, config)
 	s.limits.EXPECT().Spend(gomock.Any(), gomock.Any(), gomock.Any()).Return(nil, nil).AnyTimes()
-	s.limits.EXPECT().SpendFailure(gomock.Any(), gomock.Any(), gomock.Any()).Return(nil, nil).AnyTimes()
+	s.limits.EXPECT().SpendFailure(gomock.Any(), gomock.Any()).Return(nil, nil).AnyTimes()
 	return s
 }
 
@@ -104,8 +146,9 @@ func newLimited(t testing.TB, config httpapi.Config) *subject {
 		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control), transfer: portmock.NewMockTransferrer(control),
 		lister: portmock.NewMockLister(control), watcher: portmock.NewMockWatcher(control), checker: portmock.NewMockChecker(control), revoker: portmock.NewMockRevoker(control),
 		admin: portmock.NewMockAdministrator(control), ready: portmock.NewMockReadiness(control),
-		limits: portmock.NewMockLimits(control), log: &logBuffer{},
+		limits: portmock.NewMockLimits(control), work: &admission{refuses: map[ports.Work]error{}}, log: &logBuffer{},
 	}
+	s.limits.EXPECT().Suspects(gomock.Any()).DoAndReturn(func(session.Source) bool { return s.suspects.Load() }).AnyTimes()
 	s.ready.EXPECT().Draining().DoAndReturn(s.draining.Load).AnyTimes()
 	config.Logger = slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if config.AllowedOrigins == nil {
@@ -114,7 +157,7 @@ func newLimited(t testing.TB, config httpapi.Config) *subject {
 	var err error
 	if s.handler, err = httpapi.New(config, httpapi.Core{
 		Gate: s.gate, Opener: s.opener, Transferrer: s.transfer, Lister: s.lister, Watcher: s.watcher, Checker: s.checker,
-		Revoker: s.revoker, Administrator: s.admin, Readiness: s.ready, Limits: s.limits,
+		Revoker: s.revoker, Administrator: s.admin, Readiness: s.ready, Limits: s.limits, Admission: s.work,
 	}); err != nil {
 		t.Fatal(err)
 	}

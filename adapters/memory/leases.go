@@ -125,6 +125,7 @@ func (l *Leases) Update(ctx context.Context, scope ports.Scope, change func([]se
 		return changes, err
 	})
 	if err == nil && (scope.Settled || l.misleads(from, replaced)) {
+		ports.Rest(ctx)
 		l.settle()
 	}
 	return err

@@ -19,6 +19,7 @@ type Metrics struct {
 	anomalies  *prometheus.CounterVec
 	refused    *prometheus.CounterVec
 	turnedAway *prometheus.CounterVec
+	overloaded *prometheus.CounterVec
 	looks      *prometheus.CounterVec
 }
 
@@ -40,17 +41,24 @@ func New() *Metrics {
 			Name: "chatkit_turned_away_total",
 			Help: "Requests that were answered 401, 403 or 429, by the answer's code and the reason.",
 		}, []string{"code", "reason"}),
+		overloaded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "chatkit_overloaded_total",
+			Help: "Requests that were refused because too much was in flight, by kind of work.",
+		}, []string{"work"}),
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chatkit_token_looks_total",
 			Help: "Looks for the session of a token where checks may be answered from memory, by who answered.",
 		}, []string{"by"}),
 	}
-	m.registry.MustRegister(m.anomalies, m.refused, m.turnedAway, m.looks, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.anomalies, m.refused, m.turnedAway, m.overloaded, m.looks, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, rule := range session.Rules() {
 		m.anomalies.WithLabelValues(string(rule)) // an alert needs the zero before the one
 	}
 	for _, group := range ports.LimitGroups() {
 		m.refused.WithLabelValues(string(group))
+	}
+	for _, work := range ports.Works() {
+		m.overloaded.WithLabelValues(string(work))
 	}
 	return m
 }
@@ -64,6 +72,9 @@ func (m *Metrics) Refused(group ports.LimitGroup) { m.refused.WithLabelValues(st
 // TurnedAway counts a caller who was turned away. The answer's code and the
 // reason, which may be empty, are of a few words.
 func (m *Metrics) TurnedAway(code, reason string) { m.turnedAway.WithLabelValues(code, reason).Inc() }
+
+// Overloaded implements ports.Meter.
+func (m *Metrics) Overloaded(work ports.Work) { m.overloaded.WithLabelValues(string(work)).Inc() }
 
 // Looked counts a look for the session of a token, and whether memory answered
 // it.

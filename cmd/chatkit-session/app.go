@@ -104,13 +104,14 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		Gate:          gate,
 		Opener:        lifecycle.NewOpener(parts, c.workflow),
 		Transferrer:   lifecycle.NewTransferrer(parts),
-		Lister:        lifecycle.NewLister(opened, opened, clock, c.policy),
+		Lister:        lifecycle.NewLister(shared.store, shared.store, clock, c.policy),
 		Watcher:       lifecycle.NewWatcher(parts, shared.news, c.streams),
 		Checker:       lifecycle.NewChecker(parts),
 		Revoker:       lifecycle.NewRevoker(parts),
-		Administrator: lifecycle.NewAdministrator(parts, opened),
+		Administrator: lifecycle.NewAdministrator(parts, shared.store),
 		Readiness:     ready,
-		Limits:        lifecycle.NewLimits(rates.limiter, metrics, c.limits),
+		Limits:        lifecycle.NewLimits(rates.limiter, metrics, clock, c.limits),
+		Admission:     lifecycle.NewAdmission(c.MaxInFlight, metrics, clock),
 	})
 	if err != nil {
 		return nil, errors.Join(err, rates.close())
@@ -135,6 +136,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 
 // shared is what replicas have in common, and how they hear of its changes.
 type shared struct {
+	store    *lifecycle.Shares
 	sessions ports.SessionStore
 	secrets  ports.SecretFinder
 	news     *lifecycle.Announcer
@@ -148,14 +150,15 @@ func share(c config, logger *slog.Logger, opened store, rates rates, clock ports
 		return shared{}, err
 	}
 	news := lifecycle.NewAnnouncer(relay, func(lost error) { logRelay(logger, lost) })
-	sessions := lifecycle.Announcing(opened, news)
+	shares := lifecycle.NewShares(opened, c.DatabaseMaxConnections, clock)
+	sessions := lifecycle.Announcing(shares, news)
 	if c.CacheLease == 0 {
-		return shared{sessions, opened, news}, nil
+		return shared{shares, sessions, shares, news}, nil
 	}
 	leases, err := memory.NewLeases(memory.LeaseConfig{
 		Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock, Looked: metrics.Looked,
-	}, sessions, opened)
-	return shared{leases, leases, news}, err
+	}, sessions, shares)
+	return shared{shares, leases, leases, news}, err
 }
 
 // rates is what counts how often callers ask.

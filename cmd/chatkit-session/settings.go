@@ -40,6 +40,8 @@ type settings struct {
 	DatabasePrepared       bool   `env:"DATABASE_PREPARED_STATEMENTS" envDefault:"true" help:"Whether statements are prepared; false behind a pooler in transaction mode, such as pgbouncer."`
 	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"32" help:"Most connections to PostgreSQL that a replica opens."`
 
+	MaxInFlight int `env:"CHATKIT_MAX_IN_FLIGHT" envDefault:"64" help:"How many requests of users, and as many checks of tokens, a replica works on at a time. Up to eight times as many wait, for less than half a second; more are answered 503 at once. Streams of events do not count."`
+
 	RedisURL     secret        `env:"REDIS_URL" help:"Redis that replicas count rate limits and anomalies in together and hear of each other through, such as redis://host:6379, rediss://user:password@host:6379/0, redis://one:6379,two:6379 for a cluster, or redis://one:26379,two:26379/0?master=NAME for sentinels; each counts for itself when unset."`
 	RedisTimeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" help:"How long Redis may take to answer before it is asked whether it is there; after five times as much without a word each replica counts for itself."`
 
@@ -88,7 +90,7 @@ type settings struct {
 	RateLimitReads    int `env:"CHATKIT_RATE_LIMIT_READS_PER_MINUTE" envDefault:"120" help:"How often a user may list and show sessions and timelines: so many at once, and evenly as many more in each minute; 0 for any number."`
 	RateLimitChanges  int `env:"CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE" envDefault:"60" help:"How often a user may sign sessions out or transfer them: so many at once, and evenly as many more in each minute; 0 for any number."`
 	RateLimitAdmin    int `env:"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE" envDefault:"300" help:"How often an admin may ask about or end others' sessions: so many at once, and evenly as many more in each minute; 0 for any number."`
-	RateLimitFailures int `env:"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE" envDefault:"300" help:"How many checks of tokens may fail, for an introspection key and for a client's network, before the next that fail are answered 429: so many at once, and evenly as many more in each minute; good tokens are never refused; 0 for any number."`
+	RateLimitFailures int `env:"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE" envDefault:"300" help:"How many checks of tokens may fail for a client's network before the next that fail are answered 429: so many at once, and evenly as many more in each minute. The network's checks then wait for a few turns that such networks share; one that gets none within a second is answered 503; 0 for any number."`
 
 	CacheLease    time.Duration `env:"CHATKIT_CACHE_LEASE" envDefault:"0s" help:"For how long, at most 5s, a replica may go by what it last read of a session when a token is checked. Whatever ends a session takes that much longer, so that a token is refused everywhere once it has said so. All replicas must have the same."`
 	CacheSessions int           `env:"CHATKIT_CACHE_SESSIONS" envDefault:"0" help:"How many sessions a replica remembers for CHATKIT_CACHE_LEASE; 0 for none. Set the lease on all replicas first, and take it away last; to change it, set this to 0 meanwhile."`
@@ -393,6 +395,9 @@ func (m *mistakes) checkAnomalies(c *config) {
 	})
 }
 
+// mostInFlight bounds CHATKIT_MAX_IN_FLIGHT: beyond it nothing is bounded.
+const mostInFlight = 100_000
+
 // mostPerMinute bounds rate limits: beyond it there is no time between two.
 const mostPerMinute = 1_000_000
 
@@ -402,6 +407,9 @@ func (m *mistakes) checkLimits(c *config) {
 		m.add("REDIS_URL", redis.CheckURL(string(c.RedisURL)))
 	}
 	m.positive("REDIS_TIMEOUT", c.RedisTimeout)
+	if c.MaxInFlight < 1 || c.MaxInFlight > mostInFlight {
+		m.add("CHATKIT_MAX_IN_FLIGHT", fmt.Errorf("must be 1 to %d", mostInFlight))
+	}
 	c.limits = map[ports.LimitGroup]session.Limit{}
 	for _, limit := range []struct {
 		name   string
@@ -412,7 +420,7 @@ func (m *mistakes) checkLimits(c *config) {
 		{"READS", c.RateLimitReads, []ports.LimitGroup{ports.LimitReads}},
 		{"CHANGES", c.RateLimitChanges, []ports.LimitGroup{ports.LimitChanges}},
 		{"ADMIN", c.RateLimitAdmin, []ports.LimitGroup{ports.LimitAdmin}},
-		{"FAILURES", c.RateLimitFailures, []ports.LimitGroup{ports.LimitFailuresOfAddress, ports.LimitFailuresOfKey}},
+		{"FAILURES", c.RateLimitFailures, []ports.LimitGroup{ports.LimitFailuresOfAddress}},
 	} {
 		if limit.most < 0 || limit.most > mostPerMinute {
 			m.add("CHATKIT_RATE_LIMIT_"+limit.name+"_PER_MINUTE", fmt.Errorf("must be 0 to %d", mostPerMinute))

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -322,36 +323,69 @@ func TestOpener_Open_Opens_ManyOfOnePageLoad(t *testing.T) {
 	o.metered(t)
 }
 
-// Users are counted each by themselves, and so many that memory is bounded.
+// failing is a store that finds nothing out while it is down. A mock would take
+// longer than all that is tested with a hundred thousand users.
+type failing struct {
+	ports.SessionStore
+	down bool
+}
+
+func (f *failing) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
+	if f.down {
+		return session.Session{}, errDown
+	}
+	return f.SessionStore.Find(ctx, slot)
+}
+
+// Users are counted each by themselves. Memory is bounded: those who were not
+// seen for longest are forgotten, and whoever comes is counted, however many
+// others did.
 func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.parts.Rules.Opens = session.Limit{Most: 1, Within: time.Minute}
-	b.store.EXPECT().Find(gomock.Any(), gomock.Any()).Return(session.Session{}, errDown).Times(50_000)
-	opener := b.opener()
-	open := func(n int) error {
-		_, err := opener.Open(t.Context(), access.Caller{User: session.Must(session.ParseUserID(fmt.Sprint("user_", n)))}, onPhone)
+	store := &failing{SessionStore: b.store}
+	b.parts.Store = store
+	opener, others := b.opener(), 0
+	opensIn := func(name string) error {
+		_, err := opener.Open(t.Context(), access.Caller{User: session.Must(session.ParseUserID(name))}, onPhone)
 		return err
 	}
-	for n := range 50_000 {
-		_ = open(n)
-	}
-	// The last that was watched comes again, and one for whom there was no room.
-	theirs := func(s *session.Stored) { s.User, s.SignIn = "user_49999", "" }
-	b.has(active("phone", theirs))
-	b.updates(nil, active("phone", theirs))
-	if err := open(49_999); err != nil {
-		t.Error(err)
-	}
-	b.metered(t, session.RuleOpens)
-	nobodys := func(s *session.Stored) { s.User, s.SignIn = "user_50000", "" }
-	for range 2 {
-		b.has(active("phone", nobodys))
-		if err := open(50_000); err != nil {
-			t.Error(err)
+	flood := func(n int) {
+		store.down = true
+		defer func() { store.down = false }()
+		for range n {
+			others++
+			_ = opensIn(fmt.Sprint("other_", others)) // it is counted, and then fails
 		}
 	}
-	b.metered(t, session.RuleOpens)
+	passes := func(name string) {
+		t.Helper()
+		theirs := func(s *session.Stored) { s.User, s.SignIn = name, "" }
+		b.has(active("phone", theirs))
+		b.updates(nil, active("phone", theirs))
+		if err := opensIn(name); err != nil {
+			t.Error(err)
+		}
+		b.metered(t, session.RuleOpens)
+		b.counted = nil
+	}
+	within := func(name string) {
+		t.Helper()
+		b.has(active("phone", func(s *session.Stored) { s.User, s.SignIn = name, "" }))
+		if err := opensIn(name); err != nil {
+			t.Error(err)
+		}
+		b.metered(t)
+	}
+	within("user_1")
+	flood(49_999)
+	passes("user_1")
+	flood(60_000) // more than there is room for
+	within("user_2")
+	passes("user_2")
+	flood(100_000)
+	within("user_1") // it is forgotten
 }
 
 // tells expects others to be told of n opens since noon, and to have seen.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/mock/gomock"
@@ -36,8 +37,12 @@ func newLimits(t *testing.T, refuses ports.LimitGroup, groups ...ports.LimitGrou
 	limiter, meter := portmock.NewMockRateLimiter(ctrl), portmock.NewMockMeter(ctrl)
 	if refuses != "" {
 		meter.EXPECT().Refused(refuses)
+	} else {
+		meter.EXPECT().Refused(gomock.Any()).AnyTimes()
 	}
-	return lifecycle.NewLimits(limiter, meter, limits), limiter
+	clock := portmock.NewMockClock(ctrl)
+	clock.EXPECT().Now().DoAndReturn(time.Now).AnyTimes() // in a bubble, where time is
+	return lifecycle.NewLimits(limiter, meter, clock, limits), limiter
 }
 
 func TestLimits_Spend(t *testing.T) {
@@ -79,56 +84,63 @@ func TestLimits_Spend(t *testing.T) {
 
 func TestLimits_SpendFailure(t *testing.T) {
 	t.Parallel()
-	byAddress := func(network string) ports.LimitKey {
-		return ports.LimitKey{Group: ports.LimitFailuresOfAddress, Who: network}
-	}
-	byKey := ports.LimitKey{Group: ports.LimitFailuresOfKey, Who: "backend"}
-	type answers map[ports.LimitKey]ports.Allowance
 	for name, test := range map[string]struct {
-		backend, address string
-		answers          answers
-		want             []ports.Quota
+		address, network string
+		answers          ports.Allowance
 		err              error
 		refuses          ports.LimitGroup
 	}{
-		"Both": {
-			"backend", "192.0.2.1",
-			answers{byAddress("192.0.2.1/32"): some, byKey: some},
-			[]ports.Quota{quota(ports.LimitFailuresOfAddress, some), quota(ports.LimitFailuresOfKey, some)},
-			nil, "",
-		},
-		"NoBackend": {"", "192.0.2.1", answers{byAddress("192.0.2.1/32"): some}, []ports.Quota{quota(ports.LimitFailuresOfAddress, some)}, nil, ""},
-		"NoAddress": {"backend", "", answers{byKey: some}, []ports.Quota{quota(ports.LimitFailuresOfKey, some)}, nil, ""},
-		"Neither":   {"", "", nil, nil, nil, ""},
+		"Some": {"192.0.2.1", "192.0.2.1/32", some, nil, ""},
 		// Addresses of one network are one client's.
-		"IPv6": {"", "2001:db8:1:2:3::4", answers{byAddress("2001:db8:1:2::/64"): some}, []ports.Quota{quota(ports.LimitFailuresOfAddress, some)}, nil, ""},
-		"AddressUsedUp": {
-			"backend", "192.0.2.1",
-			answers{byAddress("192.0.2.1/32"): none},
-			[]ports.Quota{quota(ports.LimitFailuresOfAddress, none)},
-			session.KindRateLimited, ports.LimitFailuresOfAddress,
-		},
-		"KeyUsedUp": {
-			"backend", "192.0.2.1",
-			answers{byAddress("192.0.2.1/32"): some, byKey: none},
-			[]ports.Quota{quota(ports.LimitFailuresOfAddress, some), quota(ports.LimitFailuresOfKey, none)},
-			session.KindRateLimited, ports.LimitFailuresOfKey,
-		},
+		"IPv6":    {"2001:db8:1:2:3::4", "2001:db8:1:2::/64", some, nil, ""},
+		"UsedUp":  {"192.0.2.1", "192.0.2.1/32", none, session.KindRateLimited, ports.LimitFailuresOfAddress},
+		"Unknown": {"", "", none, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			limits, limiter := newLimits(t, test.refuses, ports.LimitFailuresOfAddress, ports.LimitFailuresOfKey)
-			for key, answer := range test.answers {
-				limiter.EXPECT().Allow(gomock.Any(), key, perMinute).Return(answer, nil)
-			}
+			limits, limiter := newLimits(t, test.refuses, ports.LimitFailuresOfAddress)
 			source := session.Source{}
+			var want []ports.Quota
 			if test.address != "" {
 				source.Address = netip.MustParseAddr(test.address)
+				want = []ports.Quota{quota(ports.LimitFailuresOfAddress, test.answers)}
+				limiter.EXPECT().Allow(gomock.Any(), ports.LimitKey{Group: ports.LimitFailuresOfAddress, Who: test.network}, perMinute).Return(test.answers, nil)
 			}
-			got, err := limits.SpendFailure(t.Context(), test.backend, source)
-			if !errors.Is(err, test.err) || !slices.Equal(got, test.want) {
-				t.Errorf("got %+v, %v, want %+v, %v", got, err, test.want, test.err)
+			got, err := limits.SpendFailure(t.Context(), source)
+			if !errors.Is(err, test.err) || !slices.Equal(got, want) {
+				t.Errorf("got %+v, %v, want %+v, %v", got, err, want, test.err)
+			}
+			if limits.Suspects(source) != (test.err != nil) {
+				t.Errorf("whether it is suspected: %v", limits.Suspects(source))
 			}
 		})
 	}
+}
+
+// A network without a failed check left is suspected until it has one again;
+// meanwhile nobody is asked what is left to it. Others are not.
+func TestLimits_Suspects(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limits, limiter := newLimits(t, "", ports.LimitFailuresOfAddress)
+		flood, other := from("192.0.2.1"), from("192.0.2.2")
+		limiter.EXPECT().Allow(gomock.Any(), gomock.Any(), perMinute).Return(none, nil)
+		_, _ = limits.SpendFailure(t.Context(), flood)
+		if !limits.Suspects(flood) || limits.Suspects(other) || limits.Suspects(session.Source{}) {
+			t.Error("others are suspected, or it is not")
+		}
+		<-time.After(none.Next - time.Second)
+		quotas, err := limits.SpendFailure(t.Context(), flood)
+		if want := []ports.Quota{quota(ports.LimitFailuresOfAddress, ports.Allowance{Next: time.Second})}; !errors.Is(err, session.KindRateLimited) || !slices.Equal(quotas, want) {
+			t.Errorf("got %+v, %v", quotas, err)
+		}
+		<-time.After(time.Second)
+		if limits.Suspects(flood) {
+			t.Error("it is still suspected")
+		}
+		limiter.EXPECT().Allow(gomock.Any(), gomock.Any(), perMinute).Return(some, nil)
+		if _, err := limits.SpendFailure(t.Context(), flood); err != nil {
+			t.Error(err)
+		}
+	})
 }

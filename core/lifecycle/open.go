@@ -350,6 +350,8 @@ func (op *opening) result(err error) (ports.Opened, error) {
 			op.Usage.Opened(op.opened, op.now, op.caller.Source)
 		}
 		return op.Parts.opened(op.now, op.opened, op.token, op.decision.Outcome), nil
+	case errors.Is(err, session.KindOverloaded):
+		return ports.Opened{}, session.Wrap(session.KindOverloaded, err)
 	case errors.Is(err, session.KindUnavailable):
 		return ports.Opened{}, session.Wrap(session.KindUnavailable, err)
 	case errors.Is(err, session.KindSignedOut):

@@ -480,6 +480,7 @@ func TestOpener_Open_Fails(t *testing.T) {
 		"CreateUnavailable":  {creating(fmt.Errorf("update: %w", errDown)), session.KindUnavailable, errDown},
 		"CreateBroken":       {creating(errBug), session.KindCreateFailed, errBug},
 		"CreateConflict":     {creating(session.KindConflict), session.KindCreateFailed, session.KindConflict},
+		"CreateOverloaded":   {creating(session.Wrap(session.KindOverloaded, errDown)), session.KindOverloaded, errDown},
 		"RefreshUnavailable": {refreshing(fmt.Errorf("update: %w", errDown)), session.KindUnavailable, errDown},
 		"RefreshBroken":      {refreshing(errBug), session.KindRefreshFailed, errBug},
 		"NoID":               {makes(func(b *bench) { b.ids.EXPECT().SessionID().Return(session.ID{}, errBug) }), session.KindCreateFailed, errBug},

@@ -119,7 +119,7 @@ func (w *Watcher) begin(user session.UserID, known session.Known) (ports.Watch, 
 	case w.ofUsers[user] >= w.streams.MostOfUser:
 		return nil, session.Wrap(session.KindRateLimited, errTooManyOfUser)
 	case w.open >= w.streams.Most:
-		return nil, session.Wrap(session.KindUnavailable, errTooManyStreams)
+		return nil, session.Wrap(session.KindOverloaded, errTooManyStreams)
 	}
 	w.ofUsers[user]++
 	w.open++

@@ -403,7 +403,7 @@ func TestWatcher_Watch_Bounded(t *testing.T) {
 			one, two := begin(user, "a", nil), begin(user, "a", nil)
 			begin(user, "a", session.KindRateLimited)
 			third := begin(stranger, "theirs", nil)
-			begin(stranger, "theirs", session.KindUnavailable)
+			begin(stranger, "theirs", session.KindOverloaded)
 			for _, watch := range []ports.Watch{one, two, third, one} {
 				watch.Close()
 			}

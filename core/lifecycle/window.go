@@ -9,8 +9,10 @@ import (
 	"chatkit-session/ports"
 )
 
-// maxWatched bounds how many keys a window has; more are not watched.
-const maxWatched = 50_000
+// maxWatched bounds how many keys a window has; when there are more, it forgets
+// those that were not seen for longest. To be forgotten between two of one's own
+// opens takes half as many of others'.
+const maxWatched = 100_000
 
 // key is what a window keeps values of.
 type key interface {
@@ -29,7 +31,7 @@ type window[K key, V any] struct {
 
 	mu     sync.Mutex
 	began  time.Time
-	values map[K]watched[V]
+	values recent[K, watched[V]]
 }
 
 // watched is what this replica knows of a key.
@@ -44,7 +46,7 @@ type watched[V any] struct {
 }
 
 func newWindow[K key, V any](rule session.Rule, limit session.Limit, together ports.Sightings) *window[K, V] {
-	return &window[K, V]{rule: rule, limit: limit, together: together, values: make(map[K]watched[V])}
+	return &window[K, V]{rule: rule, limit: limit, together: together, values: newRecent[K, watched[V]](maxWatched)}
 }
 
 // see changes the key's value by with. It returns whether what it shows is still
@@ -57,13 +59,12 @@ func (w *window[K, V]) see(now time.Time, key K, with func(*V)) (owed bool, sinc
 	late := began.Add(w.limit.Within).Equal(w.began) // it counts with those that came before it
 	if !late && !began.Equal(w.began) {
 		w.began = began
-		clear(w.values)
+		w.values.clear()
 	}
-	if v, there := w.values[key]; there || len(w.values) < maxWatched {
-		with(&v.value)
-		owed, v.owed = v.owed, false
-		w.values[key] = v
-	}
+	v, _ := w.values.get(key)
+	with(&v.value)
+	owed, v.owed = v.owed, false
+	w.values.set(key, v)
 	return owed, w.began
 }
 
@@ -72,10 +73,10 @@ func (w *window[K, V]) see(now time.Time, key K, with func(*V)) (owed bool, sinc
 func (w *window[K, V]) know(since time.Time, key K, with func(*watched[V])) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	v, there := w.values[key]
+	v, there := w.values.get(key)
 	there = there && since.Equal(w.began)
 	if with(&v); there {
-		w.values[key] = v
+		w.values.set(key, v)
 	}
 }
 

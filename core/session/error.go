@@ -48,12 +48,15 @@ const (
 	// KindRateLimited means that the caller asks more often than they may;
 	// trying again later succeeds.
 	KindRateLimited
+	// KindOverloaded means that more is asked at a time than can be answered;
+	// nothing was done, and trying again later may succeed.
+	KindOverloaded
 )
 
 // Kinds lists every kind, for tests that must cover them all.
 func Kinds() []Kind {
-	kinds := make([]Kind, 0, KindRateLimited+1)
-	for kind := KindInternal; kind <= KindRateLimited; kind++ {
+	kinds := make([]Kind, 0, KindOverloaded+1)
+	for kind := KindInternal; kind <= KindOverloaded; kind++ {
 		kinds = append(kinds, kind)
 	}
 	return kinds
@@ -92,6 +95,8 @@ func (k Kind) Error() string {
 		return "session not refreshed"
 	case KindRateLimited:
 		return "asked too often"
+	case KindOverloaded:
+		return "overloaded"
 	}
 	return "unknown kind of error"
 }

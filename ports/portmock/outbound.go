@@ -1098,6 +1098,42 @@ func (c *MockMeterAnomalyCall) DoAndReturn(f func(session.Rule)) *MockMeterAnoma
 	return c
 }
 
+// Overloaded mocks base method.
+func (m *MockMeter) Overloaded(work ports.Work) {
+	m.ctrl.T.Helper()
+	m.ctrl.Call(m, "Overloaded", work)
+}
+
+// Overloaded indicates an expected call of Overloaded.
+func (mr *MockMeterMockRecorder) Overloaded(work any) *MockMeterOverloadedCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Overloaded", reflect.TypeOf((*MockMeter)(nil).Overloaded), work)
+	return &MockMeterOverloadedCall{Call: call}
+}
+
+// MockMeterOverloadedCall wrap *gomock.Call
+type MockMeterOverloadedCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockMeterOverloadedCall) Return() *MockMeterOverloadedCall {
+	c.Call = c.Call.Return()
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockMeterOverloadedCall) Do(f func(ports.Work)) *MockMeterOverloadedCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockMeterOverloadedCall) DoAndReturn(f func(ports.Work)) *MockMeterOverloadedCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
 // Refused mocks base method.
 func (m *MockMeter) Refused(group ports.LimitGroup) {
 	m.ctrl.T.Helper()

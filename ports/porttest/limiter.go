@@ -145,7 +145,6 @@ func testLimiterApart(t *testing.T, limiters RateLimiters) {
 		{Group: ports.LimitChanges, Who: "alice"},
 		{Group: ports.LimitAdmin, Who: "alice"},
 		{Group: ports.LimitFailuresOfAddress, Who: "alice"},
-		{Group: ports.LimitFailuresOfKey, Who: "alice"},
 	} {
 		if got := allow(t, limiters.One, key, once); !got.Allowed {
 			t.Errorf("the first of %q is refused: %+v", key, got)

@@ -43,6 +43,8 @@ func (m *meter) Anomaly(session.Rule) { m.Add(1) }
 
 func (*meter) Refused(ports.LimitGroup) {}
 
+func (*meter) Overloaded(ports.Work) {}
+
 // race runs act racers times at once, half on each store, and returns when all
 // are done.
 func (b *bench) race(act func(store Store, n int)) {

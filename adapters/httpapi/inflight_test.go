@@ -1,0 +1,184 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/adapters/httpapi"
+	"chatkit-session/core/access"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+	"chatkit-session/ports/portmock"
+)
+
+// unread is a body that must not be read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body is read")
+	return 0, io.EOF
+}
+
+// Too much in flight is refused before anything is done: nobody is verified, no
+// body is read, and no limit is spent; the mocks would fail. A page may read
+// the answer. The log has a line at level debug alone.
+func TestInFlight_Refused(t *testing.T) {
+	t.Parallel()
+	const id = "0194214b-3a00-7cc3-98c4-dc0c0c07398f"
+	for call, work := range map[string]ports.Work{
+		"POST /session":                       ports.WorkUsers,
+		"POST /session/transfer":              ports.WorkUsers,
+		"GET /session/events":                 ports.WorkUsers,
+		"GET /sessions":                       ports.WorkUsers,
+		"DELETE /sessions":                    ports.WorkUsers,
+		"GET /sessions/" + id:                 ports.WorkUsers,
+		"DELETE /sessions/" + id:              ports.WorkUsers,
+		"POST /sessions/" + id + "/transfer":  ports.WorkUsers,
+		"GET /sessions/" + id + "/activity":   ports.WorkUsers,
+		"GET /activity":                       ports.WorkUsers,
+		"GET /admin/users/user_1/sessions":    ports.WorkUsers,
+		"DELETE /admin/users/user_1/sessions": ports.WorkUsers,
+		"DELETE /admin/sessions/" + id:        ports.WorkUsers,
+		"GET /admin/stats":                    ports.WorkUsers,
+		"GET /session/verify":                 ports.WorkChecks,
+		"POST /session/introspect":            ports.WorkChecks,
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		t.Run(call, func(t *testing.T) {
+			t.Parallel()
+			s := newLimited(t, httpapi.Config{})
+			s.work.refuses[work] = session.Wrap(session.KindOverloaded, errors.New(secret))
+			r := request(t, method, "/api/chatkit"+path, "", "Authorization", "Bearer jwt", "Origin", page)
+			r.Body = io.NopCloser(unread{t})
+			got := s.do(t, r)
+			if got.status != http.StatusServiceUnavailable || got.Code != "overloaded" || got.header.Get("Retry-After") != "2" {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+			if got.header.Get("Access-Control-Allow-Origin") != page || !strings.Contains(got.header.Get("Access-Control-Expose-Headers"), "Retry-After") {
+				t.Errorf("pages may not read it: %v", got.header)
+			}
+			if strings.Contains(s.log.String(), `"level":"INFO"`) || strings.Contains(s.log.String(), `"level":"ERROR"`) {
+				t.Errorf("the log has\n%s", s.log)
+			}
+		})
+	}
+}
+
+// Probes, preflights and what is no route are no work: they are answered
+// whatever is in flight.
+func TestInFlight_NoWork(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	for _, work := range ports.Works() {
+		s.work.refuses[work] = session.KindOverloaded
+	}
+	s.ready.EXPECT().Ready(gomock.Any()).Return(nil, nil)
+	preflight := []string{"Origin", page, "Access-Control-Request-Method", "POST"}
+	for call, want := range map[string]int{
+		"GET /healthz": 200, "GET /readyz": 200, "GET /nothing": 404, "OPTIONS " + openPath: 204,
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		var headers []string
+		if method == http.MethodOptions {
+			headers = preflight
+		}
+		if got := s.do(t, request(t, method, path, "", headers...)); got.status != want {
+			t.Errorf("%s got %d %s", call, got.status, got.body)
+		}
+	}
+}
+
+// Work counts until its answer is there, however it goes.
+func TestInFlight_Counts(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	s.admits().opener.EXPECT().Open(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
+		func(context.Context, access.Caller, ports.OpenRequest) (ports.Opened, error) {
+			if n := s.work.inFlight(); n != 1 {
+				t.Errorf("%d are in flight", n)
+			}
+			return ports.Opened{}, errors.New(secret)
+		})
+	if got := s.post(t, ""); got.status != http.StatusInternalServerError {
+		t.Errorf("got %d", got.status)
+	}
+	s.opener.EXPECT().Open(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
+		func(context.Context, access.Caller, ports.OpenRequest) (ports.Opened, error) { panic("a bug") })
+	s.post(t, "")
+	if n := s.work.inFlight(); n != 0 {
+		t.Errorf("%d are still in flight", n)
+	}
+}
+
+// A stream of events is no work once it has begun.
+func TestInFlight_Streams(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
+	watch := portmock.NewMockWatch(gomock.NewController(t))
+	watch.EXPECT().Known().Return("known").AnyTimes()
+	watch.EXPECT().Close()
+	watch.EXPECT().Next(gomock.Any()).DoAndReturn(func(context.Context) (ports.Event, error) {
+		if n := s.work.inFlight(); n != 0 {
+			t.Errorf("%d are in flight", n)
+		}
+		return ports.Event{}, session.KindNotFound
+	}).MinTimes(1)
+	s.watcher.EXPECT().Watch(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
+		func(context.Context, session.UserID, ports.WatchRequest) (ports.Watch, error) {
+			if n := s.work.inFlight(); n != 1 {
+				t.Errorf("%d are in flight before it has begun", n)
+			}
+			return watch, nil
+		})
+	server := httptest.NewServer(s.handler) // a stream sets deadlines of its connection
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/api/chatkit/session/events", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer jwt")
+	r.Header.Set("X-ChatKit-Token", token.Reveal())
+	response, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // nothing was written
+	_, _ = io.Copy(io.Discard, response.Body)
+}
+
+// Checks for a network that failed too often wait for their own turn, and hold
+// no other. What was not checked is not said to be inactive.
+func TestInFlight_Suspects(t *testing.T) {
+	t.Parallel()
+	config := httpapi.Config{IntrospectionKeys: []string{backendKey}}
+	as := []string{"Authorization", "Bearer " + backendKey, "Content-Type", formType}
+	s := newSubject(t, config)
+	s.suspects.Store(true)
+	s.checker.EXPECT().Check(gomock.Any(), "x", gomock.Any()).DoAndReturn(func(context.Context, string, session.Source) (ports.Checked, error) {
+		if n := s.work.inFlight(); n != 1 {
+			t.Errorf("%d are in flight", n)
+		}
+		return good(false), nil
+	}).Times(2)
+	verified, introspected := s.do(t, request(t, http.MethodGet, verifyPath, "", "Authorization", "Bearer x")), introspect(t, s, "token=x", as...)
+	if verified.status != http.StatusNoContent || introspected.status != http.StatusOK || !strings.Contains(introspected.body, `"active":true`) {
+		t.Errorf("good tokens got %d and %d %s", verified.status, introspected.status, introspected.body)
+	}
+	if want := []ports.Work{ports.WorkChecks, ports.WorkSuspects, ports.WorkChecks, ports.WorkSuspects}; !slices.Equal(s.work.entered, want) {
+		t.Errorf("they entered as %v", s.work.entered)
+	}
+	s.work.refuses[ports.WorkSuspects] = session.KindOverloaded
+	for _, got := range []answer{s.do(t, request(t, http.MethodGet, verifyPath, "", "Authorization", "Bearer x")), introspect(t, s, "token=x", as...)} {
+		if got.status != http.StatusServiceUnavailable || got.Code != "overloaded" {
+			t.Errorf("without a turn it got %d %s", got.status, got.body)
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/mock/gomock"
+
+	"chatkit-session/core/lifecycle"
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+	"chatkit-session/ports/portmock"
+)
+
+// gatekeeper is an Admission of two of each kind of work, in a bubble.
+type gatekeeper struct {
+	*lifecycle.Admission
+	refused map[ports.Work]int
+	mu      sync.Mutex
+}
+
+func newGatekeeper(t *testing.T) *gatekeeper {
+	t.Helper()
+	ctrl := gomock.NewController(t)
+	clock, meter := portmock.NewMockClock(ctrl), portmock.NewMockMeter(ctrl)
+	clock.EXPECT().Now().DoAndReturn(time.Now).AnyTimes()
+	g := &gatekeeper{Admission: lifecycle.NewAdmission(2, meter, clock), refused: map[ports.Work]int{}}
+	meter.EXPECT().Overloaded(gomock.Any()).Do(func(work ports.Work) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.refused[work]++
+	}).AnyTimes()
+	return g
+}
+
+// enters is inside, at once.
+func (g *gatekeeper) enters(t *testing.T, work ports.Work) (leave func()) {
+	t.Helper()
+	began := time.Now()
+	leave, err := g.Enter(t.Context(), work)
+	if err != nil || time.Since(began) > 0 {
+		t.Fatalf("Enter = %v after %s", err, time.Since(began))
+	}
+	return leave
+}
+
+// waits tells what becomes of somebody who has to wait.
+func (g *gatekeeper) waits(ctx context.Context, work ports.Work) <-chan error {
+	said := make(chan error, 1)
+	go func() {
+		leave, err := g.Enter(ctx, work)
+		if err == nil {
+			defer leave()
+		}
+		said <- err
+	}()
+	synctest.Wait()
+	return said
+}
+
+func isRefused(t *testing.T, got error, want session.Kind) {
+	t.Helper()
+	if session.KindOf(got) != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestAdmission(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]func(*testing.T, *gatekeeper){
+		"FirstComeFirstServed": func(t *testing.T, g *gatekeeper) {
+			leave, other := g.enters(t, ports.WorkUsers), g.enters(t, ports.WorkUsers)
+			var order []int
+			for n := range 3 {
+				go func() {
+					mine, err := g.Enter(t.Context(), ports.WorkUsers)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					order = append(order, n)
+					mine()
+				}()
+				synctest.Wait()
+			}
+			leave()
+			leave() // once more, it changes nothing
+			synctest.Wait()
+			other()
+			if len(order) != 3 || order[0] != 0 || order[1] != 1 || order[2] != 2 {
+				t.Errorf("they came in as %v", order)
+			}
+			g.enters(t, ports.WorkUsers)
+			g.enters(t, ports.WorkUsers)
+		},
+		// One kind of work takes no place of another's.
+		"KindsApart": func(t *testing.T, g *gatekeeper) {
+			for _, work := range ports.Works() {
+				g.enters(t, work)
+				g.enters(t, work)
+			}
+		},
+		// Those who cannot be answered soon are refused at once.
+		"TooManyWait": func(t *testing.T, g *gatekeeper) {
+			leave, _ := g.enters(t, ports.WorkChecks), g.enters(t, ports.WorkChecks)
+			var waiting []<-chan error
+			for range 16 {
+				waiting = append(waiting, g.waits(t.Context(), ports.WorkChecks))
+			}
+			began := time.Now()
+			isRefused(t, <-g.waits(t.Context(), ports.WorkChecks), session.KindOverloaded)
+			if took := time.Since(began); took != 0 || g.refused[ports.WorkChecks] != 1 {
+				t.Errorf("that took %s and was counted as %v", took, g.refused)
+			}
+			leave()
+			for _, said := range waiting {
+				isRefusedNot(t, <-said)
+			}
+		},
+		// Few wait, but the first of them for long: what is served is slow.
+		"TheFirstWaitsForLong": func(t *testing.T, g *gatekeeper) {
+			leave, _ := g.enters(t, ports.WorkUsers), g.enters(t, ports.WorkUsers)
+			first := g.waits(t.Context(), ports.WorkUsers)
+			<-time.After(200 * time.Millisecond)
+			second := g.waits(t.Context(), ports.WorkUsers)
+			<-time.After(time.Millisecond)
+			isRefused(t, <-g.waits(t.Context(), ports.WorkUsers), session.KindOverloaded)
+			leave()
+			isRefusedNot(t, <-first)
+			isRefusedNot(t, <-second)
+			g.enters(t, ports.WorkUsers)()
+		},
+		// Nothing is served any more.
+		"NobodyWaitsForEver": func(t *testing.T, g *gatekeeper) {
+			g.enters(t, ports.WorkUsers)
+			leave := g.enters(t, ports.WorkUsers)
+			began := time.Now()
+			isRefused(t, <-g.waits(t.Context(), ports.WorkUsers), session.KindOverloaded)
+			if took := time.Since(began); took != 400*time.Millisecond {
+				t.Errorf("it waited for %s", took)
+			}
+			leave()
+			g.enters(t, ports.WorkUsers)
+		},
+		"GaveUp": func(t *testing.T, g *gatekeeper) {
+			g.enters(t, ports.WorkUsers)
+			leave := g.enters(t, ports.WorkUsers)
+			ctx, cancel := context.WithCancel(t.Context())
+			said := g.waits(ctx, ports.WorkUsers)
+			cancel()
+			isRefused(t, <-said, session.KindUnavailable)
+			leave()
+			g.enters(t, ports.WorkUsers)
+			if len(g.refused) != 0 {
+				t.Errorf("counted are %v", g.refused)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { test(t, newGatekeeper(t)) })
+		})
+	}
+}
+
+func isRefusedNot(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("it was refused: %v", err)
+	}
+}
+
+// Somebody is called just when they give up: their place is the next one's.
+func TestAdmission_CalledAndGone(t *testing.T) {
+	t.Parallel()
+	g := newGatekeeper(t)
+	var places []func()
+	for range 2 {
+		leave, err := g.Enter(t.Context(), ports.WorkUsers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		places = append(places, leave)
+	}
+	for range 2000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		said := make(chan error, 1)
+		var mine func()
+		go func() {
+			leave, err := g.Enter(ctx, ports.WorkUsers)
+			mine = leave
+			said <- err
+		}()
+		go cancel()
+		places[0]()
+		if err := <-said; err != nil {
+			leave, err := g.Enter(t.Context(), ports.WorkUsers)
+			if err != nil {
+				t.Fatal("a place is lost", err)
+			}
+			mine = leave
+		}
+		places[0] = mine
+	}
+}
+
+// Checks for suspects are two at a time; one that fails keeps its place for a
+// while, one that does not gives it back. Who waits does not count as in flight.
+func TestAdmission_Suspected(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGatekeeper(t)
+		began, counts := time.Now(), 1
+		ctx := ports.WithLeave(t.Context(), func() { counts-- })
+		none := errors.New("no such token")
+		for range 2 {
+			if err := g.Suspected(ctx, func() error { return none }); !errors.Is(err, none) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if counts != -1 {
+			t.Errorf("%d are in flight", counts)
+		}
+		for range 3 { // once the first two have paused
+			isRefusedNot(t, g.Suspected(t.Context(), func() error { return nil }))
+		}
+		if took := time.Since(began); took != 20*time.Millisecond {
+			t.Errorf("that took %s", took)
+		}
+		never := make(chan struct{})
+		for range 2 {
+			go func() { _ = g.Suspected(t.Context(), func() error { <-never; return nil }) }()
+		}
+		synctest.Wait()
+		began = time.Now()
+		isRefused(t, g.Suspected(t.Context(), func() error { t.Error("it was let in"); return nil }), session.KindOverloaded)
+		if took := time.Since(began); took != time.Second || g.refused[ports.WorkSuspects] != 1 {
+			t.Errorf("it waited for %s, and counted are %v", took, g.refused)
+		}
+		close(never)
+	})
+}
+
+// What does not count has nothing to give up.
+func TestRest_CountsNot(t *testing.T) {
+	t.Parallel()
+	ports.Rest(t.Context())
+}

@@ -1,0 +1,161 @@
+package lifecycle
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"chatkit-session/core/session"
+	"chatkit-session/ports"
+)
+
+// mostOfUser is how many changes of one user's sessions there may be on this
+// replica at a time: one is made, the others wait for it here, and hold nothing.
+const mostOfUser = 16
+
+// ownConnections is how many connections the service keeps for its own tasks.
+const ownConnections = 2
+
+// mostStats is how many may wait for totals.
+const mostStats = 4
+
+// UserStore is what requests need of a store.
+type UserStore interface {
+	ports.SessionStore
+	ports.SecretFinder
+	ports.ActivityStore
+	ports.AdminStore
+}
+
+// Shares is a store that lets checks of tokens and what users ask each use a
+// share of the connections, so that neither waits for the other, and the
+// service's own tasks, which do not come here, for none of them. The changes of
+// a user's sessions are made one after the other: where that user's lock is
+// held elsewhere they take one connection, however many there are.
+type Shares struct {
+	UserStore
+	users, checks *line
+	// stats is for totals: they read whole tables.
+	stats *line
+	clock ports.Clock
+
+	mu     sync.Mutex
+	ofUser map[session.UserID]*userLine
+}
+
+var _ UserStore = (*Shares)(nil)
+
+// NewShares shares the store's connections, of which there are this many.
+func NewShares(store UserStore, connections int, clock ports.Clock) *Shares {
+	shared := max(connections-ownConnections, 0)
+	users := max(shared*2/3, 1)
+	return &Shares{
+		UserStore: store, clock: clock, ofUser: make(map[session.UserID]*userLine),
+		users: &line{clock: clock, most: users}, checks: &line{clock: clock, most: max(shared-users, 1)},
+		stats: &line{clock: clock, most: 1, longest: mostStats},
+	}
+}
+
+// within asks when it is the line's turn.
+func within[T any](ctx context.Context, l *line, ask func() (T, error)) (T, error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	defer leave()
+	return ask()
+}
+
+// FindByToken implements ports.SecretFinder.
+func (s *Shares) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+	return within(ctx, s.checks, func() (session.Session, error) { return s.UserStore.FindByToken(ctx, hash) })
+}
+
+// FindByOffer implements ports.SecretFinder.
+func (s *Shares) FindByOffer(ctx context.Context, code session.TokenHash) (session.Session, error) {
+	return within(ctx, s.users, func() (session.Session, error) { return s.UserStore.FindByOffer(ctx, code) })
+}
+
+// Find implements ports.SessionStore.
+func (s *Shares) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
+	return within(ctx, s.users, func() (session.Session, error) { return s.UserStore.Find(ctx, slot) })
+}
+
+// FindByID implements ports.SessionStore.
+func (s *Shares) FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error) {
+	return within(ctx, s.users, func() (session.Session, error) { return s.UserStore.FindByID(ctx, user, id) })
+}
+
+// List implements ports.SessionStore.
+func (s *Shares) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
+	return within(ctx, s.users, func() ([]session.Session, error) { return s.UserStore.List(ctx, query) })
+}
+
+// ListActivity implements ports.ActivityStore.
+func (s *Shares) ListActivity(ctx context.Context, query ports.ActivityQuery) ([]session.Activity, error) {
+	return within(ctx, s.users, func() ([]session.Activity, error) { return s.UserStore.ListActivity(ctx, query) })
+}
+
+// OwnerOf implements ports.AdminStore.
+func (s *Shares) OwnerOf(ctx context.Context, id session.ID) (session.UserID, error) {
+	return within(ctx, s.users, func() (session.UserID, error) { return s.UserStore.OwnerOf(ctx, id) })
+}
+
+// Stats implements ports.AdminStore, and returns a KindOverloaded error at once
+// when too many wait for totals.
+func (s *Shares) Stats(ctx context.Context, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
+	return within(ctx, s.stats, func() (ports.Stats, error) {
+		return within(ctx, s.users, func() (ports.Stats, error) { return s.UserStore.Stats(ctx, cutoff, since) })
+	})
+}
+
+// Update implements ports.SessionStore, and returns a KindOverloaded error at
+// once when too many wait for the same user.
+func (s *Shares) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+	mine, err := s.turnOf(ctx, scope.User)
+	if err != nil {
+		return err
+	}
+	defer mine()
+	_, err = within(ctx, s.users, func() (struct{}, error) { return struct{}{}, s.UserStore.Update(ctx, scope, change) })
+	return err
+}
+
+// turnOf waits until nobody else changes the user's sessions on this replica.
+// Who waits is not in flight: a user whose lock is stuck fills nothing.
+func (s *Shares) turnOf(ctx context.Context, user session.UserID) (done func(), err error) {
+	s.mu.Lock()
+	of := s.ofUser[user]
+	if of == nil {
+		of = &userLine{line: line{clock: s.clock, most: 1, longest: mostOfUser - 1}}
+		s.ofUser[user] = of
+	}
+	of.callers++
+	waits := of.callers > 1
+	s.mu.Unlock()
+	if waits {
+		ports.Rest(ctx)
+	}
+	leave, err := of.enter(ctx)
+	if err != nil {
+		s.forget(user, of)
+		return nil, err
+	}
+	return func() { leave(); s.forget(user, of) }, nil
+}
+
+// forget drops the line of a user whom nobody asks for any more.
+func (s *Shares) forget(user session.UserID, of *userLine) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if of.callers--; of.callers == 0 {
+		delete(s.ofUser, user)
+	}
+}
+
+// userLine is the line for one user's changes.
+type userLine struct {
+	line
+	callers int // inside, waiting or about to; Shares.mu guards it
+}
