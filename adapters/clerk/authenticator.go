@@ -2,6 +2,7 @@ package clerk
 
 import (
 	"context"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	sdk "github.com/clerk/clerk-sdk-go/v2"
-	"github.com/clerk/clerk-sdk-go/v2/jwks"
 	"github.com/clerk/clerk-sdk-go/v2/jwt"
 	"github.com/go-jose/go-jose/v3"
 	josejwt "github.com/go-jose/go-jose/v3/jwt"
@@ -54,9 +54,9 @@ func NewAuthenticator(config Config) (*Authenticator, error) {
 		}
 		a.offline = key
 	case config.SecretKey != "":
-		client := jwks.NewClient(config.api())
-		a.keys = newKeySet(config.Clock, config.logger(), func(ctx context.Context) (*sdk.JSONWebKeySet, error) {
-			return client.Get(ctx, &jwks.GetParams{})
+		backend := sdk.NewBackend(&config.api().BackendConfig)
+		a.keys = newKeySet(config.Clock, config.logger(), func(ctx context.Context) ([]json.RawMessage, error) {
+			return fetchKeys(ctx, backend)
 		})
 	default:
 		return nil, errors.New("a JWT key or a secret key is required")
@@ -84,10 +84,15 @@ func CheckJWTKey(text string) error {
 // environment variables have them.
 func parseJWTKey(text string) (*sdk.JSONWebKey, error) {
 	key, err := sdk.JSONWebKeyFromPEM(strings.ReplaceAll(text, `\n`, "\n"))
-	if err != nil || !usable(key) {
+	if err != nil || !isRSA(key) {
 		return nil, errors.New("must be an RSA public key as PEM, as Clerk's dashboard shows it")
 	}
 	return key, nil
+}
+
+func isRSA(key *sdk.JSONWebKey) bool {
+	_, ok := key.Key.(*rsa.PublicKey)
+	return ok
 }
 
 // Authenticate implements ports.Authenticator.

@@ -2,10 +2,11 @@ package clerk
 
 import (
 	"context"
-	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -27,24 +28,44 @@ const (
 	keyCoolDown = 10 * time.Second
 )
 
-var errUnknownKey = errors.New("no such key")
+// The bounds of what is remembered of keys that were asked for in vain: how
+// many, and how long an id is, in bytes.
+const (
+	mostAsked    = 1000
+	longestKeyID = 256
+)
 
-// keySet holds the instance's public keys by id.
+var (
+	errUnknownKey  = errors.New("no such key")
+	errNotLookedUp = errors.New("no such key when they were last fetched")
+)
+
+// keySet holds the instance's public keys by id. That there is no key of an id
+// is known when
+//
+//  1. somebody asked for it,
+//  2. then a fetch began, and
+//  3. ended well without it.
+//
+// Until then Clerk may have changed its keys since the last fetch, and the
+// credential may be good.
 type keySet struct {
 	clock  ports.Clock
 	logger *slog.Logger
-	load   func(context.Context) (*sdk.JSONWebKeySet, error)
+	load   func(context.Context) ([]json.RawMessage, error)
 
 	mu      sync.Mutex
 	keys    map[string]*sdk.JSONWebKey
-	fetched time.Time     // when keys was fetched
-	tried   time.Time     // when the last fetch began
-	err     error         // what the last fetch ended with
-	running chan struct{} // closed when the fetch that is running ends; nil when none is
+	asked   map[string]bool // in vain, of late
+	missing map[string]bool // asked for before the last fetch began, which ended without them
+	fetched time.Time       // when keys was fetched
+	tried   time.Time       // when the last fetch began
+	err     error           // what the last fetch ended with
+	running chan struct{}   // closed when the fetch that is running ends; nil when none is
 }
 
-func newKeySet(clock ports.Clock, logger *slog.Logger, load func(context.Context) (*sdk.JSONWebKeySet, error)) *keySet {
-	return &keySet{clock: clock, logger: logger, load: load}
+func newKeySet(clock ports.Clock, logger *slog.Logger, load func(context.Context) ([]json.RawMessage, error)) *keySet {
+	return &keySet{clock: clock, logger: logger, load: load, asked: map[string]bool{}}
 }
 
 // get returns the key. It fetches at most once per cool-down, and waits for
@@ -53,6 +74,9 @@ func newKeySet(clock ports.Clock, logger *slog.Logger, load func(context.Context
 // Errors: KindUnauthenticated when the instance has no such key;
 // KindUnavailable when that cannot be found out now.
 func (s *keySet) get(ctx context.Context, kid string) (*sdk.JSONWebKey, error) {
+	if len(kid) > longestKeyID {
+		return nil, refused(errUnknownKey)
+	}
 	key, running, err := s.look(kid) //nolint:contextcheck // a fetch is for all callers: none of them can end it
 	if running == nil {
 		return key, err
@@ -80,6 +104,9 @@ func (s *keySet) look(kid string) (*sdk.JSONWebKey, <-chan struct{}, error) {
 		}
 		return key, nil, nil
 	}
+	if len(s.asked) < mostAsked {
+		s.asked[kid] = true
+	}
 	if cool {
 		s.fetch(now)
 	}
@@ -89,13 +116,16 @@ func (s *keySet) look(kid string) (*sdk.JSONWebKey, <-chan struct{}, error) {
 // known answers from what was fetched. The caller holds mu.
 func (s *keySet) known(kid string) (*sdk.JSONWebKey, error) {
 	fresh := s.clock.Now().Sub(s.fetched) < keyLifetime
-	if key, found := s.keys[kid]; found && fresh {
+	key, found := s.keys[kid]
+	switch {
+	case found && fresh:
 		return key, nil
-	}
-	if s.err != nil || !fresh {
+	case s.err != nil || !fresh:
 		return nil, session.Wrap(session.KindUnavailable, fmt.Errorf("fetch the public keys: %w", errors.Join(s.err, errUnknownKey)))
+	case s.missing[kid]:
+		return nil, refused(errUnknownKey)
 	}
-	return nil, refused(errUnknownKey)
+	return nil, session.Wrap(session.KindUnavailable, errNotLookedUp)
 }
 
 // fetch starts a fetch in the background: it is for all callers, so that none
@@ -104,6 +134,10 @@ func (s *keySet) fetch(now time.Time) {
 	s.tried = now
 	running := make(chan struct{})
 	s.running = running
+	asked := maps.Clone(s.asked)
+	if len(asked) == mostAsked {
+		clear(s.asked)
+	}
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
 		defer cancel()
@@ -112,7 +146,9 @@ func (s *keySet) fetch(now time.Time) {
 		defer s.mu.Unlock()
 		s.running, s.err = nil, err
 		if err == nil {
-			s.keys, s.fetched = byID(set), now
+			s.keys, s.fetched = s.byID(set), now
+			s.missing = asked
+			maps.DeleteFunc(s.missing, func(kid string, _ bool) bool { return s.keys[kid] != nil })
 		} else {
 			s.logger.Warn("the public keys of Clerk could not be fetched", "error", err)
 		}
@@ -121,21 +157,15 @@ func (s *keySet) fetch(now time.Time) {
 }
 
 // byID keeps the keys that sign session tokens.
-func byID(set *sdk.JSONWebKeySet) map[string]*sdk.JSONWebKey {
-	keys := make(map[string]*sdk.JSONWebKey, len(set.Keys))
-	for _, key := range set.Keys {
-		if usable(key) && key.KeyID != "" && (key.Use == "" || key.Use == "sig") {
+func (s *keySet) byID(set []json.RawMessage) map[string]*sdk.JSONWebKey {
+	keys := make(map[string]*sdk.JSONWebKey, len(set))
+	for _, encoded := range set {
+		if key, ok := parseKey(encoded); ok {
 			keys[key.KeyID] = key
 		}
 	}
-	return keys
-}
-
-// usable reports whether key is an RSA key for Clerk's algorithm.
-func usable(key *sdk.JSONWebKey) bool {
-	if key == nil || key.Algorithm != algorithm {
-		return false
+	if len(keys) == 0 {
+		s.logger.Warn("none of Clerk's public keys can be used: nobody gets in", "keys", len(set))
 	}
-	_, ok := key.Key.(*rsa.PublicKey)
-	return ok
+	return keys
 }

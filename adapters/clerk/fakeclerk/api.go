@@ -3,6 +3,7 @@ package fakeclerk
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/go-jose/go-jose/v3"
@@ -15,7 +16,7 @@ type API struct {
 
 	mu       sync.Mutex
 	keys     []*Instance
-	others   []jose.JSONWebKey
+	others   []json.RawMessage
 	users    map[string]any // public metadata
 	status   int            // that every call is answered with; 0 for the right one
 	hold     <-chan struct{}
@@ -36,9 +37,15 @@ func (a *API) SetKeys(keys ...*Instance) {
 
 // AddKey publishes a key that is no instance's.
 func (a *API) AddKey(key jose.JSONWebKey) {
+	encoded, _ := key.MarshalJSON() // a key that a test has made has a form
+	a.AddJSON(encoded)
+}
+
+// AddJSON publishes a key as it is written, which may be none.
+func (a *API) AddJSON(encoded json.RawMessage) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.others = append(a.others, key)
+	a.others = append(a.others, encoded)
 }
 
 // SetUser adds a user with public metadata, which may be of any type.
@@ -99,7 +106,12 @@ func (a *API) arrive(r *http.Request) (hold <-chan struct{}, status int) {
 }
 
 func (a *API) jwks(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, jose.JSONWebKeySet{Keys: append(a.Keys(), a.others...)})
+	keys := slices.Clone(a.others) // before those that are good
+	for _, key := range a.Keys() {
+		encoded, _ := key.MarshalJSON()
+		keys = append(keys, encoded)
+	}
+	answer(w, http.StatusOK, map[string]any{"keys": keys})
 }
 
 // Keys returns the public keys of the instances, as they are published.
