@@ -155,6 +155,62 @@ func TestReadiness_Ready(t *testing.T) {
 	}
 }
 
+// However many ask, the store is probed once at a time and once a second, for
+// all of them; who gives up ends nobody else's probe.
+func TestReadiness_ProbesOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctrl := gomock.NewController(t)
+		store, clock := portmock.NewMockStoreProbe(ctrl), portmock.NewMockClock(ctrl)
+		clock.EXPECT().Now().DoAndReturn(time.Now).AnyTimes()
+		probes := 0
+		var answer error
+		store.EXPECT().Now(gomock.Any()).DoAndReturn(func(ctx context.Context) (time.Time, error) {
+			probes++
+			select {
+			case <-ctx.Done():
+				return time.Time{}, session.Wrap(session.KindUnavailable, ctx.Err())
+			case <-time.After(100 * time.Millisecond):
+				return time.Now(), answer
+			}
+		}).AnyTimes()
+		ready := lifecycle.NewReadiness(store, clock)
+		// asks lets so many ask at once and wants one answer for all.
+		asks := func(want error, probed int) {
+			t.Helper()
+			said := make(chan error, 100)
+			for range 100 {
+				go func() { _, err := ready.Ready(t.Context()); said <- err }()
+			}
+			for range 100 {
+				if err := <-said; !errors.Is(err, want) {
+					t.Errorf("Ready = %v, want %v", err, want)
+				}
+			}
+			if probes != probed {
+				t.Errorf("%d probes, want %d", probes, probed)
+			}
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		go func() { _, _ = ready.Ready(gone) }()
+		synctest.Wait()
+		cancel()
+		if _, err := ready.Ready(gone); !errors.Is(err, session.KindUnavailable) {
+			t.Errorf("who gave up was told %v", err)
+		}
+		asks(nil, 1)
+		answer = errDown
+		<-time.After(899 * time.Millisecond)
+		asks(nil, 1)
+		<-time.After(time.Millisecond)
+		asks(errDown, 2)
+		answer = nil
+		asks(errDown, 2) // a no is remembered, too
+		<-time.After(time.Second)
+		asks(nil, 3)
+	})
+}
+
 // One that is about to stop asks nobody, and says no.
 func TestReadiness_Drain(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,13 +13,32 @@ import (
 
 var errDraining = errors.New("this replica is stopping")
 
+const (
+	// readyFor is for how long the answer of a probe of the store counts: anybody
+	// may ask whether this replica is ready, and as often as they like.
+	readyFor = time.Second
+	// probeTimeout bounds a probe.
+	probeTimeout = 5 * time.Second
+)
+
 // Readiness tells whether this replica can do its work. It implements
-// ports.Readiness.
+// ports.Readiness. However many ask, it makes one probe of the store at a time,
+// and one a second.
 type Readiness struct {
 	store    ports.StoreProbe
 	clock    ports.Clock
 	draining atomic.Bool
 	parts    []ports.Degradable
+
+	mu    sync.Mutex
+	probe *probe // the last one; nil before the first
+}
+
+// probe is a question to the store, and its answer.
+type probe struct {
+	began time.Time
+	done  chan struct{} // closed once err is the answer
+	err   error
 }
 
 var _ ports.Readiness = (*Readiness)(nil)
@@ -41,7 +61,7 @@ func (r *Readiness) Ready(ctx context.Context) ([]string, error) {
 	if r.Draining() {
 		return nil, session.Wrap(session.KindUnavailable, errDraining)
 	}
-	if _, err := storeTime(ctx, r.store, r.clock); err != nil {
+	if err := r.probed(ctx); err != nil {
 		return nil, err
 	}
 	var degraded []string
@@ -51,6 +71,48 @@ func (r *Readiness) Ready(ctx context.Context) ([]string, error) {
 		}
 	}
 	return degraded, nil
+}
+
+// probed returns the answer of a probe that is under way, or was a moment ago,
+// or, without any, of a new one. That does not end with the one who asked first.
+func (r *Readiness) probed(ctx context.Context) error {
+	p, isNew := r.latest()
+	if isNew {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+		go func() {
+			defer cancel()
+			defer close(p.done)
+			_, p.err = storeTime(ctx, r.store, r.clock)
+		}()
+	}
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+		return session.Wrap(session.KindUnavailable, ctx.Err())
+	}
+}
+
+// latest returns the probe whose answer counts now, and whether its question is
+// still to be asked. Where the clock was set, older ones count no more.
+func (r *Readiness) latest() (p *probe, isNew bool) {
+	now := r.clock.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p = r.probe; p != nil && (!p.answered() || now.Sub(p.began).Abs() < readyFor) {
+		return p, false
+	}
+	r.probe = &probe{began: now, done: make(chan struct{})}
+	return r.probe, true
+}
+
+func (p *probe) answered() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // storeTime returns the time of the store's clock, with which clock agrees.
