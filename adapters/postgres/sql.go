@@ -22,6 +22,9 @@ const (
 
 	findByPreviousSQL = `SELECT ` + outlineColumns + ` FROM chatkit_sessions WHERE previous_token_hash = $1 AND status = 'active'`
 
+	// Both in one: the second half is only looked at when the first finds nothing.
+	findByEitherSQL = findByTokenSQL + ` UNION ALL ` + findByPreviousSQL + ` LIMIT 1`
+
 	findByOfferSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE offer_hash = $1 AND status = 'active'`
 
 	findByIDSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE id = $1 AND clerk_user_id = $2`

@@ -60,6 +60,11 @@ func TestRoundTrips(t *testing.T) {
 		}},
 		// Also looked for among the tokens from before a refresh.
 		{"verify a token that nobody has", 2, ask(http.StatusUnauthorized, http.MethodGet, "/session/verify", "550e8400-e29b-41d4-a716-446655440000", "")},
+		// After one of them, both are looked for in one.
+		{"verify another", 1, ask(http.StatusUnauthorized, http.MethodGet, "/session/verify", "550e8400-e29b-41d4-a716-446655440001", "")},
+		{"verify a good one after it", 1, func() {
+			ask(http.StatusNoContent, http.MethodGet, "/session/verify", held.Session.ChatKitSessionID, "")()
+		}},
 		// Planned anew each time, which is a round trip of its own.
 		{"list", 2, ask(http.StatusOK, http.MethodGet, "/sessions", mine, "")},
 		{"show", 1, func() { ask(http.StatusOK, http.MethodGet, "/sessions/"+held.Session.ID, mine, "")() }},
