@@ -190,6 +190,10 @@ func challenge(credential string) string {
 	return `Bearer error="invalid_token"`
 }
 
+// longestError is how much of an error's text a line about a request has, in
+// bytes: some of it may come from strangers.
+const longestError = 1000
+
 func (s *server) logError(err error, p problem, c echo.Context) {
 	level := slog.LevelDebug
 	if p.code != overloadedCode && p.status >= http.StatusInternalServerError && !errors.Is(c.Request().Context().Err(), context.Canceled) {
@@ -198,7 +202,7 @@ func (s *server) logError(err error, p problem, c echo.Context) {
 	attributes := []slog.Attr{
 		slog.String("requestId", c.Response().Header().Get(echo.HeaderXRequestID)),
 		slog.String("code", p.code),
-		slog.String("error", err.Error()),
+		slog.String("error", cut(err.Error(), longestError)),
 	}
 	var crash *panicked
 	if errors.As(err, &crash) {

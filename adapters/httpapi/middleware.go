@@ -56,6 +56,10 @@ func (s *server) sendElsewhere(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// longestWord is how much of a word that a stranger sent a line has, in bytes:
+// an address has 45 at most, a method 10.
+const longestWord = 64
+
 // accessLog writes a line for each request: no header, no query and no body,
 // which may hold secrets. Probes that succeed are only of interest at level
 // debug: they come every few seconds.
@@ -77,12 +81,12 @@ func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		attributes := make([]slog.Attr, 0, 7+len(left))
 		attributes = append(attributes,
 			slog.String("requestId", response.Header().Get(echo.HeaderXRequestID)),
-			slog.String("method", c.Request().Method),
+			slog.String("method", cut(c.Request().Method, longestWord)),
 			slog.String("route", c.Path()),
 			slog.Int("status", response.Status),
 			slog.Int64("bytes", response.Size),
 			slog.Float64("milliseconds", float64(time.Since(began).Microseconds())/1000),
-			slog.String("client", c.RealIP()),
+			slog.String("client", cut(c.RealIP(), longestWord)),
 		)
 		for _, key := range left {
 			if value, _ := c.Get(key).(string); value != "" {

@@ -48,7 +48,7 @@ func (serveCommand) Run(p *process) error {
 // settings reads the environment and logs its warnings to out.
 func (p *process) settings(out *lines) (config, *slog.Logger, error) {
 	c, warnings, err := parseSettings(p.environ)
-	logger := slog.New(prompt{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: c.logLevel}), out})
+	logger := slog.New(prompt{short{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: c.logLevel})}, out})
 	for _, warning := range warnings {
 		logger.Warn(warning)
 	}
