@@ -139,7 +139,7 @@ func TestMigrator_UpDownUp(t *testing.T) {
 func TestMigrator_Up_NewerSchema(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.Open(t, pgtest.New(t))
-	if _, err := conn.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)"); err != nil {
+	if _, err := conn.ExecContext(t.Context(), "INSERT INTO chatkit_session_migrations (version_id, is_applied) VALUES (999, true)"); err != nil {
 		t.Fatal(err)
 	}
 	migrator, err := db.Postgres(conn)
@@ -238,7 +238,7 @@ func migrateAtOnce(t *testing.T, url string) {
 	}
 	group.Wait()
 	var versions int
-	err = pgtest.Open(t, url).QueryRowContext(t.Context(), "SELECT count(*) FROM goose_db_version WHERE version_id > 0").Scan(&versions)
+	err = pgtest.Open(t, url).QueryRowContext(t.Context(), "SELECT count(*) FROM chatkit_session_migrations WHERE version_id > 0").Scan(&versions)
 	if err != nil || versions != len(names(t, "postgres")) {
 		t.Errorf("%d versions are noted, %v", versions, err)
 	}

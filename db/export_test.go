@@ -5,3 +5,10 @@ var PostgresWaiting = postgres
 
 // LockWait is that of Postgres.
 const LockWait = lockWait
+
+// What the migrations made in PostgreSQL.
+var (
+	PostgresTables    = postgresTables
+	PostgresIndexes   = postgresIndexes
+	PostgresFunctions = postgresFunctions
+)

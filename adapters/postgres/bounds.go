@@ -22,21 +22,6 @@ import (
 //
 // The first two go with BEGIN, for the one transaction, in the same round trip:
 // a pooler in transaction mode passes no settings of a connection on.
-const (
-	idleInTransaction = "5s"
-	lockWait          = "3s"
-	peerTimeout       = "10s"
-
-	beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-	SET LOCAL idle_in_transaction_session_timeout = '` + idleInTransaction + `';
-	SET LOCAL lock_timeout = '` + lockWait + `'`
-
-	// They say nothing to the server on a Unix socket.
-	peerSQL = `SET tcp_keepalives_idle = '` + peerTimeout + `';
-	SET tcp_keepalives_interval = '3s';
-	SET tcp_keepalives_count = 3;
-	SET tcp_user_timeout = '` + peerTimeout + `'`
-)
 
 // bounded connects so that the server bounds for how long a connection that its
 // replica has left holds anything.

@@ -181,7 +181,7 @@ func TestRoles_ServiceHasNoDDL(t *testing.T) {
 		"DROP TABLE chatkit_sessions", "ALTER TABLE chatkit_sessions ADD COLUMN x text", "TRUNCATE chatkit_sessions",
 		"ALTER TABLE chatkit_sessions DISABLE ROW LEVEL SECURITY", "DROP POLICY chatkit_sessions_own ON chatkit_sessions",
 		"CREATE INDEX ON chatkit_sessions (status)", "DROP FUNCTION cleanup_expired_chatkit_sessions(timestamptz, integer)",
-		"DELETE FROM goose_db_version", "CREATE TABLE mine (x text)",
+		"DELETE FROM chatkit_session_migrations", "CREATE TABLE mine (x text)",
 		"UPDATE chatkit_activity SET type = 'created'", "TRUNCATE chatkit_activity", "DROP TABLE chatkit_activity", "DELETE FROM chatkit_usage",
 	} {
 		if _, err := service.ExecContext(t.Context(), forbidden); sqlState(err) != insufficientPrivilege {

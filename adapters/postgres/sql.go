@@ -161,4 +161,20 @@ const (
 		DELETE FROM chatkit_activity WHERE id = ANY (ARRAY(SELECT id FROM chatkit_activity WHERE at < $1 ORDER BY at LIMIT $2))
 		RETURNING 1)
 	SELECT count(*) FROM purged`
+
+	// The server's bounds for what a replica has left: see bounds.go.
+	idleInTransaction = "5s"
+	lockWait          = "3s"
+	peerTimeout       = "10s"
+
+	// How each of the store's transactions begins.
+	beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+	SET LOCAL idle_in_transaction_session_timeout = '` + idleInTransaction + `';
+	SET LOCAL lock_timeout = '` + lockWait + `'`
+
+	// They say nothing to the server on a Unix socket.
+	peerSQL = `SET tcp_keepalives_idle = '` + peerTimeout + `';
+	SET tcp_keepalives_interval = '3s';
+	SET tcp_keepalives_count = 3;
+	SET tcp_user_timeout = '` + peerTimeout + `'`
 )

@@ -613,7 +613,7 @@ func TestReplicas_Schema(t *testing.T) {
 	for _, table := range []string{"chatkit_sessions", "chatkit_activity", "chatkit_usage"} {
 		do("ALTER TABLE " + table + " ADD COLUMN of_the_future text NOT NULL DEFAULT 'x'")
 	}
-	do("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)")
+	do("INSERT INTO chatkit_session_migrations (version_id, is_applied) VALUES (999, true)")
 	c.replicas = append(c.replicas, startReplica(t, c.environ).serving(t))
 	var token string
 	for n, r := range c.replicas {

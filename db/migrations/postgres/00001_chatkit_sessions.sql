@@ -26,7 +26,9 @@ END
 $$;
 -- +goose StatementEnd
 
-CREATE TYPE session_status AS ENUM ('active', 'expired', 'revoked');
+-- It is called session_status, unless that is another program's.
+CREATE TYPE chatkit_session_status AS ENUM ('active', 'expired', 'revoked');
+COMMENT ON TYPE chatkit_session_status IS 'Where a session is in its life; only an active one can be continued.';
 
 -- A fifth of each page stays free, so that an update finds room on its row's
 -- page and touches no index (a HOT update).
@@ -37,7 +39,7 @@ CREATE TABLE chatkit_sessions (
     device_generated     boolean        NOT NULL DEFAULT false,
     workflow_id          text           NOT NULL,
     sign_in_id           text           NOT NULL DEFAULT '',
-    status               session_status NOT NULL DEFAULT 'active',
+    status               chatkit_session_status NOT NULL DEFAULT 'active',
     token_hash           bytea          NOT NULL CHECK (octet_length(token_hash) = 32),
     token_sealed         bytea,
     previous_token_hash  bytea          CHECK (octet_length(previous_token_hash) = 32),
@@ -52,6 +54,16 @@ CREATE TABLE chatkit_sessions (
     CONSTRAINT chatkit_sessions_ended CHECK ((status = 'active') = (ended_at IS NULL) AND (ended_at IS NULL) = (end_reason IS NULL)),
     CONSTRAINT chatkit_sessions_ended_unsealed CHECK (status = 'active' OR (token_sealed IS NULL AND previous_token_hash IS NULL))
 ) WITH (fillfactor = 80);
+
+-- +goose StatementBegin
+DO $$
+BEGIN
+    IF to_regtype('session_status') IS NULL THEN
+        ALTER TYPE chatkit_session_status RENAME TO session_status;
+    END IF;
+END
+$$;
+-- +goose StatementEnd
 
 CREATE UNIQUE INDEX idx_chatkit_sessions_token ON chatkit_sessions (token_hash);
 CREATE INDEX idx_chatkit_sessions_previous_token ON chatkit_sessions (previous_token_hash) WHERE previous_token_hash IS NOT NULL;
@@ -118,8 +130,6 @@ REVOKE ALL ON FUNCTION chatkit_sessions_set_updated_at() FROM PUBLIC;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON chatkit_sessions TO chatkit_service;
 GRANT EXECUTE ON FUNCTION cleanup_expired_chatkit_sessions(timestamptz, integer) TO chatkit_service;
--- So that a replica sees whether its schema is current.
-GRANT SELECT ON goose_db_version TO chatkit_service;
 
 GRANT SELECT (id, clerk_user_id, device_id, device_generated, workflow_id, status, metadata,
               expires_at, last_activity_at, created_at, updated_at, ended_at, end_reason)
@@ -151,7 +161,6 @@ END
 $$;
 -- +goose StatementEnd
 
-COMMENT ON TYPE session_status IS 'Where a session is in its life; only an active one can be continued.';
 COMMENT ON TABLE chatkit_sessions IS 'ChatKit sessions: one user''s signed-in use on one device for one workflow.';
 COMMENT ON COLUMN chatkit_sessions.id IS 'Identifies the session for good; not a secret.';
 COMMENT ON COLUMN chatkit_sessions.clerk_user_id IS 'The user: "sub" of the Clerk session token.';
@@ -176,7 +185,15 @@ COMMENT ON FUNCTION cleanup_expired_chatkit_sessions(timestamptz, integer) IS
 COMMENT ON FUNCTION chatkit_sessions_set_updated_at() IS 'Keeps updated_at, yielding to a value that the statement set.';
 
 -- +goose Down
-DROP TABLE chatkit_sessions;
+-- +goose StatementBegin
+DO $$
+DECLARE
+    status regtype := (SELECT atttypid FROM pg_attribute WHERE attrelid = 'chatkit_sessions'::regclass AND attname = 'status');
+BEGIN
+    DROP TABLE chatkit_sessions;
+    EXECUTE format('DROP TYPE %s', status);
+END
+$$;
+-- +goose StatementEnd
 DROP FUNCTION cleanup_expired_chatkit_sessions(timestamptz, integer);
 DROP FUNCTION chatkit_sessions_set_updated_at();
-DROP TYPE session_status;
