@@ -96,6 +96,32 @@ func TestVerifySession_Refuses(t *testing.T) {
 	}
 }
 
+// Proxies ask with the method of the request that they ask about: none of them
+// is a preflight, and none is refused.
+func TestVerifySession_AnyMethod(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "QUERY"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{})
+			s.checker.EXPECT().Check(gomock.Any(), "x", gomock.Any()).Return(good(false), nil)
+			s.checker.EXPECT().Check(gomock.Any(), "", gomock.Any()).Return(ports.Checked{}, session.KindNotFound).Times(2)
+			got := s.do(t, request(t, method, verifyPath+"?a=%zz;", "body", "Authorization", "Bearer x"))
+			if got.status != http.StatusNoContent || got.header.Get("X-ChatKit-User-Id") != "user_123" {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+			for _, origin := range []string{page, "https://elsewhere.example"} {
+				if got := s.do(t, request(t, method, verifyPath, "", "Origin", origin, "Access-Control-Request-Method", "POST")); got.status != http.StatusUnauthorized {
+					t.Errorf("without a token got %d %s", got.status, got.body)
+				}
+			}
+			if lines := s.lines(t, "request"); lines[0]["method"] != method || lines[0]["route"] != verifyPath {
+				t.Errorf("the log has %v", lines[0])
+			}
+		})
+	}
+}
+
 func introspect(t testing.TB, s *subject, body string, headers ...string) answer {
 	t.Helper()
 	return s.do(t, request(t, http.MethodPost, introspectPath, body, headers...))

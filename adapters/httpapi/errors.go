@@ -196,7 +196,8 @@ const longestError = 1000
 
 func (s *server) logError(err error, p problem, c echo.Context) {
 	level := slog.LevelDebug
-	if p.code != overloadedCode && p.status >= http.StatusInternalServerError && !errors.Is(c.Request().Context().Err(), context.Canceled) {
+	gone := errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
+	if p.code != overloadedCode && p.status >= http.StatusInternalServerError && !gone {
 		level = slog.LevelError
 	}
 	attributes := []slog.Attr{

@@ -110,7 +110,7 @@ func (s *subject) watches(request ports.WatchRequest, watch ports.Watch, err err
 // dial serves the subject's handler and sends it a request.
 func (s *subject) dial(t *testing.T, target string, headers ...string) *wire {
 	t.Helper()
-	w := &wire{server: httpapi.NewServer(s.handler, 10*time.Second, slog.New(slog.DiscardHandler))}
+	w := &wire{server: httpapi.NewServer(s.handler, 10*time.Second, 0, slog.New(slog.DiscardHandler))}
 	w.server.RegisterOnShutdown(s.handler.EndStreams)
 	listener := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	served := make(chan error, 1)

@@ -81,7 +81,7 @@ func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		attributes := make([]slog.Attr, 0, 7+len(left))
 		attributes = append(attributes,
 			slog.String("requestId", response.Header().Get(echo.HeaderXRequestID)),
-			slog.String("method", cut(c.Request().Method, longestWord)),
+			slog.String("method", cut(methodOf(c.Request()), longestWord)),
 			slog.String("route", c.Path()),
 			slog.Int("status", response.Status),
 			slog.Int64("bytes", response.Size),
@@ -125,14 +125,16 @@ func recovered(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// deadline bounds how long the handler may take. What comes after it, such as
-// the error's answer, sees the request without its bound, and so does what a
-// handler does by unbounded.
+// deadline bounds how long the handler may take, and by nothing else: a client
+// that has said all it has to say may close its side of the connection (RFC
+// 9112, 9.6) and wait for the answer, and net/http takes that for its going
+// away. What comes after it, such as the error's answer, sees the request
+// without its bound, and so does what a handler does by unbounded.
 func deadline(timeout time.Duration) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
-			ctx, cancel := context.WithTimeout(r.Context(), timeout)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), timeout)
 			defer cancel()
 			c.Set(unboundedKey, r.Context())
 			c.SetRequest(r.WithContext(ctx))
@@ -197,6 +199,29 @@ func once(r *http.Request, name string) error {
 	}
 }
 
+// verifyByAnyMethod lets proxies verify a token with the method of the request
+// that they ask about, whatever that is; an OPTIONS, too, is a check here and no
+// preflight. It stands before the router, which knows few methods.
+func verifyByAnyMethod(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == verifyRoute && r.Method != http.MethodGet {
+			r = r.WithContext(context.WithValue(r.Context(), methodKey{}, r.Method))
+			r.Method = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type methodKey struct{}
+
+// methodOf is the method that the client sent.
+func methodOf(r *http.Request) string {
+	if method, changed := r.Context().Value(methodKey{}).(string); changed {
+		return method
+	}
+	return r.Method
+}
+
 // refuseForeignPreflights tells the developer of a page whose origin is not
 // allowed what to do, where CORS alone would be silent.
 func (s *server) refuseForeignPreflights(next echo.HandlerFunc) echo.HandlerFunc {
@@ -218,6 +243,16 @@ func (s *server) refuseForeignPreflights(next echo.HandlerFunc) echo.HandlerFunc
 // longestOrigin is how much of a foreign origin the log shows, in bytes.
 const longestOrigin = 100
 
+// traceHeaders are what tools that trace a page's requests add to them: those of
+// W3C's trace context and baggage, Sentry, Zipkin (B3), Datadog, Elastic and New
+// Relic. None is read; a preflight without them would fail the page's request.
+var traceHeaders = []string{
+	"traceparent", "tracestate", "baggage", "sentry-trace",
+	"b3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags",
+	"x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-origin", "x-datadog-sampling-priority", "x-datadog-tags",
+	"elastic-apm-traceparent", "newrelic",
+}
+
 // preflightAge is how long a browser may remember a preflight, in seconds.
 const preflightAge = 600
 
@@ -225,7 +260,7 @@ func (s *server) cors() echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOriginFunc:  func(origin string) (bool, error) { return s.origins.allow(origin), nil },
 		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodDelete},
-		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderXRequestID, "X-ChatKit-Token", "Last-Event-ID"},
+		AllowHeaders:     append([]string{echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderXRequestID, "X-ChatKit-Token", "Last-Event-ID"}, traceHeaders...),
 		ExposeHeaders:    []string{echo.HeaderXRequestID, echo.HeaderRetryAfter, headerRateLimit, headerRateLimitPolicy},
 		AllowCredentials: true,
 		MaxAge:           preflightAge,

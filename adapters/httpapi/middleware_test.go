@@ -256,7 +256,7 @@ func TestCORS(t *testing.T) {
 			s := newSubject(t, httpapi.Config{AllowedOrigins: listed})
 			s.asked()
 			preflight := s.do(t, request(t, http.MethodOptions, openPath, "",
-				"Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type"))
+				"Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,baggage,content-type,sentry-trace,traceparent"))
 			call := s.post(t, "", "Origin", origin)
 			want := ""
 			if allowed {
@@ -281,7 +281,7 @@ func TestCORS(t *testing.T) {
 			}
 			for name, wants := range map[string][]string{
 				"Access-Control-Allow-Methods":     {"GET", "POST", "DELETE"},
-				"Access-Control-Allow-Headers":     {"Authorization", "Content-Type", "X-ChatKit-Token"},
+				"Access-Control-Allow-Headers":     {"Authorization", "Content-Type", "X-ChatKit-Token", "traceparent", "tracestate", "baggage", "sentry-trace"},
 				"Access-Control-Allow-Credentials": {"true"},
 			} {
 				for _, want := range wants {

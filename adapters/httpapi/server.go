@@ -3,6 +3,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -142,7 +143,7 @@ func New(config Config, core Core) (*Handler, error) {
 	docs := echo.WrapHandler(v5emb.New("chatkit-session", "/openapi.yaml", "/docs"))
 	e.GET("/docs", docs, docsHeaders)
 	e.GET("/docs/*", docs, docsHeaders)
-	return &Handler{Handler: e, EndStreams: stop, DrainStreams: func(within time.Duration) {
+	return &Handler{Handler: verifyByAnyMethod(e), EndStreams: stop, DrainStreams: func(within time.Duration) {
 		s.drainWithin.Store(int64(within))
 		drain()
 	}}, nil
@@ -153,19 +154,24 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
 	writeSlack        = 10 * time.Second // for the answer, after the request's timeout
-	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 32 << 10
 )
 
+// DefaultKeepAlive is for how long a connection is kept that has nothing to do:
+// longer than load balancers keep theirs, Google's for ten minutes. The one that
+// closes first must be the other side: it may be sending a request just then.
+const DefaultKeepAlive = 620 * time.Second
+
 // NewServer returns a server of handler that gives slow clients and large
-// headers up. requestTimeout is the handler's.
-func NewServer(handler http.Handler, requestTimeout time.Duration, logger *slog.Logger) *http.Server {
+// headers up. requestTimeout is the handler's; keepAlive is for how long a
+// connection may wait for its next request, 0 for DefaultKeepAlive.
+func NewServer(handler http.Handler, requestTimeout, keepAlive time.Duration, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      requestTimeout + writeSlack,
-		IdleTimeout:       idleTimeout,
+		IdleTimeout:       cmp.Or(keepAlive, DefaultKeepAlive),
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}

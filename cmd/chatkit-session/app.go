@@ -116,7 +116,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	if err != nil {
 		return nil, errors.Join(err, rates.close())
 	}
-	server := httpapi.NewServer(handler, c.RequestTimeout, logger)
+	server := httpapi.NewServer(handler, c.RequestTimeout, c.KeepAlive, logger)
 	server.RegisterOnShutdown(handler.EndStreams)
 	return &app{
 		config:  c,
@@ -225,7 +225,7 @@ const metricsPath = "/metrics"
 func newMetricsServer(metrics *telemetry.Metrics, c config, logger *slog.Logger) *http.Server {
 	routes := http.NewServeMux()
 	routes.Handle("GET "+metricsPath, metrics.Handler())
-	return httpapi.NewServer(routes, c.RequestTimeout, logger)
+	return httpapi.NewServer(routes, c.RequestTimeout, c.KeepAlive, logger)
 }
 
 func newGate(c config, logger *slog.Logger, clock ports.Clock) (*lifecycle.Gate, error) {

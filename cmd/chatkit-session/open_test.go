@@ -264,7 +264,7 @@ func (s *service) serveAndStop(t *testing.T) {
 	}
 	ctx, stop := contextWithStop(t)
 	stop()
-	s.app.server = httpapi.NewServer(s.app.server.Handler, time.Second, s.app.logger) // one serves once
+	s.app.server = httpapi.NewServer(s.app.server.Handler, time.Second, 0, s.app.logger) // one serves once
 	if err := s.app.serve(ctx, listeners{service: listener}); err != nil {
 		t.Errorf("serve = %v", err)
 	}
