@@ -632,6 +632,9 @@ type UserID = string
 // BadRequest What went wrong, for a person and for a program.
 type BadRequest = Error
 
+// Encoded What went wrong, for a person and for a program.
+type Encoded = Error
+
 // Failed What went wrong, for a person and for a program.
 type Failed = Error
 

@@ -45,6 +45,11 @@ var errBodyTooLarge = &refusal{
 	message: "Send a body of at most 16 KiB", code: "body_too_large", field: body,
 }
 
+var errEncoded = &refusal{
+	status: http.StatusUnsupportedMediaType, title: "Unsupported Media Type",
+	message: "Send the body as it is, without " + echo.HeaderContentEncoding, code: "unsupported_encoding", field: echo.HeaderContentEncoding,
+}
+
 // explain is the one table from errors to answers. No cause is in it.
 func explain(err error) problem {
 	var refused *refusal

@@ -152,5 +152,5 @@ const mostShown = 64
 
 func (p *proxies) warn(header, value string) {
 	p.logger.Warn("a trusted proxy sends a header that cannot be read: what it is to tell is unknown",
-		"header", header, "value", strings.ToValidUTF8(value[:min(len(value), mostShown)], ""))
+		"header", header, "value", cut(value, mostShown))
 }

@@ -53,11 +53,19 @@ func readJSON(c echo.Context, wire any) error {
 	return nil
 }
 
-// readBody returns the body without the white space around it, unless it says
-// twice what it is.
+// bom is the byte order mark that some editors and libraries write before UTF-8;
+// readers may pass over it (RFC 8259, 8.1).
+var bom = []byte("\ufeff")
+
+// readBody returns the body without the white space around it and the byte order
+// mark before it, unless it says twice what it is, or is compressed.
 func readBody(c echo.Context) ([]byte, error) {
 	if err := once(c.Request(), echo.HeaderContentType); err != nil {
 		return nil, err
+	}
+	if isEncoded(c.Request()) {
+		c.Response().Header().Set(echo.HeaderAcceptEncoding, identityEncoding) // RFC 9110, 12.5.3
+		return nil, errEncoded
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
 	var tooLarge *http.MaxBytesError
@@ -67,7 +75,19 @@ func readBody(c echo.Context) ([]byte, error) {
 	if err != nil {
 		return nil, &session.Error{Kind: session.KindInvalid, Field: body, Problem: "could not be read to its end", Cause: err}
 	}
-	return bytes.TrimSpace(raw), nil
+	return bytes.TrimSpace(bytes.TrimPrefix(raw, bom)), nil
+}
+
+const identityEncoding = "identity"
+
+// isEncoded reports whether the request has a body that is not sent as it is.
+func isEncoded(r *http.Request) bool {
+	for _, encoding := range r.Header.Values(echo.HeaderContentEncoding) {
+		if encoding != "" && !strings.EqualFold(encoding, identityEncoding) {
+			return r.ContentLength != 0
+		}
+	}
+	return false
 }
 
 // malformed tells where JSON is not what it should be.

@@ -31,7 +31,9 @@ func TestOpenSession_BadInput(t *testing.T) {
 		"TrailingComma":        {`{"deviceId":"phone",}`, "body"},
 		"Comment":              {`{/* */}`, "body"},
 		"DuplicateName":        {`{"deviceId":"a","deviceId":"b"}`, "body"},
-		"BOM":                  {"\ufeff{}", "body"},
+		"BOMOfUTF16":           {"\xff\xfe{\x00}\x00", "body"},
+		"TwoBOMs":              {"\ufeff\ufeff{}", "body"},
+		"BOMWithin":            {"{\ufeff}", "body"},
 		"BadUTF8":              {"{\"deviceId\":\"\xff\"}", "body"},
 		"Gzip":                 {"\x1f\x8b\x08\x00", "body"},
 		"Array":                {`[]`, "body"},
@@ -100,6 +102,8 @@ func TestOpenSession_GoodInput(t *testing.T) {
 		"Types":          {`{"metadata":{"a":[1,-0.5,true,null,"",{}]}}`, "", map[string]any{"a": []any{1.0, -0.5, true, nil, "", map[string]any{}}}},
 		"EqualLiterals":  {`{"metadata":{"a":1.50,"b":15e-1,"c":0.0000,"d":1e3}}`, "", map[string]any{"a": 1.5, "b": 1.5, "c": 0.0, "d": 1000.0}},
 		"LargestNumber":  {`{"metadata":{"a":1.7976931348623157e308}}`, "", map[string]any{"a": 1.7976931348623157e308}},
+		"BOM":            {"\ufeff{\"deviceId\":\"phone\"}", "phone", nil},
+		"OnlyABOM":       {"\ufeff", "", nil},
 		"UnknownFields":  {`{"user":"user_evil","workflow":{"id":"x"},"userId":"user_evil"}`, "", nil},
 		"WhiteSpace":     {" \r\n\t{ \"deviceId\" : \"phone\" } \n", "phone", nil},
 		"SpaceCountsNot": {`{"metadata":{"a":` + strings.Repeat(" ", 8000) + `1}}`, "", map[string]any{"a": 1.0}},
@@ -146,6 +150,31 @@ func TestOpenSession_AtTheBounds(t *testing.T) {
 	}
 	if got := s.post(t, `{"x":"`+text(16<<10-len(`{"x":""}`)+1)+`"}`); got.status != http.StatusRequestEntityTooLarge || got.Code != "body_too_large" {
 		t.Errorf("a byte more than 16 KiB: %d %s", got.status, got.body)
+	}
+}
+
+// A compressed body is no malformed one: its client is told to send it as it is.
+func TestContentEncoding(t *testing.T) {
+	t.Parallel()
+	for _, encoding := range []string{"gzip", "GZIP", "br", "gzip, identity", "x"} {
+		s := newSubject(t, httpapi.Config{IntrospectionKeys: []string{backendKey}}).admits().permits(access.ManageOwn) // the core is not asked
+		for _, got := range []answer{
+			s.post(t, "{}", "Content-Encoding", encoding),
+			s.post(t, "{}", "Content-Encoding", "identity", "Content-Encoding", encoding),
+			s.send(t, http.MethodPost, claimPath, "{}", "Content-Encoding", encoding),
+			introspect(t, s, "token=x", "Authorization", "Bearer "+backendKey, "Content-Type", formType, "Content-Encoding", encoding),
+		} {
+			if got.status != http.StatusUnsupportedMediaType || got.Code != "unsupported_encoding" || got.Field != "Content-Encoding" || got.header.Get("Accept-Encoding") != "identity" {
+				t.Errorf("%s got %d %s", encoding, got.status, got.body)
+			}
+		}
+	}
+	s := newSubject(t, httpapi.Config{})
+	s.asked()
+	for body, encoding := range map[string]string{"{}": "identity", " {}": "Identity", "  {}": "", "": "gzip"} {
+		if got := s.post(t, body, "Content-Encoding", encoding); got.status != http.StatusOK {
+			t.Errorf("%q as %q got %d %s", body, encoding, got.status, got.body)
+		}
 	}
 }
 

@@ -38,6 +38,8 @@ type Config struct {
 	// IntrospectionKeys are the secrets of the back ends that may introspect
 	// tokens; with none nobody may.
 	IntrospectionKeys []string
+	// NoDocs leaves out the documentation at /docs.
+	NoDocs bool
 	// RequestTimeout is how long a request may take before it is answered with
 	// an error; 0 means DefaultRequestTimeout.
 	RequestTimeout time.Duration
@@ -140,9 +142,11 @@ func New(config Config, core Core) (*Handler, error) {
 	e.HEAD(healthPath, s.Health)
 	e.HEAD(readyPath, s.Ready)
 	e.GET("/openapi.yaml", spec)
-	docs := echo.WrapHandler(v5emb.New("chatkit-session", "/openapi.yaml", "/docs"))
-	e.GET("/docs", docs, docsHeaders)
-	e.GET("/docs/*", docs, docsHeaders)
+	if !config.NoDocs {
+		docs := echo.WrapHandler(v5emb.New("chatkit-session", "/openapi.yaml", "/docs"))
+		e.GET("/docs", docs, docsHeaders)
+		e.GET("/docs/*", docs, docsHeaders)
+	}
 	return &Handler{Handler: verifyByAnyMethod(e), EndStreams: stop, DrainStreams: func(within time.Duration) {
 		s.drainWithin.Store(int64(within))
 		drain()

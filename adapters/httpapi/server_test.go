@@ -222,6 +222,16 @@ func TestDocs_WorkOffline(t *testing.T) {
 	}
 }
 
+func TestDocs_Off(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{NoDocs: true})
+	for path, want := range map[string]int{"/docs": 404, "/docs/": 404, "/docs/swagger-ui.css": 404, "/openapi.yaml": 200} {
+		if got := s.get(t, path); got.status != want {
+			t.Errorf("%s got %d", path, got.status)
+		}
+	}
+}
+
 // A server gives up headers without bound, and clients that send them slowly.
 func TestNewServer_Bounds(t *testing.T) {
 	t.Parallel()

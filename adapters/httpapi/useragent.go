@@ -33,14 +33,29 @@ func browserOf(agent string, said useragent.UserAgent) string {
 	return strings.TrimSpace(said.Name + " " + version)
 }
 
-// systemOf is the system's name and main version. Before 10, what Windows says
-// is another number than people know it by.
+// systemOf is the system's name, and its main version where that can be told.
 func systemOf(said useragent.UserAgent) string {
-	version := major(said.OSVersion)
-	if said.IsWindows() && len(version) < len("10") {
-		version = ""
+	if isFrozen(said) {
+		return said.OS
 	}
-	return strings.TrimSpace(said.OS + " " + version)
+	return strings.TrimSpace(said.OS + " " + major(said.OSVersion))
+}
+
+// isFrozen reports whether the system's version may be another than the agent
+// says: browsers have stopped to tell it. Windows 11 is 10 to them (and before
+// 10, what Windows says is another number than people know it by), every macOS
+// 10.15, iOS 26 is 18.6 or 18.7, and Android 10 or any later.
+func isFrozen(said useragent.UserAgent) bool {
+	switch {
+	case said.IsWindows(), said.IsMacOS():
+		return true
+	case said.IsAndroid():
+		return major(said.OSVersion) == "10"
+	case said.IsIOS() && major(said.OSVersion) == "18":
+		_, minor, _ := strings.Cut(said.OSVersion, ".")
+		return major(minor) >= "6" || (said.IsSafari() && major(said.Version) != "18")
+	}
+	return false
 }
 
 // kindOf is what sort of device it is. Browsers on Android say "Mobile" unless

@@ -97,6 +97,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		IntrospectionKeys: c.introspectionKeys,
 		TransferURL:       c.TransferURL,
 		StepUpWithin:      c.StepUpWithin,
+		NoDocs:            !c.Docs,
 		RequestTimeout:    c.RequestTimeout,
 		Logger:            logger,
 		TurnedAway:        metrics.TurnedAway,

@@ -101,6 +101,7 @@ type settings struct {
 	ActivityRetention time.Duration `env:"CHATKIT_ACTIVITY_RETENTION" envDefault:"2160h" help:"How long the record of what happened to sessions is kept."`
 	CleanupInterval   time.Duration `env:"CHATKIT_CLEANUP_INTERVAL" envDefault:"1m" help:"How often sessions whose time is up are ended in the background; 0 for never."`
 	RequestTimeout    time.Duration `env:"CHATKIT_REQUEST_TIMEOUT" envDefault:"10s" help:"How long a request may take before it is answered with an error."`
+	Docs              bool          `env:"CHATKIT_DOCS" envDefault:"true" help:"Whether the documentation of the API is served at /docs; its description at /openapi.yaml always is."`
 	KeepAlive         time.Duration `env:"CHATKIT_KEEP_ALIVE_TIMEOUT" envDefault:"620s" help:"How long a connection may wait for its next request before the service closes it: longer than the load balancers and proxies before it keep theirs, such as Google's for 600s."`
 	DrainDelay        time.Duration `env:"CHATKIT_DRAIN_DELAY" envDefault:"0s" help:"How long /readyz says no before the service stops accepting at shutdown, for load balancers to notice."`
 	ShutdownTimeout   time.Duration `env:"CHATKIT_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may take to finish at shutdown."`

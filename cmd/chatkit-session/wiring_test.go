@@ -175,6 +175,28 @@ func TestWiring_RequestTimeout(t *testing.T) {
 	}
 }
 
+func TestWiring_KeepAlive(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, "CHATKIT_KEEP_ALIVE_TIMEOUT=7h")
+	for name, server := range map[string]*http.Server{"service": s.app.server, "metrics": s.app.metrics} {
+		if server.IdleTimeout != 7*time.Hour {
+			t.Errorf("the %s keeps idle connections for %s", name, server.IdleTimeout)
+		}
+	}
+}
+
+func TestWiring_Docs(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]int{"true": http.StatusOK, "false": http.StatusNotFound} {
+		s := onSQLite(t, "CHATKIT_DOCS="+value)
+		recorder := httptest.NewRecorder()
+		s.app.server.Handler.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/docs", http.NoBody))
+		if recorder.Code != want {
+			t.Errorf("%s: /docs got %d", value, recorder.Code)
+		}
+	}
+}
+
 // What does not finish in time at shutdown is cut off, and said.
 func TestWiring_ShutdownTimeout(t *testing.T) {
 	t.Parallel()
