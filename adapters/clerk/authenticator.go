@@ -31,7 +31,6 @@ const algorithm = "RS256"
 // Authenticator verifies Clerk session tokens.
 type Authenticator struct {
 	config  Config
-	paths   [][]string
 	offline *sdk.JSONWebKey
 	keys    *keySet
 	known   *memory // nil for none
@@ -43,9 +42,6 @@ var _ ports.Authenticator = (*Authenticator)(nil)
 // or, without one, with the public keys that it fetches with the SecretKey.
 func NewAuthenticator(config Config) (*Authenticator, error) {
 	a := &Authenticator{config: config}
-	for _, path := range config.RoleClaims {
-		a.paths = append(a.paths, strings.Split(path, "."))
-	}
 	switch {
 	case config.JWTKey != "":
 		key, err := parseJWTKey(config.JWTKey)
@@ -72,6 +68,18 @@ func NewAuthenticator(config Config) (*Authenticator, error) {
 		config.logger().Warn("no issuer is set: credentials of any Clerk instance that has the key's pair are accepted")
 	}
 	return a, nil
+}
+
+// CheckSecretKey reports whether text can be a Config's SecretKey. Its error
+// does not show the text.
+func CheckSecretKey(text string) error {
+	switch {
+	case strings.HasPrefix(text, "pk_"):
+		return errors.New("is a publishable key: take the secret key, which starts with sk_live_ or sk_test_")
+	case !strings.HasPrefix(text, "sk_") || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return errors.New("must be the secret key of Clerk's dashboard, which starts with sk_live_ or sk_test_")
+	}
+	return nil
 }
 
 // CheckJWTKey reports whether text can be a Config's JWTKey.
@@ -252,8 +260,8 @@ func (a *Authenticator) proof(verified *sdk.SessionClaims) (proof, error) {
 
 // role is the first of the configured claims that holds a role.
 func (a *Authenticator) role(custom claims) access.Role {
-	for _, path := range a.paths {
-		if role, err := access.ParseRole(custom.at(path)); err == nil {
+	for _, name := range a.config.RoleClaims {
+		if role, err := access.ParseRole(custom.named(name)); err == nil {
 			return role
 		}
 	}
@@ -293,6 +301,24 @@ func (c claims) at(path []string) string {
 		value = object[member]
 	}
 	return text(value)
+}
+
+// named returns the text of a claim, or at a path of claims with dots between
+// them. A name may have dots of its own, as a URL does: the longest that there
+// is counts.
+func (c claims) named(name string) string {
+	if value, there := c[name]; there {
+		return text(value)
+	}
+	for end := strings.LastIndexByte(name, '.'); end > 0; end = strings.LastIndexByte(name[:end], '.') {
+		var object claims
+		if value, there := c[name[:end]]; there && json.Unmarshal(value, &object) == nil {
+			if found := object.named(name[end+1:]); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
 }
 
 // actor names who impersonates the user (RFC 8693, 4.1), empty when nobody

@@ -303,6 +303,39 @@ func TestAuthenticator_Accepts(t *testing.T) {
 	}
 }
 
+// A role's claim may have a URL for its name, whose dots are no path, or be
+// below one.
+func TestAuthenticator_RoleClaims(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		claims   []string
+		override map[string]any
+		want     string
+	}{
+		"URL":              {[]string{"https://example.com/role"}, map[string]any{"https://example.com/role": "boss"}, "boss"},
+		"BelowURL":         {[]string{"https://example.com/claims.role"}, map[string]any{"https://example.com/claims": map[string]any{"role": "boss"}}, "boss"},
+		"URLBelow":         {[]string{"metadata.https://example.com/role"}, map[string]any{"metadata": map[string]any{"https://example.com/role": "boss"}}, "boss"},
+		"Deep":             {[]string{"a.b.c"}, map[string]any{"a": map[string]any{"b": map[string]any{"c": "boss"}}}, "boss"},
+		"WholeNameFirst":   {[]string{"a.b"}, map[string]any{"a.b": "boss", "a": map[string]any{"b": "member"}}, "boss"},
+		"OtherBranch":      {[]string{"a.b.c"}, map[string]any{"a.b": map[string]any{"d": "member"}, "a": map[string]any{"b.c": "boss"}}, "boss"},
+		"Missing":          {[]string{"https://example.com/role"}, map[string]any{"https://example": map[string]any{}}, ""},
+		"OfAnotherType":    {[]string{"https://example.com/role"}, map[string]any{"https://example.com/role": []string{"boss"}}, ""},
+		"FirstThatAnswers": {[]string{"https://example.com/role", "role"}, map[string]any{"role": "boss"}, "boss"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			if _, given := c.override["metadata"]; !given {
+				c.override["metadata"] = nil // no role but the test's
+			}
+			got, err := b.offline(t, func(config *clerk.Config) { config.RoleClaims = c.claims }).Authenticate(t.Context(), b.mint(t, c.override))
+			if err != nil || got.Role.String() != c.want {
+				t.Errorf("the role is %q, %v, want %q", got.Role, err, c.want)
+			}
+		})
+	}
+}
+
 // When the user last verified a factor, as a token says it; what it says in no
 // known form counts as never.
 func TestAuthenticator_VerifiedAgo(t *testing.T) {

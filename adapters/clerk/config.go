@@ -31,8 +31,9 @@ type Config struct {
 	// origins, in upper or lower case; a credential that names none is not. Empty
 	// accepts all.
 	AuthorizedParties []string
-	// RoleClaims are dotted paths of claims; the first that holds a role
-	// counts.
+	// RoleClaims are claims, or paths of claims with dots between them; the
+	// first that holds a role counts. A claim's own name may have dots, such as
+	// https://example.com/role.
 	RoleClaims []string
 	// Remember is how many credentials that were verified are remembered, for a
 	// minute at most and never past their expiry; 0 for none.

@@ -59,7 +59,6 @@ func readClaim(c echo.Context) (code string, device session.DeviceID, err error)
 // transferLink puts the code in the fragment of a page's URL: browsers keep
 // that to themselves.
 func transferLink(page string, code session.TransferCode) string {
-	page, _, _ = strings.Cut(page, "#")
 	return page + "#chatkit-transfer=" + code.Reveal()
 }
 
@@ -83,10 +82,10 @@ func (s *server) transferPage(r *http.Request) string {
 // CheckTransferURL reports whether a Config's TransferURL is none.
 func CheckTransferURL(text string) error {
 	u, err := url.Parse(text)
-	if text != "" && (err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil) {
+	if text != "" && (err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || strings.Contains(text, "#")) {
 		return fmt.Errorf("%q %w", text, errNotPage)
 	}
 	return nil
 }
 
-var errNotPage = errors.New("must be like https://app.example.com/chat")
+var errNotPage = errors.New("must be like https://app.example.com/chat, without a fragment: the code goes there")

@@ -59,7 +59,6 @@ func TestOfferTransfer_URL(t *testing.T) {
 		want                string
 	}{
 		"Configured":          {config: httpapi.Config{TransferURL: "https://m.example.com/move?a=b"}, origin: page, want: "https://m.example.com/move?a=b"},
-		"ConfiguredFragment":  {config: httpapi.Config{TransferURL: "https://m.example.com/#/move"}, want: "https://m.example.com/"},
 		"ConfiguredHost":      {config: httpapi.Config{TransferURL: "http://localhost:3000"}, want: "http://localhost:3000"},
 		"Origin":              {origin: page, want: page + "/"},
 		"OriginBelowOne":      {config: httpapi.Config{AllowedOrigins: []string{"https://*.example.com"}}, origin: "https://a.example.com", want: "https://a.example.com/"},
@@ -96,13 +95,13 @@ func TestOfferTransfer_URL(t *testing.T) {
 
 func TestNew_RefusesWhatIsNoTransferURL(t *testing.T) {
 	t.Parallel()
-	for _, wrong := range []string{"app.example.com", "/chat", "//app.example.com/", "ftp://app.example.com/", "https://", "https://u:p@app.example.com/", "javascript:alert(1)", "https://a b/", "://"} {
+	for _, wrong := range []string{"app.example.com", "/chat", "//app.example.com/", "ftp://app.example.com/", "https://", "https://u:p@app.example.com/", "javascript:alert(1)", "https://a b/", "://", "https://m.example.com/#/move", "https://m.example.com/#"} {
 		_, err := httpapi.New(httpapi.Config{TransferURL: wrong, AllowedOrigins: []string{"*"}}, httpapi.Core{})
 		if err == nil || httpapi.CheckTransferURL(wrong) == nil || !strings.Contains(err.Error(), wrong) || len(strings.Split(err.Error(), "\n")) != 2 {
 			t.Errorf("%q gets %v", wrong, err)
 		}
 	}
-	for _, right := range []string{"", "https://app.example.com", "http://localhost:3000/a?b#c"} {
+	for _, right := range []string{"", "https://app.example.com", "http://localhost:3000/a?b"} {
 		if err := httpapi.CheckTransferURL(right); err != nil {
 			t.Errorf("%q gets %v", right, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -49,8 +50,28 @@ func Generate() string {
 	return base64.StdEncoding.EncodeToString(secret)
 }
 
-// Parse reads keys separated by commas, each the base64 of KeySize bytes; the
-// first seals. Its errors name a key by its place and never show it.
+// fewestDistinct is how many different bytes a random key has at least: one of
+// KeySize bytes, or of as many hexadecimal digits, has fewer once in millions of
+// keys.
+const fewestDistinct = 8
+
+// Guessable reports whether a key is no random one, such as one of a repeated
+// byte.
+func Guessable(key []byte) bool {
+	var seen [256]bool
+	distinct := 0
+	for _, b := range key {
+		if !seen[b] {
+			seen[b] = true
+			distinct++
+		}
+	}
+	return distinct < fewestDistinct
+}
+
+// Parse reads keys separated by commas, each the base64 of KeySize random bytes
+// and there once; the first seals. Its errors name a key by its place and never
+// show it.
 func Parse(text string) (*Ring, error) {
 	ring := &Ring{}
 	for i, encoded := range strings.Split(text, ",") {
@@ -58,9 +79,15 @@ func Parse(text string) (*Ring, error) {
 		if err != nil || len(secret) != KeySize {
 			return nil, fmt.Errorf("key %d must be the base64 of %d random bytes", i+1, KeySize)
 		}
+		if Guessable(secret) {
+			return nil, fmt.Errorf("key %d is no random one: make one with chatkit-session keygen", i+1)
+		}
 		k, err := newKey(secret)
 		if err != nil {
 			return nil, fmt.Errorf("key %d: %w", i+1, err)
+		}
+		if earlier := slices.IndexFunc(ring.keys, func(other key) bool { return other.tag == k.tag }); earlier >= 0 {
+			return nil, fmt.Errorf("key %d is key %d again", i+1, earlier+1)
 		}
 		ring.keys = append(ring.keys, k)
 	}

@@ -1,6 +1,7 @@
 package keyring_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -64,6 +65,9 @@ func TestParse(t *testing.T) {
 	good := keyring.Generate()
 	for name, text := range map[string]string{
 		"Empty": "", "NotBase64": "!!!", "TooShort": "c2hvcnQ=", "SecondIsBad": good + ",x", "TrailingComma": good + ",",
+		"RepeatedByte": base64.StdEncoding.EncodeToString(make([]byte, keyring.KeySize)),
+		"FewBytes":     base64.StdEncoding.EncodeToString([]byte(strings.Repeat("abcdefga", 4))),
+		"Twice":        good + "," + keyring.Generate() + "," + good,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

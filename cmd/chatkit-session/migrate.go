@@ -14,7 +14,7 @@ type migrateCommand struct{}
 
 // Run brings the schema up to date. It needs no setting but the database's.
 func (migrateCommand) Run(p *process) error {
-	c, err := databaseSettings(p.environ)
+	c, err := p.databaseSettings()
 	if err != nil {
 		return err
 	}
@@ -34,6 +34,15 @@ func (migrateCommand) Run(p *process) error {
 	err = migratePostgres(p.ctx, c)
 	p.upToDate("the database", err)
 	return err
+}
+
+// databaseSettings reads the environment and prints its warnings.
+func (p *process) databaseSettings() (config, error) {
+	c, warnings, err := databaseSettings(p.environ)
+	for _, warning := range warnings {
+		_, _ = fmt.Fprintln(p.stderr, "warning: "+warning)
+	}
+	return c, err
 }
 
 func (p *process) upToDate(what string, err error) {

@@ -180,6 +180,95 @@ func TestRun_Serve_WithWrittenKeys(t *testing.T) {
 	}
 }
 
+// Where nobody says where sessions are kept, or to whom credentials may have been
+// issued, serve says what it makes of that.
+func TestRun_Serve_WarnsOfWhatIsUnset(t *testing.T) {
+	t.Parallel()
+	const party, store = "CLERK_AUTHORIZED_PARTIES is not set", "DATABASE_URL is not set: sessions are kept in SQLite, in the file chatkit-session.db"
+	for name, test := range map[string]struct {
+		settings []string
+		told     []string
+	}{
+		"Nothing":    {[]string{"LISTEN_ADDR=127.0.0.1:1:1"}, []string{party, store}}, // which does not start
+		"Everything": {[]string{"LISTEN_ADDR=127.0.0.1:1:1", "CLERK_AUTHORIZED_PARTIES=https://app.example.com", "DATABASE_URL=sqlite:x"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			if err := run(t.Context(), []string{"serve"}, testEnviron(t, test.settings...), io.Discard, &log); err == nil {
+				t.Fatal("it starts")
+			}
+			for _, warning := range []string{party, store} {
+				if strings.Contains(log.String(), `"level":"WARN","msg":"`+warning) != slices.Contains(test.told, warning) {
+					t.Errorf("about %s the log has\n%s", warning, &log)
+				}
+			}
+		})
+	}
+	for _, command := range []string{"migrate", "cleanup"} {
+		var log bytes.Buffer
+		_ = run(t.Context(), []string{command}, []string{"DATABSE_URL=postgres://db/x", "DATABASE_MAX_CONNECTIONS=1", "ALLOWED_ORIGIN=x"}, io.Discard, &log)
+		want := "warning: DATABSE_URL has no effect: did you mean DATABASE_URL?\nwarning: " + store + ", which serves one replica\n"
+		if log.String() != want {
+			t.Errorf("%s warns\n%swant\n%s", command, &log, want)
+		}
+	}
+}
+
+// Whoever has Redis has replicas, and those need one database.
+func TestRun_Serve_RefusesRedisWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	err := run(t.Context(), []string{"serve"}, testEnviron(t, "REDIS_URL=redis://:hunter2@127.0.0.1:1"), io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "\nDATABASE_URL: is not set, and REDIS_URL is") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("serve = %v", err)
+	}
+}
+
+// What it listens for, and where it keeps sessions, is in one line; an address
+// that it cannot have is named by its setting.
+func TestRun_Serve_SaysWhere(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	s := start(t, testEnviron(t, "DATABASE_URL=sqlite:"+path), "serve")
+	s.logs.await(t, regexp.MustCompile(`"msg":"listening","address":"[^"]+","version":"[^"]+","store":"`+regexp.QuoteMeta("sqlite:"+path)+`"`))
+	taken := strings.TrimPrefix(s.url(t), "http://")
+	for setting, more := range map[string][]string{"LISTEN_ADDR": {"LISTEN_ADDR=" + taken}, "METRICS_ADDR": {"METRICS_ADDR=" + taken}} {
+		err := run(t.Context(), []string{"serve"}, testEnviron(t, append(more, "DATABASE_URL=sqlite:"+path)...), io.Discard, io.Discard)
+		if err == nil || !strings.HasPrefix(err.Error(), setting+": listen tcp "+taken) {
+			t.Errorf("serve = %v", err)
+		}
+	}
+	if got := storeName("postgres://me:hunter2@db.internal/x"); got != "postgres" {
+		t.Errorf("PostgreSQL is told as %s", got)
+	}
+}
+
+// An operator whose issuer is wrong, so that everybody is refused, reads it in
+// the log at its usual level, and in the metrics.
+func TestRun_Serve_SaysWhoIsTurnedAway(t *testing.T) {
+	t.Parallel()
+	trusted, err := identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	credential, err := trusted.Mint(fakeclerk.Claims{Subject: "user_1", SignIn: "sess_1", Role: "member"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, testEnviron(t, "LOG_LEVEL=info", "CLERK_ISSUER=https://clerk.wrong.example", "METRICS_ADDR=127.0.0.1:0", "DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "sessions.db")), "serve")
+	if got := s.post(t, "Bearer "+credential); got.Status != http.StatusUnauthorized {
+		t.Fatalf("got %s", got.raw)
+	}
+	s.logs.await(t, regexp.MustCompile(`"level":"WARN","msg":"callers are turned away","code":"unauthorized","reason":"wrong_issuer","count":1,"lastRequestId":"[^"]+","lastError":".*https://clerk.example.com.*","settings":"CLERK_ISSUER"`))
+	metrics := s.logs.await(t, regexp.MustCompile(`"msg":"metrics","address":"([^"]+)"`))[1]
+	if _, body, err := ask(t.Context(), http.MethodGet, "http://"+metrics+"/metrics", "", "", ""); err != nil || !strings.Contains(string(body), `chatkit_turned_away_total{code="unauthorized",reason="wrong_issuer"} 1`) {
+		t.Errorf("metrics: %v\n%s", err, body)
+	}
+	if strings.Contains(s.logs.String(), credential) {
+		t.Error("the log shows the credential")
+	}
+}
+
 // Behind a proxy that the service does not know, all clients count as one: it
 // says so, where that matters.
 func TestRun_Serve_WarnsOfUnknownProxies(t *testing.T) {
@@ -335,7 +424,7 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 	}
 	lines := strings.Split(err.Error(), "\n")[1:]
 	wants := []string{
-		"CLERK_ISSUER: ", "CHATKIT_DEFAULT_ROLE: set it or CHATKIT_DEFAULT_ROLE_FILE",
+		"CLERK_ISSUER_FILE (/does/not/exist): cannot be read: no such file", "CHATKIT_DEFAULT_ROLE: set it or CHATKIT_DEFAULT_ROLE_FILE",
 		"DATABASE_PREPARED_STATEMENTS: must be true or false", "DATABASE_MAX_CONNECTIONS: must be a whole number", "CHATKIT_ENDED_RETENTION: must be a duration",
 		"session times: CHATKIT_REFRESH_THRESHOLD (48h0m0s) must be shorter than CHATKIT_SESSION_DURATION", "session times: CHATKIT_ROTATION_GRACE", "LISTEN_ADDR: ", "LOG_LEVEL: must be debug", "CHATKIT_TOKEN_KEYS: key 1",
 		"CHATKIT_WORKFLOW_ID: ", "CHATKIT_ACCESS_POLICY: ", `ALLOWED_ORIGINS: "nonsense" must be`, `TRUSTED_PROXIES: "nowhere" must be`, "INTROSPECTION_KEYS: key 1 must have",
@@ -357,15 +446,15 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 func TestParseSettings_RefusesEach(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
-		"METRICS_ADDR=9090":                       "METRICS_ADDR: must be like :9090",
+		"METRICS_ADDR=9090":                       `METRICS_ADDR: "9090" must be like :8080`,
 		"CHATKIT_REMEMBER_DURATION=1h10s":         "session times: CHATKIT_ROTATION_GRACE (30s) must be shorter than CHATKIT_REMEMBER_DURATION less CHATKIT_REFRESH_THRESHOLD (10s)",
 		"CHATKIT_REMEMBER_LONGEST_LIFE=24h":       "session times: CHATKIT_REMEMBER_DURATION (720h0m0s) must not be longer than CHATKIT_REMEMBER_LONGEST_LIFE",
-		"CHATKIT_REMEMBER_IDLE_TIMEOUT=119s":      "CHATKIT_REMEMBER_IDLE_TIMEOUT: must be at least twice",
-		"CHATKIT_IDLE_TIMEOUT=1s":                 "CHATKIT_IDLE_TIMEOUT: must be at least twice",
+		"CHATKIT_REMEMBER_IDLE_TIMEOUT=119s":      "CHATKIT_REMEMBER_IDLE_TIMEOUT: must be at least 2m0s, or 0s",
+		"CHATKIT_IDLE_TIMEOUT=1s":                 "CHATKIT_IDLE_TIMEOUT: must be at least 2m0s, or 0s",
 		"CHATKIT_IDLE_TIMEOUT=-2h":                "session times: CHATKIT_IDLE_TIMEOUT (-2h0m0s) must not be negative",
-		"CHATKIT_WARNING_WINDOW=-1s":              "session times: CHATKIT_WARNING_WINDOW",
+		"CHATKIT_WARNING_WINDOW=-1s":              "CHATKIT_WARNING_WINDOW: must be 0s, or at least 1s",
 		"CHATKIT_MAX_SESSIONS=-1":                 "session times: CHATKIT_MAX_SESSIONS",
-		"CHATKIT_TRANSFER_CODE_LIFETIME=0s":       "session times: CHATKIT_TRANSFER_CODE_LIFETIME",
+		"CHATKIT_TRANSFER_CODE_LIFETIME=0s":       "CHATKIT_TRANSFER_CODE_LIFETIME: must be at least 1s",
 		"CHATKIT_TRANSFER_URL=app.example.com":    "CHATKIT_TRANSFER_URL: ",
 		"CHATKIT_STEP_UP_WITHIN=-1m":              "CHATKIT_STEP_UP_WITHIN: must not be negative",
 		"CHATKIT_STEP_UP_WITHIN=90s":              "CHATKIT_STEP_UP_WITHIN: must be whole minutes",
@@ -376,9 +465,9 @@ func TestParseSettings_RefusesEach(t *testing.T) {
 		"CHATKIT_ANOMALY_REVOKE=opens,everything": `CHATKIT_ANOMALY_REVOKE: "everything" must be one of`,
 		"CHATKIT_ACTIVITY_RETENTION=0s":           "CHATKIT_ACTIVITY_RETENTION: must be longer than nothing",
 		"REDIS_URL=http://localhost":              "REDIS_URL: must be like redis://host:6379",
-		"REDIS_TIMEOUT=0s":                        "REDIS_TIMEOUT: must be longer than nothing",
-		"CHATKIT_CACHE_LEASE=-1s":                 "CHATKIT_CACHE_LEASE: must be 0s to 5s, and at most half",
-		"CHATKIT_CACHE_LEASE=5.1s":                "CHATKIT_CACHE_LEASE: must be 0s to 5s, and at most half",
+		"REDIS_TIMEOUT=0s":                        "REDIS_TIMEOUT: must be at least 1ms",
+		"CHATKIT_CACHE_LEASE=-1s":                 "CHATKIT_CACHE_LEASE: must be 0s, or 1ms to 5s, and at most half",
+		"CHATKIT_CACHE_LEASE=5.1s":                "CHATKIT_CACHE_LEASE: must be 0s, or 1ms to 5s, and at most half",
 		"CHATKIT_CACHE_SESSIONS=-1":               "CHATKIT_CACHE_SESSIONS: must be 0 to 1000000",
 		"CHATKIT_CACHE_SESSIONS=1":                "CHATKIT_CACHE_SESSIONS: needs a CHATKIT_CACHE_LEASE",
 		"CLERK_REMEMBERED_TOKENS=-1":              "CLERK_REMEMBERED_TOKENS: must be 0 to 1000000",
@@ -454,21 +543,6 @@ func TestRun_Migrate_TakesNoLockForNothing(t *testing.T) {
 	}
 }
 
-func TestRun_Healthcheck(t *testing.T) {
-	t.Parallel()
-	s := start(t, testEnviron(t, "DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "sessions.db")), "serve")
-	address := strings.TrimPrefix(s.url(t), "http://")
-	if err := run(t.Context(), []string{"healthcheck"}, []string{"LISTEN_ADDR=" + address}, io.Discard, io.Discard); err != nil {
-		t.Errorf("healthcheck = %v", err)
-	}
-	if err := s.stop(); err != nil {
-		t.Error(err)
-	}
-	if err := run(t.Context(), []string{"healthcheck"}, []string{"LISTEN_ADDR=" + address}, io.Discard, io.Discard); err == nil {
-		t.Error("a stopped service is healthy")
-	}
-}
-
 func TestRun_Small(t *testing.T) {
 	t.Parallel()
 	output := func(args ...string) string {
@@ -512,7 +586,7 @@ func (panicking) Write([]byte) (int, error) { panic("a bug") }
 
 func TestParseSettings(t *testing.T) {
 	t.Parallel()
-	c, warnings, err := parseSettings(testEnviron(t, "CHATKIT_WORKFLOW_ID=", "CHATKIT_WORKFLOWID=typo", "CHATKIT_SESSION_DURATION=48h", "TRUSTED_PROXIES=10.0.0.1,::1/128"))
+	c, warnings, err := parseSettings(testEnviron(t, "CHATKIT_WORKFLOW_ID=", "CHATKIT_WORKFLOWID=typo", "CHATKIT_SESSION_DURATION=48h", "TRUSTED_PROXIES=10.0.0.1,::1/128", "INTROSPECTION_KEYS="+backendKey))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -526,7 +600,7 @@ func TestParseSettings(t *testing.T) {
 	var logged strings.Builder
 	slog.New(slog.NewJSONHandler(&logged, nil)).Info("settings", "keys", c.TokenKeys, "settings", c.settings)
 	for _, shown := range []string{fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c.settings), logged.String()} {
-		if strings.Contains(shown, string(c.TokenKeys)) || strings.Contains(shown, "BEGIN PUBLIC KEY") || !strings.Contains(shown, "[secret]") {
+		if strings.Contains(shown, string(c.TokenKeys[0])) || strings.Contains(shown, backendKey) || strings.Contains(shown, "BEGIN PUBLIC KEY") || !strings.Contains(shown, "[secret]") {
 			t.Errorf("printing the settings shows a secret: %s", shown)
 		}
 	}

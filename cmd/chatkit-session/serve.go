@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"strings"
-	"time"
 
 	"chatkit-session/adapters/system"
 	"chatkit-session/core/lifecycle"
@@ -39,9 +36,6 @@ func (serveCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	if c.RateLimitFailures > 0 && len(c.trustedProxies) == 0 { // dev has no proxy
-		logger.Warn("TRUSTED_PROXIES is not set: behind a proxy all clients count as one for CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE")
-	}
 	return listenAndServe(p.ctx, c, logger, c.ListenAddr, func(net.Addr) {})
 }
 
@@ -49,10 +43,28 @@ func (serveCommand) Run(p *process) error {
 func (p *process) settings(out *lines) (config, *slog.Logger, error) {
 	c, warnings, err := parseSettings(p.environ)
 	logger := slog.New(prompt{short{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: c.logLevel})}, out})
-	for _, warning := range warnings {
+	for _, warning := range append(warnings, c.unsaid()...) {
 		logger.Warn(warning)
 	}
+	if err == nil && c.RedisURL != "" && !c.given[databaseURL] {
+		var wrong mistakes
+		wrong.add(databaseURL, errors.New("is not set, and REDIS_URL is: replicas need one PostgreSQL that they share. For one replica, say sqlite:PATH"))
+		err = wrong.err()
+	}
 	return c, logger, err
+}
+
+// unsaid are warnings about settings that are not given, and that dev does
+// without.
+func (c *config) unsaid() []string {
+	warnings := c.fallback()
+	if len(c.ClerkParties) == 0 {
+		warnings = append(warnings, "CLERK_AUTHORIZED_PARTIES is not set: credentials that were issued to any page of the Clerk instance are accepted")
+	}
+	if c.RateLimitFailures > 0 && len(c.trustedProxies) == 0 {
+		warnings = append(warnings, "TRUSTED_PROXIES is not set: behind a proxy all clients count as one for CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE")
+	}
+	return warnings
 }
 
 // listenAndServe serves on address and calls started with the address that it
@@ -66,7 +78,7 @@ func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address 
 	if err != nil {
 		return errors.Join(err, a.close())
 	}
-	logger.Info("listening", "address", on.service.Addr().String(), "version", version)
+	logger.Info("listening", "address", on.service.Addr().String(), "version", version, "store", storeName(c.DatabaseURL))
 	if c.CacheLease > 0 {
 		logger.Info("checks from memory", "lease", c.CacheLease.String(), "sessions", c.CacheSessions)
 	}
@@ -81,7 +93,7 @@ func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address 
 func listen(ctx context.Context, service, metrics string) (on listeners, err error) {
 	how := net.ListenConfig{Control: giveUpOnGone}
 	if on.service, err = how.Listen(ctx, "tcp", service); err != nil {
-		return on, fmt.Errorf("the service's address: %w", err)
+		return on, fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
 	if metrics == "" {
 		return on, nil
@@ -96,7 +108,7 @@ type cleanupCommand struct{}
 
 // Run cleans up once. It needs no setting but the database's.
 func (cleanupCommand) Run(p *process) error {
-	c, err := databaseSettings(p.environ)
+	c, err := p.databaseSettings()
 	if err != nil {
 		return err
 	}
@@ -112,38 +124,4 @@ func (cleanupCommand) Run(p *process) error {
 
 func (p *process) report(done lifecycle.Cleaned) {
 	_, _ = fmt.Fprintf(p.stdout, "expired %d, purged %d, activity purged %d\n", done.Expired, done.Purged, done.Activity)
-}
-
-type healthcheckCommand struct{}
-
-// Run asks /readyz on this machine.
-func (healthcheckCommand) Run(p *process) error {
-	variables, _, _ := readEnviron(p.environ)
-	address := variables["LISTEN_ADDR"]
-	if address == "" {
-		address = ":8080"
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return err
-	}
-	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-		host = "127.0.0.1"
-	}
-	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close() //nolint:errcheck // nothing was written
-	if response.StatusCode != http.StatusOK {
-		_, _ = io.Copy(p.stderr, io.LimitReader(response.Body, 1<<10))
-		return fmt.Errorf("not ready: %s", response.Status)
-	}
-	return nil
 }

@@ -1,15 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net"
 	"net/netip"
-	"net/url"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -45,8 +40,8 @@ type settings struct {
 	RedisURL     secret        `env:"REDIS_URL" help:"Redis that replicas count rate limits and anomalies in together and hear of each other through, such as redis://host:6379, rediss://user:password@host:6379/0, redis://one:6379,two:6379 for a cluster, or redis://one:26379,two:26379/0?master=NAME for sentinels; each counts for itself when unset."`
 	RedisTimeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" help:"How long Redis may take to answer before it is asked whether it is there; after five times as much without a word each replica counts for itself."`
 
-	WorkflowID string `env:"CHATKIT_WORKFLOW_ID" help:"Workflow or agent that sessions are for; without it every request is answered with a configuration error."`
-	TokenKeys  secret `env:"CHATKIT_TOKEN_KEYS" help:"Keys that seal tokens, from keygen, separated by commas: the first seals, all of them open. Required."`
+	WorkflowID string   `env:"CHATKIT_WORKFLOW_ID" help:"Workflow or agent that sessions are for; without it every request is answered with a configuration error."`
+	TokenKeys  []secret `env:"CHATKIT_TOKEN_KEYS" help:"Keys that seal tokens, from keygen, separated by commas: the first seals, all of them open. Required."`
 
 	ClerkSecretKey secret   `env:"CLERK_SECRET_KEY" help:"Secret key of the Clerk instance: fetches its public keys and users' roles. This or CLERK_JWT_KEY is required."`
 	ClerkJWTKey    secret   `env:"CLERK_JWT_KEY" help:"Public key of the Clerk instance as PEM: verifies without the network."`
@@ -54,13 +49,13 @@ type settings struct {
 	ClerkParties   []string `env:"CLERK_AUTHORIZED_PARTIES" help:"Origins of the pages and apps that a credential may have been issued to (azp), separated by commas; any when unset."`
 	ClerkAPIURL    string   `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" help:"Clerk's Backend API."`
 	ClerkRemember  int      `env:"CLERK_REMEMBERED_TOKENS" envDefault:"10000" help:"How many verified Clerk tokens a replica remembers, each for a minute at most and never past its expiry, instead of checking its signature again; 0 for none."`
-	RoleClaims     []string `env:"CHATKIT_ROLE_CLAIMS" envDefault:"metadata.role,public_metadata.role,role" help:"Claims that may name the user's role; the first that does counts."`
+	RoleClaims     []string `env:"CHATKIT_ROLE_CLAIMS" envDefault:"metadata.role,public_metadata.role,role" help:"Claims that may name the user's role, separated by commas, such as metadata.role or https://example.com/role; the first that does counts."`
 	DefaultRole    string   `env:"CHATKIT_DEFAULT_ROLE" help:"Role of users for whom nothing else names one; without it they are refused."`
 	AccessPolicy   string   `env:"CHATKIT_ACCESS_POLICY" help:"JSON that replaces the access policy: {\"roles\":{\"admin\":[\"read_own\",…]},\"others\":[…]}."`
 	AllowedOrigins []string `env:"ALLOWED_ORIGINS" help:"Origins of the pages and apps that may call, separated by commas, such as https://app.example.com, capacitor://localhost, https://*.example.com for all hosts below it, or https://shop-*-team.vercel.app for previews."`
 	TrustedProxies []string `env:"TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count, separated by commas."`
 
-	IntrospectionKeys secret `env:"INTROSPECTION_KEYS" help:"Secrets of back ends that may introspect tokens, such as keygen makes, separated by commas."`
+	IntrospectionKeys []secret `env:"INTROSPECTION_KEYS" help:"Secrets of back ends that may introspect tokens, such as keygen makes, separated by commas."`
 
 	Duration    time.Duration `env:"CHATKIT_SESSION_DURATION" envDefault:"24h" help:"How long a session lives after it was created or refreshed."`
 	Threshold   time.Duration `env:"CHATKIT_REFRESH_THRESHOLD" envDefault:"1h" help:"How much of its life may be left when a session is refreshed."`
@@ -126,24 +121,13 @@ func (s secret) mask() []byte {
 	return []byte("[secret]")
 }
 
-// setting describes one of them, for the help text and the README's table.
-type setting struct{ name, fallback, help string }
-
-// allSettings lists the settings in the order of the struct.
-func allSettings() []setting {
-	fields := reflect.VisibleFields(reflect.TypeFor[settings]())
-	list := make([]setting, 0, len(fields))
-	for _, field := range fields {
-		list = append(list, setting{field.Tag.Get("env"), field.Tag.Get("envDefault"), field.Tag.Get("help")})
-	}
-	return list
-}
-
-const fileSuffix = "_FILE"
-
 // config is the settings, checked and in the words of the core.
 type config struct {
 	settings
+
+	// given are the settings that the environment names: what it says of them
+	// may be secret.
+	given map[string]bool
 
 	logLevel       slog.Level
 	keys           *keyring.Ring
@@ -155,19 +139,16 @@ type config struct {
 	limits         map[ports.LimitGroup]session.Limit
 	trustedProxies []netip.Prefix
 	parties        []string // as browsers write them
+	issuer, apiURL string
 	streams        lifecycle.Streams
-	// introspectionKeys are at least minIntrospectionKey characters long.
-	introspectionKeys []string
 }
-
-// minIntrospectionKey is the least length of a back end's key: 128 bits, when
-// it is written in hexadecimal.
-const minIntrospectionKey = 32
 
 // mistakes collects what is wrong with the settings, one line each.
 type mistakes struct {
 	lines []error
 	about map[string]bool
+	// files are those that settings were read from, by the setting's name.
+	files map[string]string
 }
 
 // add notes what err says of a setting. What comes after the first mistake of
@@ -180,6 +161,9 @@ func (m *mistakes) add(name string, err error) {
 		m.about = map[string]bool{}
 	}
 	m.about[name] = true
+	if path, inFile := m.files[name]; inFile {
+		name = fmt.Sprintf("%s%s (%s)", name, fileSuffix, path)
+	}
 	for line := range strings.Lines(err.Error()) {
 		m.lines = append(m.lines, fmt.Errorf("%s: %s", name, strings.TrimSpace(line)))
 	}
@@ -205,15 +189,12 @@ func (m *mistakes) err() error {
 // mistake; no line shows a secret. The warnings are about what does not stop
 // the service.
 func parseSettings(environ []string) (config, []string, error) {
-	variables, warnings, wrong := readEnviron(environ)
-	c := config{streams: lifecycle.DefaultStreams()}
-	wrong.parse(&c.settings, variables)
+	given, wrong := readEnviron(environ)
+	c := config{given: given.names(), streams: lifecycle.DefaultStreams()}
+	wrong.parse(&c.settings, given.values)
 	wrong.checkTimes(&c)
 	wrong.check(&c)
-	if c.WorkflowID == "" {
-		warnings = append(warnings, "CHATKIT_WORKFLOW_ID is not set: every request will be answered with a configuration error")
-	}
-	return c, warnings, wrong.err()
+	return c, append(given.warnings(), c.warnings()...), wrong.err()
 }
 
 // The settings of the clean-up.
@@ -223,61 +204,34 @@ const (
 )
 
 // databaseSettings reads only the settings of the commands that look after the
-// database.
-func databaseSettings(environ []string) (config, error) {
-	var kept []string
+// database. The warnings are about what may have been meant for one of them.
+func databaseSettings(environ []string) (config, []string, error) {
+	var kept, others []string
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
-		if name = strings.TrimSuffix(name, fileSuffix); strings.HasPrefix(name, "DATABASE_") || name == endedRetention || name == activityRetention {
+		if isDatabaseSetting(strings.TrimSuffix(name, fileSuffix)) {
 			kept = append(kept, pair)
+		} else {
+			others = append(others, name)
 		}
 	}
-	variables, _, wrong := readEnviron(kept)
-	var c config
-	wrong.parse(&c.settings, variables)
+	given, wrong := readEnviron(kept)
+	c := config{given: given.names()}
+	wrong.parse(&c.settings, given.values)
 	wrong.positive(endedRetention, c.Retention)
 	wrong.positive(activityRetention, c.ActivityRetention)
 	wrong.checkDatabase(&c)
-	return c, wrong.err()
+	var warnings []string
+	for _, name := range append(given.others, others...) {
+		if meant := given.meant(name); isDatabaseSetting(strings.TrimSuffix(meant, fileSuffix)) {
+			warnings = append(warnings, name+" has no effect: did you mean "+meant+"?")
+		}
+	}
+	return c, append(warnings, c.fallback()...), wrong.err()
 }
 
-// readEnviron returns the variables that are settings, those of files read. An
-// empty variable counts as unset.
-func readEnviron(environ []string) (variables map[string]string, warnings []string, wrong mistakes) {
-	given := make(map[string]string, len(environ))
-	for _, pair := range environ {
-		name, value, _ := strings.Cut(pair, "=")
-		given[name] = value
-		if value == "" {
-			delete(given, name)
-		}
-	}
-	variables = make(map[string]string)
-	for _, s := range allSettings() {
-		value, set := given[s.name]
-		path, inFile := given[s.name+fileSuffix]
-		delete(given, s.name)
-		delete(given, s.name+fileSuffix)
-		if set {
-			variables[s.name] = value
-		}
-		if !inFile {
-			continue
-		}
-		if set {
-			wrong.add(s.name, fmt.Errorf("set it or %s%s, not both", s.name, fileSuffix))
-			continue
-		}
-		content, err := os.ReadFile(path)
-		wrong.add(s.name, err)
-		variables[s.name] = strings.TrimSpace(string(content))
-	}
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if strings.HasPrefix(name, "CHATKIT_") {
-			warnings = append(warnings, name+" is not a setting of this version and has no effect")
-		}
-	}
-	return variables, warnings, wrong
+func isDatabaseSetting(name string) bool {
+	return strings.HasPrefix(name, "DATABASE_") || name == endedRetention || name == activityRetention
 }
 
 // parse fills s from variables.
@@ -296,9 +250,6 @@ func (m *mistakes) parse(s *settings, variables map[string]string) {
 		field, _ := reflect.TypeFor[settings]().FieldByName(parse.Name)
 		m.add(field.Tag.Get("env"), fmt.Errorf("must be %s", wanted[field.Type.Kind()]))
 	}
-	for _, list := range []*[]string{&s.ClerkParties, &s.RoleClaims, &s.AllowedOrigins, &s.TrustedProxies, &s.AnomalyRevoke} {
-		*list = trimmed(*list)
-	}
 }
 
 // wanted says what a setting of a kind looks like.
@@ -308,32 +259,18 @@ var wanted = map[reflect.Kind]string{
 	reflect.Int64: "a duration such as 90s, 15m or 24h",
 }
 
-// trimmed returns the list's elements without the spaces around them, and
-// without those that are empty.
-func trimmed(list []string) []string {
-	var kept []string
-	for _, element := range list {
-		if element = strings.TrimSpace(element); element != "" {
-			kept = append(kept, element)
-		}
-	}
-	return kept
-}
-
 // check turns what c's settings say into the core's words.
 func (m *mistakes) check(c *config) {
 	var err error
-	_, _, err = net.SplitHostPort(c.ListenAddr)
-	m.add("LISTEN_ADDR", says(err, "must be like :8080 or 127.0.0.1:8080"))
+	m.add("LISTEN_ADDR", checkAddress(c.ListenAddr))
 	if c.MetricsAddr != "" {
-		_, _, err = net.SplitHostPort(c.MetricsAddr)
-		m.add("METRICS_ADDR", says(err, "must be like :9090 or 127.0.0.1:9090"))
+		m.add("METRICS_ADDR", checkAddress(c.MetricsAddr))
 	}
 	m.add("LOG_LEVEL", says(c.logLevel.UnmarshalText([]byte(c.LogLevel)), "must be debug, info, warn or error"))
-	if c.TokenKeys == "" {
+	if len(c.TokenKeys) == 0 {
 		m.add("CHATKIT_TOKEN_KEYS", errors.New("is required: make one with chatkit-session keygen"))
 	} else {
-		c.keys, err = keyring.Parse(string(c.TokenKeys))
+		c.keys, err = keyring.Parse(strings.Join(reveal(c.TokenKeys), ","))
 		m.add("CHATKIT_TOKEN_KEYS", err)
 	}
 	if c.WorkflowID != "" {
@@ -350,14 +287,10 @@ func (m *mistakes) check(c *config) {
 	m.each("TRUSTED_PROXIES", c.TrustedProxies, func(text string) error {
 		prefix, err := parsePrefix(text)
 		c.trustedProxies = append(c.trustedProxies, prefix)
-		return says(err, fmt.Sprintf("%q must be an address or a network, such as 10.0.0.0/8", text))
+		return err
 	})
-	c.introspectionKeys = trimmed(strings.Split(string(c.IntrospectionKeys), ","))
-	for i, key := range c.introspectionKeys {
-		if len(key) < minIntrospectionKey {
-			m.add("INTROSPECTION_KEYS", fmt.Errorf("key %d must have at least %d characters: make one with chatkit-session keygen", i+1, minIntrospectionKey))
-		}
-	}
+	m.add("INTROSPECTION_KEYS", checkIntrospectionKeys(reveal(c.IntrospectionKeys)))
+	m.each("CHATKIT_ROLE_CLAIMS", c.RoleClaims, checkClaim)
 	if c.TransferURL != "" {
 		m.add("CHATKIT_TRANSFER_URL", httpapi.CheckTransferURL(c.TransferURL))
 	}
@@ -384,6 +317,9 @@ func (m *mistakes) checkAnomalies(c *config) {
 		var err error
 		*limit.to, err = session.ParseLimit(limit.text)
 		m.add(limit.name, says(err, fmt.Sprintf("%q must be a number and a time such as 10/10m, or off", limit.text)))
+		if *limit.to != (session.Limit{}) && limit.to.Within < time.Second {
+			m.add(limit.name, errors.New("must have a time of at least 1s"))
+		}
 	}
 	if c.AnomalyForeignCodes < 0 {
 		m.add("CHATKIT_ANOMALY_FOREIGN_CODES", errors.New("must not be negative"))
@@ -391,6 +327,9 @@ func (m *mistakes) checkAnomalies(c *config) {
 	m.each("CHATKIT_ANOMALY_REVOKE", c.AnomalyRevoke, func(name string) error {
 		if !slices.Contains(session.Rules(), session.Rule(name)) {
 			return fmt.Errorf("%q must be one of %v", name, session.Rules())
+		}
+		if off := c.isOff(session.Rule(name)); off != "" {
+			return fmt.Errorf("%q has no effect while %s is off: switch it on, or take the rule away here", name, off)
 		}
 		c.rules.Actions[session.Rule(name)] = session.ActionRevoke
 		return nil
@@ -408,7 +347,7 @@ func (m *mistakes) checkLimits(c *config) {
 	if c.RedisURL != "" {
 		m.add("REDIS_URL", redis.CheckURL(string(c.RedisURL)))
 	}
-	m.positive("REDIS_TIMEOUT", c.RedisTimeout)
+	m.atLeast("REDIS_TIMEOUT", c.RedisTimeout, time.Millisecond)
 	if c.MaxInFlight < 1 || c.MaxInFlight > mostInFlight {
 		m.add("CHATKIT_MAX_IN_FLIGHT", fmt.Errorf("must be 1 to %d", mostInFlight))
 	}
@@ -444,8 +383,8 @@ const longestLease = flushInterval
 
 // checkCache checks the settings about remembered sessions.
 func (m *mistakes) checkCache(c *config) {
-	if c.CacheLease < 0 || c.CacheLease > longestLease || 2*c.CacheLease > c.RequestTimeout {
-		m.add("CHATKIT_CACHE_LEASE", fmt.Errorf("must be 0s to %s, and at most half of CHATKIT_REQUEST_TIMEOUT", longestLease))
+	if c.CacheLease < 0 || (c.CacheLease > 0 && c.CacheLease < time.Millisecond) || c.CacheLease > longestLease || 2*c.CacheLease > c.RequestTimeout {
+		m.add("CHATKIT_CACHE_LEASE", fmt.Errorf("must be 0s, or 1ms to %s, and at most half of CHATKIT_REQUEST_TIMEOUT", longestLease))
 	}
 	if c.CacheSessions < 0 || c.CacheSessions > mostRemembered {
 		m.add("CHATKIT_CACHE_SESSIONS", fmt.Errorf("must be 0 to %d", mostRemembered))
@@ -463,10 +402,16 @@ func (m *mistakes) checkClerk(c *config) {
 	if c.ClerkJWTKey != "" {
 		m.add("CLERK_JWT_KEY", clerk.CheckJWTKey(string(c.ClerkJWTKey)))
 	}
-	if c.ClerkIssuer != "" {
-		m.add("CLERK_ISSUER", checkURL(c.ClerkIssuer))
+	if c.ClerkSecretKey != "" {
+		m.add("CLERK_SECRET_KEY", clerk.CheckSecretKey(string(c.ClerkSecretKey)))
 	}
-	m.add("CLERK_API_URL", checkURL(c.ClerkAPIURL))
+	var err error
+	if c.ClerkIssuer != "" {
+		c.issuer, err = parseURL(c.ClerkIssuer)
+		m.add("CLERK_ISSUER", err)
+	}
+	c.apiURL, err = parseURL(c.ClerkAPIURL)
+	m.add("CLERK_API_URL", err)
 	if c.ClerkRemember < 0 || c.ClerkRemember > mostRemembered {
 		m.add("CLERK_REMEMBERED_TOKENS", fmt.Errorf("must be 0 to %d", mostRemembered))
 	}
@@ -475,15 +420,6 @@ func (m *mistakes) checkClerk(c *config) {
 		c.parties = append(c.parties, origin)
 		return err
 	})
-}
-
-// checkURL accepts what Clerk's addresses look like.
-func checkURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || strings.HasSuffix(text, "/") {
-		return fmt.Errorf("%q must be like https://clerk.example.com, without a slash at its end", text)
-	}
-	return nil
 }
 
 // says puts an error into an operator's words.
@@ -501,6 +437,10 @@ func (m *mistakes) checkTimes(c *config) {
 		Remembered: session.Terms{Duration: c.RememberDuration, LongestLife: c.RememberLongestLife, IdleTimeout: c.RememberIdleTimeout},
 		Threshold:  c.Threshold, Grace: c.Grace, Warning: c.WarningWindow, OfferLifetime: c.TransferLifetime, MostSessions: c.MaxSessions,
 	}
+	m.atLeast("CHATKIT_SESSION_DURATION", c.Duration, time.Second)
+	m.atLeast("CHATKIT_REMEMBER_DURATION", c.RememberDuration, time.Second)
+	m.atLeast("CHATKIT_TRANSFER_CODE_LIFETIME", c.TransferLifetime, time.Second)
+	m.offOrAtLeast("CHATKIT_WARNING_WINDOW", c.WarningWindow, time.Second)
 	if !m.aboutAny("CHATKIT_SESSION_DURATION", "CHATKIT_REFRESH_THRESHOLD", "CHATKIT_LONGEST_LIFE", "CHATKIT_ROTATION_GRACE", "CHATKIT_IDLE_TIMEOUT",
 		"CHATKIT_REMEMBER_DURATION", "CHATKIT_REMEMBER_LONGEST_LIFE", "CHATKIT_REMEMBER_IDLE_TIMEOUT",
 		"CHATKIT_WARNING_WINDOW", "CHATKIT_TRANSFER_CODE_LIFETIME", "CHATKIT_MAX_SESSIONS") {
@@ -508,15 +448,15 @@ func (m *mistakes) checkTimes(c *config) {
 			m.add("session times", errors.New(inSettings.Replace(err.Error())))
 		}
 	}
-	m.positive("CHATKIT_ACTIVITY_RESOLUTION", c.ActivityResolution)
-	m.idle("CHATKIT_IDLE_TIMEOUT", c.IdleTimeout, c.ActivityResolution)
-	m.idle("CHATKIT_REMEMBER_IDLE_TIMEOUT", c.RememberIdleTimeout, c.ActivityResolution)
+	m.atLeast("CHATKIT_ACTIVITY_RESOLUTION", c.ActivityResolution, flushInterval)
+	m.idle(c, "CHATKIT_IDLE_TIMEOUT", c.IdleTimeout, "CHATKIT_SESSION_DURATION", c.Duration)
+	m.idle(c, "CHATKIT_REMEMBER_IDLE_TIMEOUT", c.RememberIdleTimeout, "CHATKIT_REMEMBER_DURATION", c.RememberDuration)
 	m.positive(endedRetention, c.Retention)
 	m.positive(activityRetention, c.ActivityRetention)
-	m.positive("CHATKIT_REQUEST_TIMEOUT", c.RequestTimeout)
-	m.positive("CHATKIT_KEEP_ALIVE_TIMEOUT", c.KeepAlive)
+	m.atLeast("CHATKIT_REQUEST_TIMEOUT", c.RequestTimeout, 100*time.Millisecond)
+	m.atLeast("CHATKIT_KEEP_ALIVE_TIMEOUT", c.KeepAlive, time.Second)
 	m.positive("CHATKIT_SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
-	m.notNegative("CHATKIT_CLEANUP_INTERVAL", c.CleanupInterval)
+	m.offOrAtLeast("CHATKIT_CLEANUP_INTERVAL", c.CleanupInterval, 10*time.Millisecond)
 	m.notNegative("CHATKIT_STEP_UP_WITHIN", c.StepUpWithin)
 	m.notNegative("CHATKIT_DRAIN_DELAY", c.DrainDelay)
 	if c.StepUpWithin%time.Minute != 0 {
@@ -539,25 +479,6 @@ func (m *mistakes) aboutAny(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return m.about[name] })
 }
 
-func (m *mistakes) positive(name string, d time.Duration) {
-	if d <= 0 {
-		m.add(name, errors.New("must be longer than nothing"))
-	}
-}
-
-func (m *mistakes) notNegative(name string, d time.Duration) {
-	if d < 0 {
-		m.add(name, errors.New("must not be negative"))
-	}
-}
-
-// idle checks an idle timeout against how exactly use is noted.
-func (m *mistakes) idle(name string, timeout, resolution time.Duration) {
-	if timeout > 0 && timeout < 2*resolution {
-		m.add(name, errors.New("must be at least twice CHATKIT_ACTIVITY_RESOLUTION, or 0s: use is noted no more exactly"))
-	}
-}
-
 func (m *mistakes) checkDatabase(c *config) {
 	kind, _, err := databaseKind(c.DatabaseURL)
 	if kind == postgresDatabase {
@@ -566,6 +487,9 @@ func (m *mistakes) checkDatabase(c *config) {
 	m.add("DATABASE_URL", err)
 	if c.DatabaseDirectURL != "" {
 		m.add("DATABASE_DIRECT_URL", postgres.Check(string(c.DatabaseDirectURL)))
+		if kind == sqliteDatabase {
+			m.add("DATABASE_DIRECT_URL", errors.New("has no effect on SQLite: set DATABASE_URL to PostgreSQL, too, or take it away"))
+		}
 	}
 	if c.DatabaseMaxConnections < 2 {
 		m.add("DATABASE_MAX_CONNECTIONS", errors.New("must be at least 2"))
@@ -590,28 +514,12 @@ func databaseKind(url secret) (kind, path string, err error) {
 	return "", "", errors.New("must start with postgres:// or be sqlite:PATH")
 }
 
-func parsePrefix(text string) (netip.Prefix, error) {
-	if address, err := netip.ParseAddr(text); err == nil {
-		return netip.PrefixFrom(address, address.BitLen()), nil
+// storeName says for the log where sessions are kept: in PostgreSQL, whose
+// address is nobody's business there, or in which file.
+func storeName(url secret) string {
+	kind, path, _ := databaseKind(url)
+	if kind == sqliteDatabase {
+		return kind + ":" + path
 	}
-	return netip.ParsePrefix(text)
-}
-
-func parseAccessPolicy(text string) (access.Policy, error) {
-	if text == "" {
-		return access.DefaultPolicy(), nil
-	}
-	var policy struct {
-		Roles  map[string][]string `json:"roles"`
-		Others []string            `json:"others"`
-	}
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&policy); err != nil {
-		return access.Policy{}, err
-	}
-	if decoder.More() {
-		return access.Policy{}, errors.New("must be one JSON object")
-	}
-	return access.NewPolicy(policy.Roles, policy.Others)
+	return kind
 }

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// fileSuffix makes of a setting's name that of the variable that may name a file
+// with its value instead.
+const fileSuffix = "_FILE"
+
+// environment is what the environment says of the settings.
+type environment struct {
+	// values are those of the settings that are given, by name. The entries of
+	// lists are separated by commas.
+	values map[string]string
+	// others are the names of all other variables.
+	others []string
+}
+
+// names are the settings that are given.
+func (e environment) names() map[string]bool {
+	names := make(map[string]bool, len(e.values))
+	for name := range e.values {
+		names[name] = true
+	}
+	return names
+}
+
+// readEnviron returns what environ says of the settings, those of files read. An
+// empty variable counts as unset; an empty file is a mistake.
+func readEnviron(environ []string) (environment, mistakes) {
+	given := make(map[string]string, len(environ))
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		given[name] = value
+		if value == "" {
+			delete(given, name)
+		}
+	}
+	e := environment{values: make(map[string]string)}
+	wrong := mistakes{files: make(map[string]string)}
+	for _, s := range allSettings() {
+		value, set := given[s.name]
+		path, inFile := given[s.name+fileSuffix]
+		delete(given, s.name)
+		delete(given, s.name+fileSuffix)
+		switch {
+		case set && inFile:
+			wrong.add(s.name, fmt.Errorf("set it or %s%s, not both", s.name, fileSuffix))
+			continue
+		case inFile:
+			wrong.files[s.name] = path
+			var err error
+			if value, err = readSetting(path); err != nil {
+				wrong.add(s.name, err)
+				continue
+			}
+		}
+		e.values[s.name] = s.clean(value)
+		if e.values[s.name] == "" {
+			delete(e.values, s.name)
+			if strings.TrimSpace(value) != "" {
+				wrong.add(s.name, errors.New("has no entry"))
+			}
+		}
+	}
+	e.others = slices.Sorted(maps.Keys(given))
+	return e, wrong
+}
+
+// readSetting reads a setting's value from a file.
+func readSetting(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	var cause *fs.PathError
+	switch {
+	case errors.As(err, &cause):
+		return "", fmt.Errorf("cannot be read: %w", cause.Err) // the path is said already
+	case err != nil:
+		return "", err
+	case !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0: // such as PowerShell's UTF-16
+		return "", errors.New("is no text in UTF-8")
+	}
+	if text := strings.TrimSpace(strings.TrimPrefix(string(content), byteOrderMark)); text != "" {
+		return text, nil
+	}
+	return "", errors.New("is empty")
+}
+
+// byteOrderMark is what some editors put before a text in UTF-8.
+const byteOrderMark = "\ufeff"
+
+// clean returns a setting's value without what editors, shells and files of
+// variables put around it; of a list, its entries.
+func (s setting) clean(value string) string {
+	value = unquoted(strings.TrimPrefix(value, byteOrderMark))
+	if !s.list {
+		return value
+	}
+	var entries []string
+	for entry := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+		if entry = unquoted(entry); entry != "" {
+			entries = append(entries, entry)
+		}
+	}
+	return strings.Join(entries, ",")
+}
+
+// unquoted returns text without spaces around it and without one pair of quotes:
+// docker run --env-file, for one, keeps them.
+func unquoted(text string) string {
+	text = strings.TrimSpace(text)
+	if len(text) < 2 || (text[0] != '"' && text[0] != '\'') {
+		return text
+	}
+	inner := text[1 : len(text)-1]
+	if text[len(text)-1] != text[0] || strings.IndexByte(inner, text[0]) >= 0 {
+		return text
+	}
+	return strings.TrimSpace(inner)
+}
+
+// warnings are about variables that have no effect and that somebody may have
+// taken for a setting: all that begin as the service's own do, and slips of the
+// pen.
+func (e environment) warnings() []string {
+	var warnings []string
+	for _, name := range e.others {
+		meant, own := e.meant(name), strings.HasPrefix(name, ownPrefix)
+		if e.isServiceLink(name) || (!own && meant == "") {
+			continue
+		}
+		warning := name + " has no effect"
+		if own {
+			warning = name + " is not a setting of this version and has no effect"
+		}
+		if meant != "" {
+			warning += ": did you mean " + meant + "?"
+		}
+		warnings = append(warnings, warning)
+	}
+	return warnings
+}
+
+// ownPrefix is what no other program's variables begin with.
+const ownPrefix = "CHATKIT_"
+
+// isServiceLink reports whether a variable is one of those that Kubernetes sets
+// for each service, such as CHATKIT_SESSION_PORT.
+func (e environment) isServiceLink(name string) bool {
+	return slices.ContainsFunc(e.others, func(host string) bool {
+		service, isHost := strings.CutSuffix(host, "_SERVICE_HOST")
+		rest, isOfIt := strings.CutPrefix(name, service)
+		return isHost && isOfIt && (strings.HasPrefix(rest, "_SERVICE_") || strings.HasPrefix(rest, "_PORT"))
+	})
+}
+
+// meant returns the setting that a variable's name may be a slip of, if there is
+// one. One that is given is not what was meant: the other name is somebody
+// else's.
+func (e environment) meant(name string) string {
+	base, inFile := strings.CutSuffix(strings.ToUpper(name), fileSuffix)
+	nearest, best := "", 0
+	for _, s := range allSettings() {
+		edits, most := distance(base, s.name), max(1, len(s.name)/5)
+		if edits <= most && e.values[s.name] == "" && (nearest == "" || edits < best) {
+			nearest, best = s.name, edits
+		}
+	}
+	if nearest != "" && inFile {
+		nearest += fileSuffix
+	}
+	return nearest
+}
+
+// distance is how many letters must be put in, left out, changed or swapped with
+// the next to make one text of the other (optimal string alignment).
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			change := last[j]
+			if a[i] != b[j] {
+				change++
+			}
+			row[j+1] = min(change, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
+
+// setting describes one of them, for the help text and the README's table.
+type setting struct {
+	name, fallback, help string
+	// list says that it has several entries.
+	list bool
+}
+
+// allSettings lists the settings in the order of the struct.
+func allSettings() []setting {
+	fields := reflect.VisibleFields(reflect.TypeFor[settings]())
+	list := make([]setting, 0, len(fields))
+	for _, field := range fields {
+		list = append(list, setting{field.Tag.Get("env"), field.Tag.Get("envDefault"), field.Tag.Get("help"), field.Type.Kind() == reflect.Slice})
+	}
+	return list
+}
