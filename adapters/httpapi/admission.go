@@ -61,7 +61,7 @@ func (s *server) admitted(wants access.Permission, group ports.LimitGroup) echo.
 func (s *server) admit(c echo.Context, wants access.Permission, group ports.LimitGroup) (access.Caller, error) {
 	noStore(c)
 	ctx := c.Request().Context()
-	caller, err := s.Gate.Admit(ctx, s.credential(c.Request()), wants)
+	caller, err := s.identify(ctx, s.credentials(c.Request()), wants)
 	c.Set(userKey, caller.User.String())
 	if err != nil {
 		return caller, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,7 +157,7 @@ func (s *server) answerError(err error, c echo.Context) {
 	header := c.Response().Header()
 	switch p.status {
 	case http.StatusUnauthorized:
-		header.Set(echo.HeaderWWWAuthenticate, challenge(s.credential(c.Request())))
+		header.Set(echo.HeaderWWWAuthenticate, challenge(s.credentials(c.Request())))
 	case http.StatusServiceUnavailable:
 		header.Set(echo.HeaderRetryAfter, retryAfter)
 	case http.StatusTooManyRequests:
@@ -188,8 +189,8 @@ func reverification(within time.Duration) *api.ClerkError {
 }
 
 // challenge says what was wrong with the credential (RFC 6750, 3).
-func challenge(credential string) string {
-	if credential == "" {
+func challenge(credentials []string) string {
+	if !slices.ContainsFunc(credentials, func(credential string) bool { return credential != "" }) {
 		return "Bearer"
 	}
 	return `Bearer error="invalid_token"`

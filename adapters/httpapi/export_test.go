@@ -2,11 +2,11 @@ package httpapi
 
 import "net/http"
 
-// CredentialOf is the credential that counts of a request.
-func CredentialOf(r *http.Request, allowed ...string) (string, error) {
+// CredentialsOf are the credentials that count of a request.
+func CredentialsOf(r *http.Request, allowed ...string) ([]string, error) {
 	parsed, err := parseOrigins(allowed)
 	s := &server{origins: parsed}
-	return s.credential(r), err
+	return s.credentials(r), err
 }
 
 // ClientOf is what is made of a User-Agent header.

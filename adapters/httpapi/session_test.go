@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -161,8 +162,86 @@ func TestCredential_SameOriginReads(t *testing.T) {
 			if test.origin != "" {
 				r.Header.Set("Origin", test.origin)
 			}
-			if got, err := httpapi.CredentialOf(r, page); err != nil || got != test.want {
-				t.Errorf("the credential is %q, %v", got, err)
+			if got, err := httpapi.CredentialsOf(r, page); err != nil || strings.Join(got, " ") != test.want {
+				t.Errorf("the credentials are %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// Clerk's scripts name the cookie after their instance, too: each different value
+// counts once, and only a few do.
+func TestCredential_Cookies(t *testing.T) {
+	t.Parallel()
+	var storm []string
+	for n := range 1000 {
+		storm = append(storm, fmt.Sprintf("__session_%08d=%d", n, n))
+	}
+	for cookies, want := range map[string]string{
+		"__session_Abc-_123=a":                                       "a",
+		"__session=a; __session_Abc-_123=a":                          "a",
+		"__session=a; __session_Abc-_123=b; __session_zzzzzzzz=c":    "a b c",
+		"__session=; __session_Abc-_123=b":                           "b",
+		"__session=a; __session=planted; __session_Abc-_123=b":       "",
+		"__session_Abc-_123=b; __session=a; __session_Abc-_123=c":    "",
+		"__session=a; __session=b; __session=a":                      "",
+		"__session_=a; __session_short=a; __session_123456789=a":     "",
+		"__session_Abc-_12!=a; __sessionAbc-_123=a; __client_uat=17": "",
+		strings.Join(storm, "; "):                                    "0 1 2 3",
+	} {
+		r := request(t, http.MethodPost, openPath, "", "Cookie", cookies, "Origin", page)
+		if got, err := httpapi.CredentialsOf(r, page); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%.100s has the credentials %q, %v, want %s", cookies, got, err, want)
+		}
+	}
+}
+
+// Of several cookies the one that is good counts; two that are, of different
+// sign-ins, do not.
+func TestOpenSession_SeveralCookies(t *testing.T) {
+	t.Parallel()
+	other := member
+	other.SignIn = session.Must(session.ParseSignInID("sess_2"))
+	stranger := member
+	stranger.User = session.Must(session.ParseUserID("user_2"))
+	type gate struct {
+		caller access.Caller
+		err    error
+	}
+	good, bad, unknown := gate{member, nil}, gate{err: session.KindUnauthenticated}, gate{err: session.KindUnavailable}
+	for name, test := range map[string]struct {
+		gates []gate // of a, b and c
+		want  int
+	}{
+		"First":               {[]gate{good, bad, bad}, 200},
+		"Last":                {[]gate{bad, bad, good}, 200},
+		"AfterAnUnknown":      {[]gate{unknown, good, bad}, 200},
+		"BeforeAnUnknown":     {[]gate{good, unknown}, 200},
+		"SameSignIn":          {[]gate{good, good, bad}, 200},
+		"None":                {[]gate{bad, bad}, 401},
+		"NoneIsKnown":         {[]gate{bad, unknown, bad}, 503},
+		"UnknownFirst":        {[]gate{unknown, bad}, 503},
+		"AnotherSignIn":       {[]gate{good, bad, {other, nil}}, 401},
+		"AnotherUser":         {[]gate{{stranger, nil}, good}, 401},
+		"AnotherWithoutARole": {[]gate{{stranger, session.KindNoRole}, good}, 401},
+		"WithoutARole":        {[]gate{bad, {member, session.KindNoRole}}, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{})
+			cookies := ""
+			for i, gate := range test.gates {
+				value := string(rune('a' + i))
+				cookies += "__session_0000000" + value + "=" + value + ";"
+				s.gate.EXPECT().Admit(gomock.Any(), value, access.ReadOwn).Return(gate.caller, gate.err).MaxTimes(1)
+			}
+			s.opener.EXPECT().Workflow().Return(workflow, nil).AnyTimes()
+			s.opener.EXPECT().Open(gomock.Any(), calling, gomock.Any()).DoAndReturn(
+				func(_ context.Context, _ access.Caller, r ports.OpenRequest) (ports.Opened, error) {
+					return opened(r), nil
+				}).AnyTimes()
+			if got := s.do(t, request(t, http.MethodPost, openPath, "", "Cookie", cookies, "Origin", page)); got.status != test.want {
+				t.Errorf("got %d %s", got.status, got.body)
 			}
 		})
 	}
