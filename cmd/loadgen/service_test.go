@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"chatkit-session/adapters/keyring"
 	"chatkit-session/adapters/postgres/pgtest"
 )
 
@@ -41,7 +42,7 @@ func startService(t *testing.T) (*bench, *child) {
 	dir := t.TempDir()
 	b := &bench{
 		compareCommand: compareCommand{Service: buildService(t)}, process: &process{ctx: t.Context(), stdout: io.Discard, stderr: io.Discard},
-		dir: dir, database: pgtest.Empty(t), key: strings.Repeat("k", 40),
+		dir: dir, database: pgtest.Empty(t), key: keyring.Generate(),
 	}
 	keys := filepath.Join(dir, "keys")
 	for _, err := range []error{
