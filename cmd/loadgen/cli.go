@@ -21,6 +21,8 @@ type commands struct {
 	Floor   floorCommand   `cmd:"" help:"Serve the floor: the least that any service of this kind has to do."`
 	Compare compareCommand `cmd:"" help:"Measure a chatkit-session binary against the floor, in turns, from scratch."`
 	Scale   scaleCommand   `cmd:"" help:"Measure what much data and its clean-up do to a chatkit-session binary, from scratch."`
+
+	Overload overloadCommand `cmd:"" help:"Measure what a chatkit-session binary does with more than it can answer, from scratch."`
 }
 
 // exit is what kong's wish to end the process becomes, so that run returns.

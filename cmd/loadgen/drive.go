@@ -18,7 +18,7 @@ type sender interface {
 const drainTime = 5 * time.Second
 
 // drive sends what the schedule asks for, one goroutine a sender, and records
-// into the tally of each. It returns when all is answered, when drainTime is
+// into their tallies. It returns when all is answered, when drainTime is
 // over, or when ctx ends. Requests that were due and never sent count as
 // failed, and with the time that they waited; those that whoever ended ctx cut
 // off count for nothing.
@@ -27,12 +27,12 @@ func drive(ctx context.Context, s *schedule, senders []sender, into *tallies) ti
 	defer cancel()
 	var group sync.WaitGroup
 	for i, each := range senders {
-		group.Go(func() { work(ctx, s, each, into.each[i]) })
+		group.Go(func() { work(ctx, s, each, into.of(i)) })
 	}
 	group.Wait()
 	took := time.Since(s.start)
 	if ctx.Err() != nil {
-		recordUnsent(s, into.each[0])
+		recordUnsent(s, into.of(0))
 	}
 	return took
 }

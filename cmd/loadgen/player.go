@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/google/uuid"
 
 	"chatkit-session/adapters/postgres/seed"
 )
@@ -18,6 +21,8 @@ const (
 	kindIntrospect = "introspect"
 	kindList       = "list"
 	kindMixed      = "mixed"
+	// kindUnknown is verify of tokens that are nobody's.
+	kindUnknown = "verify-unknown"
 )
 
 // plays says how a request of each kind is made and checked.
@@ -29,6 +34,7 @@ var plays = map[string]func(*player, context.Context, int64) error{
 	kindIntrospect: (*player).introspect,
 	kindList:       (*player).list,
 	kindMixed:      (*player).mix,
+	kindUnknown:    (*player).verifyUnknown,
 }
 
 // held is the session that a user holds on a device.
@@ -110,6 +116,20 @@ func (p *player) verify(ctx context.Context, _ int64) error {
 		return err
 	}
 	return checkVerified(got, user, seed.DeviceFresh, holds.id)
+}
+
+// verifyUnknown wants nothing but an answer that lets nobody in: whoever sends
+// tokens that are nobody's may be told to wait.
+func (p *player) verifyUnknown(ctx context.Context, _ int64) error {
+	got, err := p.conn.do(ctx, p.ask.verify(uuid.NewString()))
+	if err != nil {
+		return err
+	}
+	switch got.status {
+	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return nil
+	}
+	return refused(got, http.StatusUnauthorized)
 }
 
 func (p *player) introspect(ctx context.Context, _ int64) error {

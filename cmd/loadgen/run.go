@@ -16,7 +16,7 @@ import (
 type runCommand struct {
 	URL              string        `name:"url" required:"" help:"The service, such as http://127.0.0.1:8080."`
 	Keys             string        `required:"" type:"existingdir" placeholder:"DIR" help:"Folder of chatkit-session dev --write-keys, whose key the service trusts."`
-	Kind             string        `enum:"open-reused,open-created,open-refreshed,verify,introspect,list,mixed" required:"" help:"What to ask: ${enum}. open-refreshed needs users that seed has prepared, and each run uses them up."`
+	Kind             string        `enum:"open-reused,open-created,open-refreshed,verify,introspect,list,mixed,verify-unknown" required:"" help:"What to ask: ${enum}. open-refreshed needs users that seed has prepared, and each run uses them up."`
 	Users            int           `default:"1000" help:"How many users ask."`
 	Duration         time.Duration `default:"10s" help:"For how long, at most an hour."`
 	Connections      int           `default:"32" help:"How many connections to ask on, one request at a time on each."`
@@ -93,6 +93,9 @@ func (r runCommand) scene(ctx context.Context, to *url.URL) (*scene, error) {
 		return nil, err
 	}
 	s := &scene{to: to, run: strings.ToLower(rand.Text()[:8]), key: r.IntrospectionKey}
+	if r.Kind == kindUnknown {
+		return s, nil
+	}
 	if r.Kind == kindCreated || r.Kind == kindMixed {
 		if s.creators, err = gather(ctx, identity, creatingUsers, r.Users, r.TokenLifetime); err != nil {
 			return nil, err
@@ -117,7 +120,12 @@ func (r runCommand) scene(ctx context.Context, to *url.URL) (*scene, error) {
 
 // measure asks for as long as is wanted.
 func (r runCommand) measure(ctx context.Context, s *scene, show progress) report {
-	senders, all := s.players(r.Kind, r.Connections), newTallies(r.Connections)
+	return r.measureOn(ctx, s.players(r.Kind, r.Connections), show)
+}
+
+// measureOn is measure with these players.
+func (r runCommand) measureOn(ctx context.Context, senders []sender, show progress) report {
+	all := newTallies(len(senders))
 	most := r.Requests
 	if due := int64(r.Users * seed.DuePerUser); r.Kind == kindRefreshed && (most == 0 || most > due) {
 		most = due

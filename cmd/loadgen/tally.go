@@ -25,7 +25,7 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, slowest.Microseconds(), digits)
 }
 
-// tally is what became of one connection's requests.
+// tally is what became of the requests of some connections.
 type tally struct {
 	mu        sync.Mutex
 	latencies *hdrhistogram.Histogram // of good answers
@@ -57,16 +57,24 @@ func (t *tally) record(took time.Duration, err error) {
 	_ = t.failures.RecordValue(microseconds)
 }
 
+// mostTallies is how many there are at most: each has a histogram of some hundred
+// kilobytes, and all are summed up every second.
+const mostTallies = 64
+
 // tallies are those of all connections.
 type tallies struct{ each []*tally }
 
+// newTallies returns tallies for n connections.
 func newTallies(n int) *tallies {
 	all := &tallies{}
-	for range n {
+	for range min(n, mostTallies) {
 		all.each = append(all.each, newTally())
 	}
 	return all
 }
+
+// of is the tally of connection number i.
+func (t *tallies) of(i int) *tally { return t.each[i%len(t.each)] }
 
 // sum is all of them together, as they are now.
 func (t *tallies) sum() *tally {
