@@ -45,6 +45,24 @@ func (e ActivityType) Valid() bool {
 	}
 }
 
+// Defines values for ActorKind.
+const (
+	Agent        ActorKind = "agent"
+	Impersonator ActorKind = "impersonator"
+)
+
+// Valid indicates whether the value is a known member of the ActorKind enum.
+func (e ActorKind) Valid() bool {
+	switch e {
+	case Agent:
+		return true
+	case Impersonator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClerkErrorReason.
 const (
 	ReverificationError ClerkErrorReason = "reverification-error"
@@ -81,6 +99,7 @@ const (
 	EndReasonAnomaly     EndReason = "anomaly"
 	EndReasonExpired     EndReason = "expired"
 	EndReasonLimit       EndReason = "limit"
+	EndReasonReplaced    EndReason = "replaced"
 	EndReasonTransferred EndReason = "transferred"
 	EndReasonUser        EndReason = "user"
 )
@@ -95,6 +114,8 @@ func (e EndReason) Valid() bool {
 	case EndReasonExpired:
 		return true
 	case EndReasonLimit:
+		return true
+	case EndReasonReplaced:
 		return true
 	case EndReasonTransferred:
 		return true
@@ -195,6 +216,15 @@ func (e Warning) Valid() bool {
 	}
 }
 
+// Act Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+type Act struct {
+	// Sub Who it is.
+	Sub string `json:"sub"`
+
+	// Type impersonator (an admin of the Clerk instance) or agent (a browser that an AI drives).
+	Type ActorKind `json:"type"`
+}
+
 // Activity Something that happened to a session. No secret is in it.
 type Activity struct {
 	// At A time in UTC, to the millisecond.
@@ -240,6 +270,9 @@ type ActivityPage struct {
 	// NextCursor Where the next page goes on; null when this is the last.
 	NextCursor *string `json:"nextCursor"`
 }
+
+// ActorKind impersonator (an admin of the Clerk instance) or agent (a browser that an AI drives).
+type ActorKind string
 
 // Address The IP address that it was last used or done from; null when it is unknown.
 //
@@ -301,8 +334,9 @@ type Day struct {
 
 // EndReason Why a session ended: expired (its time was up), user or admin (who
 // signed it out), limit (its user had too many), transferred (another
-// session was moved to its device) or anomaly (somebody did with it what
-// only thieves do).
+// session was moved to its device), replaced (another sign-in opened a
+// session on its device) or anomaly (somebody did with it what only thieves
+// do).
 type EndReason string
 
 // Error What went wrong, for a person and for a program.
@@ -328,6 +362,9 @@ type Error struct {
 
 // Introspection What a token stands for (RFC 7662, 2.2); only `active` when it is not good.
 type Introspection struct {
+	// Act Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	Act *Act `json:"act,omitempty"`
+
 	// Active Whether the token is good.
 	Active bool `json:"active"`
 
@@ -355,6 +392,9 @@ type Introspection struct {
 
 // ListedSession A session as its user sees it in a list, without its token.
 type ListedSession struct {
+	// Actor Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	Actor *Act `json:"actor,omitempty"`
+
 	// Checks How often its token was checked and found good. The last minute's may be missing.
 	Checks int `json:"checks"`
 
@@ -373,8 +413,9 @@ type ListedSession struct {
 
 	// EndReason Why a session ended: expired (its time was up), user or admin (who
 	// signed it out), limit (its user had too many), transferred (another
-	// session was moved to its device) or anomaly (somebody did with it what
-	// only thieves do).
+	// session was moved to its device), replaced (another sign-in opened a
+	// session on its device) or anomaly (somebody did with it what only thieves
+	// do).
 	EndReason *EndReason `json:"endReason,omitempty"`
 
 	// EndedAt A time in UTC, to the millisecond.
@@ -521,11 +562,16 @@ type Session struct {
 
 // SessionExpired The data of the event `expired`.
 type SessionExpired struct {
+	// Actor Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	Actor     *Act   `json:"actor,omitempty"`
 	SessionId string `json:"sessionId"`
 }
 
 // SessionExpiring The data of the event `expiring`.
 type SessionExpiring struct {
+	// Actor Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	Actor *Act `json:"actor,omitempty"`
+
 	// ExpiresAt A time in UTC, to the millisecond.
 	//
 	// Example: 2025-01-01T00:00:00.000Z
@@ -545,6 +591,9 @@ type SessionPage struct {
 
 // SessionRefreshed The data of the event `refreshed`.
 type SessionRefreshed struct {
+	// Actor Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	Actor *Act `json:"actor,omitempty"`
+
 	// ExpiresAt A time in UTC, to the millisecond.
 	//
 	// Example: 2025-01-01T00:00:00.000Z
@@ -560,10 +609,14 @@ type SessionRefreshed struct {
 // SessionRevoked The data of the event `revoked`. To the clients of a device from which
 // the session was moved the reason is `transferred`, too.
 type SessionRevoked struct {
+	// Actor Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	Actor *Act `json:"actor,omitempty"`
+
 	// Reason Why a session ended: expired (its time was up), user or admin (who
 	// signed it out), limit (its user had too many), transferred (another
-	// session was moved to its device) or anomaly (somebody did with it what
-	// only thieves do).
+	// session was moved to its device), replaced (another sign-in opened a
+	// session on its device) or anomaly (somebody did with it what only thieves
+	// do).
 	Reason    EndReason `json:"reason"`
 	SessionId string    `json:"sessionId"`
 }
@@ -683,6 +736,14 @@ type ListUserSessionsParams struct {
 	XChatKitToken *CurrentToken `json:"X-ChatKit-Token,omitempty"`
 }
 
+// OpenSessionParams defines parameters for OpenSession.
+type OpenSessionParams struct {
+	// XChatKitToken The token of the session that the client has. When the request names
+	// no device and another sign-in of the user holds that session, it is
+	// replaced. Any other token changes nothing.
+	XChatKitToken *string `json:"X-ChatKit-Token,omitempty"`
+}
+
 // WatchSessionParams defines parameters for WatchSession.
 type WatchSessionParams struct {
 	// SessionId The id of the session, for clients that cannot send headers; of no account with X-ChatKit-Token.
@@ -771,7 +832,7 @@ type ServerInterface interface {
 	ListUserSessions(ctx echo.Context, userId UserID, params ListUserSessionsParams) error
 	// OpenSession Open the session of the caller's device
 	// (POST /api/chatkit/session)
-	OpenSession(ctx echo.Context) error
+	OpenSession(ctx echo.Context, params OpenSessionParams) error
 	// WatchSession Hear what happens to the caller's session, as server-sent events
 	// (GET /api/chatkit/session/events)
 	WatchSession(ctx echo.Context, params WatchSessionParams) error
@@ -941,8 +1002,28 @@ func (w *ServerInterfaceWrapper) ListUserSessions(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) OpenSession(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpenSessionParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-ChatKit-Token" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-ChatKit-Token")]; found {
+		var XChatKitToken string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-ChatKit-Token, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-ChatKit-Token", valueList[0], &XChatKitToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-ChatKit-Token: %s", err))
+		}
+
+		params.XChatKitToken = &XChatKitToken
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.OpenSession(ctx)
+	err = w.Handler.OpenSession(ctx, params)
 	return err
 }
 

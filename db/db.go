@@ -56,7 +56,7 @@ func newMigrator(dialect goose.Dialect, folder string, conn *sql.DB, engine engi
 	if err != nil {
 		return nil, fmt.Errorf("open migrations: %w", err)
 	}
-	versions, err := database.NewStore(database.Dialect(dialect), versionTable)
+	versions, err := database.NewStore(dialect, versionTable)
 	if err != nil {
 		return nil, fmt.Errorf("name the version table: %w", err)
 	}

@@ -150,15 +150,16 @@ func (postgresEngine) holds(ctx context.Context, conn querier, version int64) (t
 
 // What the migrations made in PostgreSQL.
 var (
-	postgresTables  = []string{"chatkit_activity", versionTable, "chatkit_sessions", "chatkit_usage"}
+	postgresTables  = []string{"chatkit_activity", versionTable, "chatkit_sessions", "chatkit_sign_ins", "chatkit_usage"}
 	postgresIndexes = []string{
 		"idx_chatkit_activity_at", "idx_chatkit_activity_session", "idx_chatkit_activity_user",
-		"idx_chatkit_sessions_active_device", "idx_chatkit_sessions_active_generated", "idx_chatkit_sessions_blocked",
-		"idx_chatkit_sessions_device", "idx_chatkit_sessions_expires_at", "idx_chatkit_sessions_offer",
-		"idx_chatkit_sessions_previous_token", "idx_chatkit_sessions_to_purge", "idx_chatkit_sessions_token",
+		"idx_chatkit_sessions_active_place", "idx_chatkit_sessions_active_unnamed",
+		"idx_chatkit_sessions_device", "idx_chatkit_sessions_ended_at", "idx_chatkit_sessions_expires_at", "idx_chatkit_sessions_offer",
+		"idx_chatkit_sessions_previous_token", "idx_chatkit_sessions_token",
 		"idx_chatkit_sessions_user_created", "idx_chatkit_sessions_user_status",
+		"idx_chatkit_sign_ins_changed", "idx_chatkit_sign_ins_unblocked",
 	}
-	postgresFunctions = []string{"chatkit_sessions_set_updated_at", "cleanup_expired_chatkit_sessions"}
+	postgresFunctions = []string{"chatkit_sessions_block_sign_in", "chatkit_sessions_set_updated_at", "cleanup_expired_chatkit_sessions"}
 )
 
 func (postgresEngine) missing(ctx context.Context, conn *sql.DB) ([]string, error) {

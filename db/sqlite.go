@@ -48,7 +48,7 @@ func (sqliteEngine) holds(ctx context.Context, conn querier, version int64) (the
 
 // missing looks for the tables.
 func (e sqliteEngine) missing(ctx context.Context, conn *sql.DB) (missing []string, err error) {
-	for _, name := range []string{"chatkit_sessions", "chatkit_activity", "chatkit_usage"} {
+	for _, name := range []string{"chatkit_sessions", "chatkit_activity", "chatkit_usage", "chatkit_sign_ins"} {
 		there, err := e.hasTable(ctx, conn, name)
 		if err != nil {
 			return nil, err

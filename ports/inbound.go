@@ -21,10 +21,12 @@ type Gate interface {
 	// what they want. The caller's Source is for whoever received the request
 	// to fill in.
 	//
-	// Errors: KindUnauthenticated when the credential is missing or not good;
+	// Errors: KindUnauthenticated when the credential is missing or invalid;
+	// KindActorDenied when the operator refuses actors of the caller's kind;
 	// KindNoRole; KindForbidden when the role does not permit it;
-	// KindUnavailable when either cannot be found out now, never a guess. With
-	// KindNoRole and KindForbidden the caller comes, too, for the log.
+	// KindUnavailable when any of this cannot be found out now, never a guess.
+	// Where the credential is valid, the caller comes with the error, for the
+	// log.
 	Admit(ctx context.Context, credential string, wants access.Permission) (access.Caller, error)
 }
 
@@ -37,15 +39,16 @@ type Opener interface {
 
 	// Open gives the caller the session of their device: created, reused or
 	// refreshed. When it returns without an error, the session is stored
-	// durably. Callers that race get the same session and token. Where a user
-	// would have too many sessions, those that were not used for longest end.
+	// durably. Callers of one sign-in that race get the same session and token.
+	// What another sign-in holds on the device is replaced by a new session.
+	// Where a user would have too many sessions, some end: Policy.Excess.
 	//
 	// Errors: KindNotConfigured; KindUnavailable when the store cannot answer;
 	// KindOverloaded when too many changes of this user's sessions wait;
-	// KindSignedOut when this sign-in was signed out and there is no session
-	// that it opened; KindReverification where the device's session is another
-	// sign-in's; KindRefreshFailed when a session was found and could not
-	// be refreshed; KindCreateFailed for every other failure.
+	// KindSignedOut when this sign-in was signed out; KindContested when a newer
+	// sign-in is using the device; KindReverification when another sign-in's
+	// session that is in use would end; KindRefreshFailed when a session was
+	// found and could not be refreshed; KindCreateFailed for every other failure.
 	Open(ctx context.Context, caller access.Caller, request OpenRequest) (Opened, error)
 }
 
@@ -57,6 +60,10 @@ type OpenRequest struct {
 	Metadata *session.Metadata
 	// Remember is whether the session is remembered; nil leaves it as it is.
 	Remember *bool
+	// Token, any text, is that of the session that the client has. When it names
+	// no device and another sign-in of the user holds that session, the session
+	// is replaced.
+	Token string
 }
 
 // Opened is a session as its owner sees it.
@@ -76,19 +83,20 @@ type Transferrer interface {
 	// that was made earlier is good no more.
 	//
 	// Errors: KindNotFound when the caller has no such active session;
-	// KindReverification; KindUnavailable.
+	// KindOtherSignIn when another sign-in holds it; KindActorDenied;
+	// KindSignedOut; KindReverification; KindUnavailable.
 	Offer(ctx context.Context, caller access.Caller, id session.ID) (Offered, error)
 
 	// Claim moves the session that code, which may be any text, was made for to
-	// the device: it gets a new token, and those that its old device has are
-	// refused from now on. A session that was on the device ends. However many
-	// claim at once, one gets it.
+	// the device and to the caller's sign-in: it gets a new token, and those that
+	// its old device has are refused from now on. A session that was on the
+	// device ends, as on opening. However many claim at once, one gets it.
 	//
-	// Errors: KindNotFound when the code is not good, for whatever reason, also
+	// Errors: KindNotFound when the code is invalid, for whatever reason, also
 	// when it is another user's, which is recorded; KindInvalid when the
-	// session is on that device already; KindSignedOut when the caller's
-	// sign-in was signed out; KindReverification; KindUnavailable. No error
-	// carries the code.
+	// session is on that device already; KindContested when a newer sign-in is
+	// using the device; KindActorDenied; KindSignedOut; KindReverification;
+	// KindUnavailable. No error carries the code.
 	Claim(ctx context.Context, caller access.Caller, code string, device session.DeviceID) (Opened, error)
 }
 
@@ -98,25 +106,32 @@ type Offered struct {
 	ExpiresAt time.Time
 }
 
-// Lister shows a user's sessions and what happened to them. token, which may
-// be any text, is that of the session that asks: it is marked as the current
-// one. Errors: KindUnavailable.
+// Lister shows a user's sessions and what happened to them. A caller who is an
+// actor sees the actor's own alone. token, which may be any text, is that of the
+// session that asks: it is marked as the current one. Errors: KindSignedOut;
+// KindUnavailable.
 type Lister interface {
-	// List returns a page of the user's sessions, newest first. It may have fewer
-	// than asked for and yet not be the last: large metadata fill a page, too.
-	List(ctx context.Context, user session.UserID, request ListRequest) (Page, error)
+	// List returns a page of the caller's sessions, newest first. It may have
+	// fewer than asked for and yet not be the last: large metadata fill a page,
+	// too.
+	List(ctx context.Context, caller access.Caller, request ListRequest) (Page, error)
 
-	// Show returns the user's session with this id.
+	// ListOf returns a page of any user's sessions to an admin, newest first.
 	//
-	// Errors: KindNotFound when the user has no such session.
-	Show(ctx context.Context, user session.UserID, id session.ID, token string) (Listed, error)
+	// Errors: KindActorDenied.
+	ListOf(ctx context.Context, admin access.Caller, user session.UserID, request ListRequest) (Page, error)
 
-	// Activity returns a page of what happened to the user's sessions, newest
+	// Show returns the caller's session with this id.
+	//
+	// Errors: KindNotFound when the caller has no such session.
+	Show(ctx context.Context, caller access.Caller, id session.ID, token string) (Listed, error)
+
+	// Activity returns a page of what happened to the caller's sessions, newest
 	// first.
 	//
-	// Errors: KindNotFound when it is to be of one session that the user does
-	// not have.
-	Activity(ctx context.Context, user session.UserID, request ActivityRequest) (ActivityPage, error)
+	// Errors: KindNotFound when it is to be of one session that the caller does
+	// not have; KindActorDenied when an actor asks for all.
+	Activity(ctx context.Context, caller access.Caller, request ActivityRequest) (ActivityPage, error)
 }
 
 // ListRequest says which page of a user's sessions to list.
@@ -168,13 +183,14 @@ type ActivityPage struct {
 
 // Watcher tells a session's own clients what happens to it.
 type Watcher interface {
-	// Watch begins to watch a session of user. It must be closed.
+	// Watch begins to watch a session of the caller. It must be closed.
 	//
-	// Errors: KindNotFound when the user has no such session, or it is not
-	// active and the client does not go on from before its end; KindRateLimited
-	// when the user watches too many already, KindOverloaded when all users
-	// do, on this replica; KindUnavailable when the store cannot answer.
-	Watch(ctx context.Context, user session.UserID, request WatchRequest) (Watch, error)
+	// Errors: KindNotFound when the caller has no such session, or it is not
+	// active and the client does not go on from before its end; KindSignedOut;
+	// KindRateLimited when the user watches too many already, KindOverloaded
+	// when all users do, on this replica; KindUnavailable when the store cannot
+	// answer.
+	Watch(ctx context.Context, caller access.Caller, request WatchRequest) (Watch, error)
 }
 
 // WatchRequest says which session to watch, and what its client knows.
@@ -201,7 +217,8 @@ type Watch interface {
 	// twice. After an event that ends the session nothing comes.
 	//
 	// Errors: those of ctx as they are, after which it can be called again;
-	// KindNotFound when the session is gone.
+	// KindNotFound when the session is gone; KindSignedOut when the sign-in that
+	// watches was signed out and the session is another's.
 	Next(ctx context.Context) (Event, error)
 
 	// Close ends the watching. Once more, it changes nothing.
@@ -241,39 +258,54 @@ type Checked struct {
 }
 
 // Revoker signs a user's own sessions out. When a call has returned, no token
-// of what it ended is accepted, on any replica. A session that is signed out
-// from another sign-in than the one that last opened it blocks that sign-in.
-// Errors: KindReverification, where sessions of another sign-in are to end;
-// KindUnavailable.
+// of what it ended is accepted, on any replica. An actor has the actor's own
+// sessions alone.
+//
+// What ends because of another sign-in blocks the sign-in that holds it: all
+// that it holds ends, and it may do nothing any more. A sign-in that is newer
+// than the caller's and was verified in the last ten minutes is neither ended
+// nor blocked, unless it is an actor's.
+//
+// Errors: KindReverification, with nothing ended, when such a sign-in is meant,
+// or others are and the caller has not verified a factor recently enough;
+// KindSignedOut; KindUnavailable.
 type Revoker interface {
-	// Revoke ends the caller's session with this id; once more, it changes
-	// nothing.
+	// Revoke ends the caller's session with this id and blocks the sign-in that
+	// holds it, or held it when it ended, unless that is the caller's own. Once
+	// more, it changes nothing.
 	//
 	// Errors: KindNotFound when the caller has no such session.
 	Revoke(ctx context.Context, caller access.Caller, id session.ID) error
 
 	// RevokeAll ends all active sessions of the caller, or, all or none, all
 	// but keep, and returns how many. keep is zero for none. Those whose time is
-	// up end as expired and do not count.
+	// up end as expired and do not count. It blocks all sign-ins of the user but
+	// the caller's and the one that holds keep, those included that were not
+	// seen here yet and were verified before the moment (session.UserMoment).
 	//
 	// Errors: KindNotFound when keep is no active session of the caller.
 	RevokeAll(ctx context.Context, caller access.Caller, keep session.ID) (int, error)
 }
 
-// Administrator is Revoker for anybody's sessions, and sums up. Errors:
-// KindReverification, whatever is to end; KindUnavailable.
+// Administrator is Revoker for anybody's sessions, without its protection of
+// newer sign-ins, and sums up. Errors: KindReverification, whatever is to end;
+// KindActorDenied; KindSignedOut when the admin's own sign-in was signed out;
+// KindUnavailable.
 type Administrator interface {
-	// Revoke ends the session with this id, whoever has it; once more, it
-	// changes nothing.
+	// Revoke ends the session with this id, whoever has it, and blocks the
+	// sign-in that holds it, or held it when it ended, unless that is the
+	// admin's own. Once more, it changes nothing.
 	//
 	// Errors: KindNotFound when there is none.
 	Revoke(ctx context.Context, admin access.Caller, id session.ID) error
 
-	// RevokeAll ends all active sessions of user and returns how many.
+	// RevokeAll ends all active sessions of user, blocks all sign-ins of theirs
+	// but the admin's own, those not seen here yet included
+	// (session.AdminMoment), and returns how many sessions it ended.
 	RevokeAll(ctx context.Context, admin access.Caller, user session.UserID) (int, error)
 
 	// Stats counts sessions, and their use in the last days.
-	Stats(ctx context.Context) (Stats, error)
+	Stats(ctx context.Context, admin access.Caller) (Stats, error)
 }
 
 // Stats are totals over all users.

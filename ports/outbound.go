@@ -14,23 +14,29 @@ import (
 // as whenever the store cannot be reached or is too busy to answer, returns a
 // KindUnavailable error; an error without a kind is a bug or damaged data.
 // Times come back equal to the microsecond, in UTC.
+//
+// Methods that take the bearer who asks return KindSignedOut when that sign-in
+// is blocked: it was signed out, or it is not remembered and was verified before
+// its user's moment (see SignInChanges). A zero bearer is the service itself,
+// which is never blocked.
 type SessionStore interface {
-	// Find returns the active session that a request for slot continues: the
-	// one on slot.Device, or, when slot.Device is zero, the user's session on a
-	// generated device; always of slot.User for slot.Workflow. It may be past
-	// its time: only status counts. It sees every change acknowledged before it
-	// began, by whichever replica, and changes nothing.
+	// Find returns the active session that a request for slot of the sign-in by
+	// continues: the one on slot.Device, whoever holds it, or, when slot.Device
+	// is zero, the one on a generated device that by holds; always of slot.User
+	// and slot.Actor for slot.Workflow. It may be past its time: only status
+	// counts. It sees every change acknowledged before it began, by whichever
+	// replica, and changes nothing. It does not look whether by is blocked: a
+	// blocked sign-in holds no session.
 	//
 	// Errors: KindNotFound when there is none.
-	Find(ctx context.Context, slot session.Slot) (session.Session, error)
+	Find(ctx context.Context, slot session.Slot, by session.SignInID) (session.Session, error)
 
-	// Update shows change the sessions in scope, in the order of their ids, and
-	// stores what change returns: all of it or, on any error, nothing; which of
-	// the two is not known when ctx ends, or the store is lost, while that is
-	// done. From
-	// before it calls change until it returns, no other Update for the same
-	// user runs and nobody else changes what it shows, on any replica. When it
-	// returns nil, the change is durable.
+	// Update shows change what is in scope and stores what change returns: all
+	// of it or, on any error, nothing; which of the two is not known when ctx
+	// ends, or the store is lost, while that is done. From before it calls change
+	// until it returns, no other Update for the same user runs and nobody else
+	// changes what it shows, on any replica. When it returns nil, the change is
+	// durable.
 	//
 	// change is called at most once; it must not call the store. Its error
 	// comes back as it is and nothing is stored. When there are no changes,
@@ -42,31 +48,37 @@ type SessionStore interface {
 	// finds that out in the statement that it makes anyway, before it calls
 	// change.
 	//
-	// Errors: KindUnavailable when the clocks differ; KindConflict when a device
-	// would have two active sessions of the user for a workflow, when the user
-	// would have two on generated devices for one, or when a token's or a code's
-	// hash is taken; KindOverloaded, before anything was done, when too many
-	// others wait to update the user.
-	Update(ctx context.Context, scope Scope, change func(seen []session.Session) (Changes, error)) error
+	// Errors: KindOverloaded, before anything was done, when too many others wait
+	// to update the user; KindSignedOut when scope.By is blocked; KindUnavailable
+	// when the clocks differ; KindConflict when a device would have two active
+	// sessions of the user and an actor for a workflow, when a sign-in would have
+	// two on generated devices for one, or when a token's or a code's hash is
+	// taken.
+	Update(ctx context.Context, scope Scope, change func(seen Seen) (Changes, error)) error
 
-	// FindByID returns the user's session with this id, ended or not.
+	// FindByID returns the user's session with this id, ended or not, for by.
 	//
-	// Errors: KindNotFound when the user has none, whoever else has.
-	FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error)
+	// Errors: KindNotFound when the user has none, whoever else has. With
+	// KindSignedOut the session comes, too, if there is one.
+	FindByID(ctx context.Context, user session.UserID, id session.ID, by session.Bearer) (session.Session, error)
 
 	// List returns at most query.Limit of the user's sessions, newest first, and
 	// none twice or left out where it goes on at a Position, whatever comes and
 	// goes meanwhile. It ends after the first session with which their metadata
 	// have more than query.Bytes, and holds no more than it returns.
+	//
+	// Errors: KindSignedOut when query.By is blocked.
 	List(ctx context.Context, query ListQuery) ([]session.Session, error)
 }
 
-// Scope says which of a user's sessions Update shows: all active ones, past
-// their time or not, and some that ended.
+// Scope says what an Update shows: of a user all active sessions, past their
+// time or not, some that ended, and what is remembered of sign-ins.
 type Scope struct {
 	User session.UserID
-	// SignIn adds those that block it; zero adds none.
-	SignIn session.SignInID
+	// By is who asks, who may be another user; zero for the service itself.
+	By session.Bearer
+	// Session adds the one with this id, ended or not; zero adds none.
+	Session session.ID
 	// CreatedAfter adds, for each device on which one was created after it, the
 	// newest; of NewDevices devices at most, the newest first.
 	CreatedAfter time.Time
@@ -77,6 +89,18 @@ type Scope struct {
 	Settled bool
 }
 
+// Seen is what an Update shows.
+type Seen struct {
+	// Sessions are in the order of their ids.
+	Sessions []session.Session
+	// SignIns are those of the user that are remembered and not blocked, in no
+	// particular order.
+	SignIns session.SignIns
+	// HolderBlocked is whether the sign-in that holds the scope's Session, or
+	// held it when it ended, is blocked.
+	HolderBlocked bool
+}
+
 // Changes are what an Update stores.
 type Changes struct {
 	// Sessions are written so that one that ends makes room for the others. One
@@ -84,6 +108,24 @@ type Changes struct {
 	Sessions []session.Session
 	// Activity is added to the user's timeline.
 	Activity []session.Activity
+	SignInChanges
+}
+
+// SignInChanges are what an Update stores of the user's sign-ins.
+type SignInChanges struct {
+	// SignIns are remembered. One that is remembered already keeps the earlier
+	// of both first sights, the later of both verifications, and its block.
+	SignIns []session.SignIn
+	// Forget are remembered no more, unless they are blocked.
+	Forget []session.Holder
+	// Moment blocks the user's sign-ins that are not remembered and were
+	// verified before it. It only moves forward; zero leaves it as it is.
+	Moment time.Time
+}
+
+// IsZero reports whether there is nothing to store.
+func (c Changes) IsZero() bool {
+	return len(c.Sessions) == 0 && len(c.Activity) == 0 && len(c.SignIns) == 0 && len(c.Forget) == 0 && c.Moment.IsZero()
 }
 
 // Replacement is a session before and after an Update.
@@ -109,6 +151,10 @@ func (c Changes) Split(seen []session.Session) (replaced []Replacement, created 
 // ListQuery says which sessions to list.
 type ListQuery struct {
 	User session.UserID
+	// By is who asks, who may be another user.
+	By session.Bearer
+	// Actor leaves those of this actor; zero leaves all.
+	Actor session.Actor
 	// Status leaves those that have it when those of Cutoff have expired; empty
 	// leaves all.
 	Status session.Status
@@ -144,11 +190,11 @@ type SecretFinder interface {
 	// Errors: KindNotFound when there is none.
 	FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error)
 
-	// FindByOffer returns the active session that offers the transfer code with
-	// this hash, whoever's it is. The code's time may be up.
+	// FindByOffer returns, for by, the active session that offers the transfer
+	// code with this hash, whoever's it is. The code's time may be up.
 	//
-	// Errors: KindNotFound when there is none.
-	FindByOffer(ctx context.Context, code session.TokenHash) (session.Session, error)
+	// Errors: KindNotFound when there is none; KindSignedOut when by is blocked.
+	FindByOffer(ctx context.Context, code session.TokenHash, by session.Bearer) (session.Session, error)
 }
 
 // UsageStore keeps how sessions are used. Errors are SessionStore's, also when
@@ -168,12 +214,16 @@ type UsageStore interface {
 type ActivityStore interface {
 	// ListActivity returns at most query.Limit records of the user's, newest
 	// first, and none twice or left out where it goes on at a Position.
+	//
+	// Errors: KindSignedOut when query.By is blocked, as in SessionStore.
 	ListActivity(ctx context.Context, query ActivityQuery) ([]session.Activity, error)
 }
 
 // ActivityQuery says which records to list.
 type ActivityQuery struct {
 	User session.UserID
+	// By is who asks.
+	By session.Bearer
 	// Session leaves those of one; zero leaves all.
 	Session session.ID
 	// After is where the page before ended; zero for the newest.
@@ -183,14 +233,17 @@ type ActivityQuery struct {
 
 // AdminStore is what only admins may ask. Errors are SessionStore's.
 type AdminStore interface {
-	// OwnerOf returns whose session has this id, ended or not.
+	// OwnerOf returns, for by, whose session has this id, ended or not.
 	//
-	// Errors: KindNotFound when there is none.
-	OwnerOf(ctx context.Context, id session.ID) (session.UserID, error)
+	// Errors: KindNotFound when there is none; KindSignedOut when by is blocked,
+	// as in SessionStore.
+	OwnerOf(ctx context.Context, id session.ID, by session.Bearer) (session.UserID, error)
 
 	// Stats counts all sessions, those of cutoff as expired, and their use on
-	// the days that begin at or after since.
-	Stats(ctx context.Context, cutoff session.Cutoff, since time.Time) (Stats, error)
+	// the days that begin at or after since, for by.
+	//
+	// Errors: KindSignedOut when by is blocked, as in SessionStore.
+	Stats(ctx context.Context, by session.Bearer, cutoff session.Cutoff, since time.Time) (Stats, error)
 }
 
 // SessionCleaner ends and forgets what has had its time, in batches that never
@@ -204,13 +257,17 @@ type SessionCleaner interface {
 	ExpireDue(ctx context.Context, now time.Time, limit int) (int, error)
 
 	// PurgeEnded deletes at most limit sessions that ended before the given
-	// time, and returns how many it deleted. It keeps those that block their
-	// sign-in: they are what remembers that.
+	// time, and returns how many it deleted.
 	PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error)
 
 	// PurgeActivity deletes at most limit records of timelines that are older
 	// than the given time, and returns how many it deleted.
 	PurgeActivity(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// PurgeSignIns forgets at most limit sign-ins that hold no active session
+	// and were neither seen, verified nor blocked since the given time, and
+	// moments that are older than it, and returns how many it forgot.
+	PurgeSignIns(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // StoreProbe tells whether the store can do its work.
@@ -269,18 +326,12 @@ type Meter interface {
 
 // Identity is what a credential proves about its bearer.
 type Identity struct {
-	User   session.UserID
-	SignIn session.SignInID
+	session.Bearer
 	// Role is the role the credential itself names; zero when it names none.
 	Role access.Role
 	// OrganizationRole is the bearer's role in the organization that is active
 	// in this sign-in; zero when there is none.
 	OrganizationRole access.Role
-	// ActedBy names the administrator who impersonates the user, if one does.
-	ActedBy string
-	// VerifiedAgo is how long ago the bearer last verified a factor; negative
-	// when the credential does not say.
-	VerifiedAgo time.Duration
 }
 
 // Authenticator verifies credentials.

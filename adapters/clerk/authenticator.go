@@ -110,14 +110,18 @@ func (a *Authenticator) Authenticate(ctx context.Context, credential string) (po
 	}
 	if a.known == nil {
 		found, err := a.verify(ctx, credential)
-		return found.identityAt(a.config.Clock.Now()), err
+		return found.identity, err
 	}
 	return a.known.recall(credential, func() (proof, error) { return a.verify(ctx, credential) })
 }
 
 // verify checks everything about the credential.
 func (a *Authenticator) verify(ctx context.Context, credential string) (proof, error) {
-	key, err := a.key(ctx, credential)
+	head, err := readHeader(credential)
+	if err != nil {
+		return proof{}, err
+	}
+	key, err := a.key(ctx, head)
 	if err != nil {
 		return proof{}, err
 	}
@@ -142,36 +146,53 @@ func reasonOf(err error) session.Reason {
 }
 
 // key returns the public key that the credential says it was signed with.
-func (a *Authenticator) key(ctx context.Context, credential string) (*sdk.JSONWebKey, error) {
+func (a *Authenticator) key(ctx context.Context, head header) (*sdk.JSONWebKey, error) {
 	if a.offline != nil {
 		return a.offline, nil
 	}
-	kid, err := keyID(credential)
-	if err != nil {
-		return nil, refusedFor(session.ReasonMalformed, err)
+	if head.KeyID == "" {
+		return nil, refusedFor(session.ReasonMalformed, errors.New("the credential names no key"))
 	}
-	key, err := a.keys.get(ctx, kid)
+	key, err := a.keys.get(ctx, head.KeyID)
 	if errors.Is(err, session.KindUnauthenticated) {
 		return nil, refusedFor(session.ReasonUnknownKey, err)
 	}
 	return key, err
 }
 
-// keyID reads the key's id from the credential's header, which nothing has
-// verified yet.
-func keyID(credential string) (string, error) {
+// header is what a credential says of itself.
+type header struct {
+	KeyID    string  `json:"kid"`
+	Type     *string `json:"typ"`
+	Category *string `json:"cat"`
+}
+
+// sessionCategory is the "cat" of session tokens. Clerk signs JWT templates,
+// machine tokens and OAuth access tokens with the same key, and gives each kind
+// its own category or type. Older session tokens have neither.
+const sessionCategory = "cl_B7d4PD111AAA"
+
+var errNoJWT = errors.New("the credential is no JWT")
+
+// readHeader reads the credential's header, which the signature covers and
+// nothing has verified yet. Its error says when the credential is no session
+// token.
+func readHeader(credential string) (header, error) {
 	encoded, _, _ := strings.Cut(credential, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
-		return "", errors.New("the credential is no JWT")
+		return header{}, refusedFor(session.ReasonMalformed, errNoJWT)
 	}
-	var header struct {
-		KeyID string `json:"kid"`
+	var head header
+	switch err := json.Unmarshal(raw, &head); {
+	case err != nil:
+		return header{}, refusedFor(session.ReasonMalformed, errNoJWT)
+	case head.Type != nil && !strings.EqualFold(*head.Type, "JWT"):
+		return header{}, refusedFor(session.ReasonNotSession, errors.New("typ is not that of a session token"))
+	case head.Category != nil && *head.Category != sessionCategory:
+		return header{}, refusedFor(session.ReasonNotSession, errors.New("cat is not that of a session token"))
 	}
-	if err := json.Unmarshal(raw, &header); err != nil || header.KeyID == "" {
-		return "", errors.New("the credential names no key")
-	}
-	return header.KeyID, nil
+	return head, nil
 }
 
 // params leave the issuer and the party to proof, which tells them apart: the
@@ -233,6 +254,13 @@ func (a *Authenticator) proof(verified *sdk.SessionClaims) (proof, error) {
 	if status, stated := (*custom)["sts"]; stated && text(status) != "active" {
 		return proof{}, refusedFor(session.ReasonPending, errors.New("the sign-in is not complete"))
 	}
+	if err := a.checkAudience((*custom)["aud"]); err != nil {
+		return proof{}, refusedFor(session.ReasonAudience, err)
+	}
+	actor, err := custom.actor()
+	if err != nil {
+		return proof{}, refused(err)
+	}
 	user, err := session.ParseUserID(verified.Subject)
 	if err != nil {
 		return proof{}, refused(err)
@@ -241,21 +269,33 @@ func (a *Authenticator) proof(verified *sdk.SessionClaims) (proof, error) {
 	if err != nil {
 		return proof{}, refused(err)
 	}
-	found := proof{
+	return proof{
 		identity: ports.Identity{
-			User:             user,
-			SignIn:           signIn,
+			Bearer: session.Bearer{
+				User: user, Holder: session.Holder{SignIn: signIn, Actor: actor}, Verified: custom.verified(verified.IssuedAt),
+			},
 			Role:             a.role(*custom),
 			OrganizationRole: organizationRole(verified.ActiveOrganizationRole),
-			ActedBy:          custom.actor(),
-			VerifiedAgo:      custom.verifiedAgo(),
 		},
 		expires: time.Unix(*verified.Expiry, 0),
+	}, nil
+}
+
+// checkAudience refuses a credential that is meant for others (RFC 7519,
+// section 4.1.3). As in Clerk's own check, one without an audience is meant for
+// all: session tokens have none by default.
+func (a *Authenticator) checkAudience(claim json.RawMessage) error {
+	if len(a.config.Audience) == 0 || isNull(claim) {
+		return nil
 	}
-	if verified.IssuedAt != nil {
-		found.issued = time.Unix(*verified.IssuedAt, 0)
+	var audiences []string
+	if json.Unmarshal(claim, &audiences) != nil {
+		audiences = []string{text(claim)}
 	}
-	return found, nil
+	if !slices.ContainsFunc(audiences, func(one string) bool { return slices.Contains(a.config.Audience, one) }) {
+		return fmt.Errorf("the audience (aud) is %s", cut(string(claim)))
+	}
+	return nil
 }
 
 // role is the first of the configured claims that holds a role.
@@ -290,19 +330,6 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*map[string]json.RawMessage)(c))
 }
 
-// at returns the text at a path of claims, empty when there is none.
-func (c claims) at(path []string) string {
-	value := c[path[0]]
-	for _, member := range path[1:] {
-		var object map[string]json.RawMessage
-		if json.Unmarshal(value, &object) != nil {
-			return ""
-		}
-		value = object[member]
-	}
-	return text(value)
-}
-
 // named returns the text of a claim, or at a path of claims with dots between
 // them. A name may have dots of its own, as a URL does: the longest that there
 // is counts.
@@ -321,34 +348,55 @@ func (c claims) named(name string) string {
 	return ""
 }
 
-// actor names who impersonates the user (RFC 8693, 4.1), empty when nobody
-// does.
-func (c claims) actor() string { return c.at([]string{"act", "sub"}) }
+var errNoActor = errors.New("the claim act is not an object that names an actor")
 
-// never is the age of a factor that was not verified.
-const never time.Duration = -1
+// actor returns who acts in the user's name, the outermost of the claim's
+// actors (RFC 8693, section 4.1); zero when nobody does.
+func (c claims) actor() (session.Actor, error) {
+	if isNull(c["act"]) {
+		return session.Actor{}, nil
+	}
+	var act map[string]json.RawMessage // a struct would take "SUB" for "sub"
+	if json.Unmarshal(c["act"], &act) != nil {
+		return session.Actor{}, errNoActor
+	}
+	var what string
+	if !isNull(act["type"]) && json.Unmarshal(act["type"], &what) != nil {
+		return session.Actor{}, errNoActor
+	}
+	kind := session.ActorImpersonator
+	if what == string(session.ActorAgent) {
+		kind = session.ActorAgent
+	}
+	return session.NewActor(kind, text(act["sub"]))
+}
 
 // oldestFactor bounds the age of a factor, in minutes: a hundred years.
 const oldestFactor = 100 * 365 * 24 * 60
 
-// verifiedAgo is how long before the credential was issued the latest of the
-// user's two factors was verified, in the whole minutes that Clerk counts.
-func (c claims) verifiedAgo() time.Duration {
+// verified is when the later of the user's two factors was verified, from when
+// the credential was issued and the whole minutes that it counts since then;
+// zero when it does not say.
+func (c claims) verified(issuedAt *int64) time.Time {
 	var ages []*int64 // null would be 0 otherwise: just verified
-	if json.Unmarshal(c["fva"], &ages) != nil || len(ages) != 2 || slices.Contains(ages, nil) {
-		return never
+	if issuedAt == nil || json.Unmarshal(c["fva"], &ages) != nil || len(ages) != 2 || slices.Contains(ages, nil) {
+		return time.Time{}
 	}
-	latest := never
+	var latest time.Time
 	for _, age := range ages {
 		if *age < 0 || *age > oldestFactor {
 			continue
 		}
-		if ago := time.Duration(*age) * time.Minute; latest == never || ago < latest {
-			latest = ago
+		at := time.Unix(*issuedAt, 0).UTC().Add(-time.Duration(*age) * time.Minute)
+		if latest.IsZero() || at.After(latest) {
+			latest = at
 		}
 	}
 	return latest
 }
+
+// isNull reports whether a claim is absent or null.
+func isNull(claim json.RawMessage) bool { return len(claim) == 0 || string(claim) == "null" }
 
 func text(value json.RawMessage) string {
 	var s string

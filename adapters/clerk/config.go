@@ -31,6 +31,9 @@ type Config struct {
 	// origins, in upper or lower case; a credential that names none is not. Empty
 	// accepts all.
 	AuthorizedParties []string
+	// Audience lists the "aud" that are accepted; a credential that names none is
+	// accepted, too. Empty accepts all.
+	Audience []string
 	// RoleClaims are claims, or paths of claims with dots between them; the
 	// first that holds a role counts. A claim's own name may have dots, such as
 	// https://example.com/role.

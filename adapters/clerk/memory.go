@@ -12,21 +12,9 @@ import (
 
 // proof is what a credential proves that was found to be good.
 type proof struct {
-	// identity says of VerifiedAgo what was so when the credential was issued.
 	identity ports.Identity
-	// issued is zero when the credential does not say.
-	issued, expires time.Time
-	verified        time.Time
-}
-
-// identityAt is the identity at now: since the credential was issued, what its
-// bearer verified has aged.
-func (p proof) identityAt(now time.Time) ports.Identity {
-	identity := p.identity
-	if identity.VerifiedAgo != never && !p.issued.IsZero() {
-		identity.VerifiedAgo += max(0, now.Sub(p.issued))
-	}
-	return identity
+	expires  time.Time
+	verified time.Time
 }
 
 // memoryLifetime bounds how long a credential counts as good without being
@@ -67,7 +55,7 @@ func (m *memory) recall(credential string, verify func() (proof, error)) (ports.
 	hash := sha256.Sum256([]byte(credential))
 	now := m.clock.Now()
 	if known, found := m.proofs.GetIfPresent(hash); found && known.lasts(now) {
-		return known.identityAt(now), nil
+		return known.identity, nil
 	}
 	fresh, err := verify()
 	if err != nil {
@@ -75,5 +63,5 @@ func (m *memory) recall(credential string, verify func() (proof, error)) (ports.
 	}
 	fresh.verified = now
 	m.proofs.Set(hash, fresh)
-	return fresh.identityAt(now), nil
+	return fresh.identity, nil
 }

@@ -30,7 +30,7 @@ func (s *server) timeline(c echo.Context, of session.ID, params api.ListActivity
 	if err != nil {
 		return err
 	}
-	page, err := s.Lister.Activity(c.Request().Context(), callerOf(c).User, ports.ActivityRequest{Session: of, After: after, Limit: limit})
+	page, err := s.Lister.Activity(c.Request().Context(), callerOf(c), ports.ActivityRequest{Session: of, After: after, Limit: limit})
 	if err != nil {
 		return err
 	}

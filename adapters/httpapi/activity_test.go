@@ -30,7 +30,7 @@ func TestListActivity(t *testing.T) {
 			t.Parallel()
 			s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
 			next := ports.Position{At: midnight.Add(7 * time.Microsecond), ID: session.Must(session.ParseID("record_2"))}
-			s.lister.EXPECT().Activity(gomock.Any(), member.User, ports.ActivityRequest{Session: test.of, Limit: 20}).Return(ports.ActivityPage{
+			s.lister.EXPECT().Activity(gomock.Any(), calling, ports.ActivityRequest{Session: test.of, Limit: 20}).Return(ports.ActivityPage{
 				Activity: []session.Activity{
 					{
 						ID: session.Must(session.ParseID("record_1")), User: member.User, Session: anID, Type: session.ActivityTransferred, At: midnight.Add(time.Hour),
@@ -56,7 +56,7 @@ func TestListActivity(t *testing.T) {
 			}
 
 			// The cursor that was given leads on from there, to the microsecond.
-			s.lister.EXPECT().Activity(gomock.Any(), member.User, ports.ActivityRequest{Session: test.of, Limit: 100, After: next}).Return(ports.ActivityPage{}, nil)
+			s.lister.EXPECT().Activity(gomock.Any(), calling, ports.ActivityRequest{Session: test.of, Limit: 100, After: next}).Return(ports.ActivityPage{}, nil)
 			if got := s.read(t, test.path+"?limit=100&cursor="+answered.NextCursor); strings.TrimSpace(got.body) != `{"activity":[],"nextCursor":null}` {
 				t.Errorf("the last page is %d %s", got.status, got.body)
 			}
@@ -74,7 +74,7 @@ func TestListActivity(t *testing.T) {
 func TestListActivity_OfAStranger(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
-	s.lister.EXPECT().Activity(gomock.Any(), member.User, ports.ActivityRequest{Session: anID, Limit: 1}).Return(ports.ActivityPage{}, session.KindNotFound)
+	s.lister.EXPECT().Activity(gomock.Any(), calling, ports.ActivityRequest{Session: anID, Limit: 1}).Return(ports.ActivityPage{}, session.KindNotFound)
 	if got := s.read(t, sessionsPath+"/"+anID.String()+"/activity?limit=1"); got.status != http.StatusNotFound || got.Code != "not_found" {
 		t.Errorf("got %d %s", got.status, got.body)
 	}

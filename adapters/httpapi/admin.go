@@ -31,7 +31,7 @@ func (s *server) RevokeUserSessions(c echo.Context, userID api.UserID) error {
 
 // ShowStats counts sessions and their use.
 func (s *server) ShowStats(c echo.Context) error {
-	stats, err := s.Administrator.Stats(c.Request().Context())
+	stats, err := s.Administrator.Stats(c.Request().Context(), callerOf(c))
 	if err != nil {
 		return err
 	}

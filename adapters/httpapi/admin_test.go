@@ -99,6 +99,8 @@ func TestRevokeUserSessions(t *testing.T) {
 	}{
 		"All":       {nil, 200, `{"revoked":3}`},
 		"StepUp":    {session.Wrap(session.KindReverification, errors.New(secret)), 403, `"reverification_required"`},
+		"Actor":     {session.Wrap(session.KindActorDenied, errors.New(secret)), 403, `"actor_denied"`},
+		"SignedOut": {session.Wrap(session.KindSignedOut, errors.New(secret)), 403, `"session_revoked"`},
 		"StoreDown": {session.Wrap(session.KindUnavailable, errors.New(secret)), 503, `"unavailable"`},
 		"Bug":       {errors.New(secret), 500, `"internal_error"`},
 	} {
@@ -148,15 +150,17 @@ func TestShowStats(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSubject(t, httpapi.Config{}).permits(access.ReadAll)
-			s.admin.EXPECT().Stats(gomock.Any()).Return(test.stats, nil)
+			s.admin.EXPECT().Stats(gomock.Any(), calling).Return(test.stats, nil)
 			if got := s.read(t, statsPath); got.status != http.StatusOK || strings.TrimSpace(got.body) != test.want || got.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("got %d %s\nwant %s", got.status, got.body, test.want)
 			}
 		})
 	}
-	s := newSubject(t, httpapi.Config{}).permits(access.ReadAll)
-	s.admin.EXPECT().Stats(gomock.Any()).Return(ports.Stats{}, session.KindUnavailable)
-	if got := s.read(t, statsPath); got.status != http.StatusServiceUnavailable {
-		t.Errorf("got %d %s", got.status, got.body)
+	for kind, code := range map[session.Kind]string{session.KindUnavailable: "unavailable", session.KindActorDenied: "actor_denied", session.KindSignedOut: "session_revoked"} {
+		s := newSubject(t, httpapi.Config{}).permits(access.ReadAll)
+		s.admin.EXPECT().Stats(gomock.Any(), calling).Return(ports.Stats{}, kind)
+		if got := s.read(t, statsPath); got.Code != code || (got.status == http.StatusServiceUnavailable) != (kind == session.KindUnavailable) {
+			t.Errorf("%v got %d %s", kind, got.status, got.body)
+		}
 	}
 }

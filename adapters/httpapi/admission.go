@@ -19,7 +19,7 @@ func (s *server) admissions() map[string][]echo.MiddlewareFunc {
 		return []echo.MiddlewareFunc{s.admitted(wants, group), onlyParameters(parameters...), strictQuery}
 	}
 	return map[string][]echo.MiddlewareFunc{
-		"openSession":         needs(access.ReadOwn, ports.LimitOpens),
+		"openSession":         {s.admitted(access.ReadOwn, ports.LimitOpens), s.configured, strictQuery},
 		"claimTransfer":       needs(access.ManageOwn, ports.LimitChanges),
 		"listSessions":        needs(access.ReadOwn, ports.LimitReads),
 		"revokeSessions":      ends(access.ManageOwn, ports.LimitChanges, "keep"),
@@ -54,6 +54,17 @@ func (s *server) admitted(wants access.Permission, group ports.LimitGroup) echo.
 			c.Set(callerKey, caller)
 			return next(c)
 		}
+	}
+}
+
+// configured refuses everything while there is no workflow to open sessions
+// for. Like admitted, it comes before what is wrong with what is asked.
+func (s *server) configured(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if _, err := s.Opener.Workflow(); err != nil {
+			return err
+		}
+		return next(c)
 	}
 }
 

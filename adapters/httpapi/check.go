@@ -21,6 +21,7 @@ const (
 	headerSession  = "X-Chatkit-Session-Id"
 	headerDevice   = "X-Chatkit-Device-Id"
 	headerWorkflow = "X-Chatkit-Workflow-Id"
+	headerActor    = "X-Chatkit-Actor"
 	headerWarning  = "X-Chatkit-Warning"
 )
 
@@ -47,6 +48,9 @@ func (s *server) VerifySession(c echo.Context) error {
 	header.Set(headerSession, found.ID().String())
 	header.Set(headerDevice, found.Device().String())
 	header.Set(headerWorkflow, found.Workflow().String())
+	if actor := found.Actor(); !actor.IsZero() {
+		header.Set(headerActor, actor.String())
+	}
 	if warn := warning(checked.Expiring); warn != nil {
 		header.Set(headerWarning, string(*warn))
 	}
@@ -90,7 +94,7 @@ func introspection(checked ports.Checked) api.Introspection {
 	user, id, device, workflow := found.User().String(), found.ID().String(), found.Device().String(), found.Workflow().String()
 	return api.Introspection{
 		Active: true, Sub: &user, Sid: &id, DeviceId: &device, WorkflowId: &workflow, Iat: &created, Exp: &expires,
-		Warning: warning(checked.Expiring),
+		Act: actorToWire(found.Actor()), Warning: warning(checked.Expiring),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +66,22 @@ func TestVerifySession_Warns(t *testing.T) {
 	}
 }
 
+// Whoever acts in the user's name is named; for the user in person there is no
+// such header at all.
+func TestVerifySession_Actor(t *testing.T) {
+	t.Parallel()
+	for actor, want := range map[session.Actor][]string{
+		{}: nil, impersonator: {"impersonator:user_support"}, agent: {"agent:agent_1"},
+	} {
+		s := newSubject(t, httpapi.Config{})
+		s.checker.EXPECT().Check(gomock.Any(), "x", gomock.Any()).Return(ports.Checked{Session: actorsSession(actor).Outline()}, nil)
+		got := s.do(t, request(t, http.MethodGet, verifyPath, "", "Authorization", "Bearer x", "X-ChatKit-Actor", "agent:forged"))
+		if value := got.header.Values("X-ChatKit-Actor"); got.status != http.StatusNoContent || !slices.Equal(value, want) || got.header.Get("X-ChatKit-User-Id") != "user_123" {
+			t.Errorf("of %q got %d %v", actor, got.status, got.header)
+		}
+	}
+}
+
 // Only a bearer token counts, and no refusal names a session.
 func TestVerifySession_Refuses(t *testing.T) {
 	t.Parallel()
@@ -84,9 +101,9 @@ func TestVerifySession_Refuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSubject(t, httpapi.Config{})
-			s.checker.EXPECT().Check(gomock.Any(), test.asked, session.Source{}).Return(good(true), test.answer)
+			s.checker.EXPECT().Check(gomock.Any(), test.asked, session.Source{}).Return(ports.Checked{Session: actorsSession(agent), Expiring: true}, test.answer)
 			got := s.do(t, request(t, http.MethodGet, verifyPath, "", test.headers...))
-			if got.status != test.want || strings.Contains(got.body, secret) || got.header.Get("X-ChatKit-User-Id")+got.header.Get("X-ChatKit-Warning") != "" {
+			if got.status != test.want || strings.Contains(got.body, secret) || got.header.Get("X-ChatKit-User-Id")+got.header.Get("X-ChatKit-Warning")+got.header.Get("X-ChatKit-Actor") != "" {
 				t.Errorf("got %d %s", got.status, got.body)
 			}
 			if (got.header.Get("WWW-Authenticate") != "") != (test.want == http.StatusUnauthorized) {
@@ -151,6 +168,18 @@ func TestIntrospectToken(t *testing.T) {
 		s.checker.EXPECT().Check(gomock.Any(), "x", session.Source{}).Return(good(true), nil)
 		if got := introspect(t, s, "token=x", as...); !strings.Contains(got.body, `,"sub":"user_123","warning":"expires_soon",`) {
 			t.Errorf("got %d %s", got.status, got.body)
+		}
+	})
+	t.Run("Actor", func(t *testing.T) {
+		t.Parallel()
+		for actor, want := range map[session.Actor]string{
+			{}: `{"active":true,"device_id":`, impersonator: `{"act":{"sub":"user_support","type":"impersonator"},"active":true,`, agent: `{"act":{"sub":"agent_1","type":"agent"},"active":true,`,
+		} {
+			s := newSubject(t, config)
+			s.checker.EXPECT().Check(gomock.Any(), "x", session.Source{}).Return(ports.Checked{Session: actorsSession(actor).Outline()}, nil)
+			if got := introspect(t, s, "token=x", as...); got.status != http.StatusOK || !strings.HasPrefix(got.body, want) || !strings.Contains(got.body, `"sub":"user_123"`) {
+				t.Errorf("of %q got %d %s", actor, got.status, got.body)
+			}
 		}
 	})
 	t.Run("BadQuery", func(t *testing.T) {

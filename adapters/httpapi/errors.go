@@ -84,6 +84,12 @@ func explainKind(kind session.Kind) problem {
 		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Your role does not permit this", code: codeForbidden}
 	case session.KindSignedOut:
 		return problem{status: http.StatusForbidden, title: "Forbidden", message: "This sign-in was signed out: sign in again", code: "session_revoked"}
+	case session.KindContested:
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "A newer sign-in is using this device: verify that it is you, or open a session without deviceId and X-ChatKit-Token", code: "contested_device", verify: true}
+	case session.KindOtherSignIn:
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Another sign-in holds this session: make the code on the device where it is in use", code: "other_sign_in"}
+	case session.KindActorDenied:
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Only the user in person may do this, not somebody or something that acts in their name", code: "actor_denied"}
 	case session.KindReverification:
 		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Verify that it is you, then try again", code: "reverification_required", verify: true}
 	case session.KindNotConfigured:
@@ -175,11 +181,18 @@ func (s *server) answerError(err error, c echo.Context) {
 	_ = c.JSON(p.status, answer) // it fails when the client is gone
 }
 
+// protectedWithin is for how long a newer sign-in is protected from the caller's,
+// also where the operator asks for no step-up.
+const protectedWithin = 10 * time.Minute
+
 // reverification is what makes Clerk's front end verify a factor of the user
 // and try again (https://clerk.com/docs/guides/secure/reverification). Clerk
 // counts minutes since a factor was verified: less than within is less than as
-// many minutes, rounded up.
+// many minutes, rounded up. With 0 minutes it would never be satisfied.
 func reverification(within time.Duration) *api.ClerkError {
+	if within <= 0 {
+		within = protectedWithin
+	}
 	return &api.ClerkError{
 		Type: api.ClerkErrorTypeForbidden, Reason: api.ReverificationError,
 		Metadata: api.ClerkErrorMetadata{Reverification: api.Reverification{

@@ -41,6 +41,9 @@ func TestErrors_EveryKind(t *testing.T) {
 		session.KindNoRole:          {403, "Forbidden", "User role not found", "role_not_found"},
 		session.KindForbidden:       {403, "Forbidden", "Your role does not permit this", "permission_denied"},
 		session.KindSignedOut:       {403, "Forbidden", "This sign-in was signed out: sign in again", "session_revoked"},
+		session.KindContested:       {403, "Forbidden", "A newer sign-in is using this device: verify that it is you, or open a session without deviceId and X-ChatKit-Token", "contested_device"},
+		session.KindOtherSignIn:     {403, "Forbidden", "Another sign-in holds this session: make the code on the device where it is in use", "other_sign_in"},
+		session.KindActorDenied:     {403, "Forbidden", "Only the user in person may do this, not somebody or something that acts in their name", "actor_denied"},
 		session.KindReverification:  {403, "Forbidden", "Verify that it is you, then try again", "reverification_required"},
 		session.KindNotConfigured:   {500, "Configuration Error", "ChatKit workflow ID not configured", "workflow_not_configured"},
 		session.KindNotFound:        {404, "Not Found", "There is no such thing here", "not_found"},
@@ -80,7 +83,7 @@ func TestErrors_EveryKind(t *testing.T) {
 			if level := logged[0]["level"]; (level == "ERROR") != (want.status >= 500 && want.code != "overloaded") {
 				t.Errorf("a %d is logged as %v", want.status, level)
 			}
-			if strings.Contains(got.body, "clerk_error") != (kind == session.KindReverification) {
+			if helps := kind == session.KindReverification || kind == session.KindContested; strings.Contains(got.body, "clerk_error") != helps {
 				t.Errorf("Clerk's front end would verify a factor, or not: %s", got.body)
 			}
 			after := ""
@@ -95,16 +98,24 @@ func TestErrors_EveryKind(t *testing.T) {
 }
 
 // Clerk's front end understands how to help, and is told how long ago is too
-// long: less than 90 seconds is less than two of Clerk's minutes.
+// long: less than 90 seconds is less than two of Clerk's minutes. Without step-up
+// newer sign-ins are protected all the same, for ten minutes: with 0 of them it
+// would ask the user again and again.
 func TestErrors_Reverification(t *testing.T) {
 	t.Parallel()
-	for within, minutes := range map[time.Duration]string{0: "0", time.Second: "1", time.Minute: "1", 90 * time.Second: "2", 10 * time.Minute: "10"} {
+	for within, minutes := range map[time.Duration]string{0: "10", time.Second: "1", time.Minute: "1", 90 * time.Second: "2", 10 * time.Minute: "10"} {
 		s := newSubject(t, httpapi.Config{StepUpWithin: within}).permits(access.ManageOwn)
 		s.revoker.EXPECT().Revoke(gomock.Any(), gomock.Any(), gomock.Any()).Return(session.Wrap(session.KindReverification, errors.New(secret)))
 		got := s.send(t, http.MethodDelete, sessionsPath+"/"+anID.String(), "", "X-Request-Id", "r1")
 		want := `{"clerk_error":{"metadata":{"reverification":{"afterMinutes":` + minutes + `,"level":"first_factor"}},"reason":"reverification-error","type":"forbidden"},` +
 			`"code":"reverification_required","error":"Forbidden","message":"Verify that it is you, then try again","requestId":"r1"}`
 		if got.status != http.StatusForbidden || strings.TrimSpace(got.body) != want {
+			t.Errorf("within %v: got %d %s\nwant %s", within, got.status, got.body, want)
+		}
+		contested := newSubject(t, httpapi.Config{StepUpWithin: within}).opens(session.Wrap(session.KindContested, errors.New(secret)))
+		got = contested.post(t, `{"deviceId":"phone"}`)
+		want = `{"clerk_error":{"metadata":{"reverification":{"afterMinutes":` + minutes + `,"level":"first_factor"}},"reason":"reverification-error","type":"forbidden"},"code":"contested_device",`
+		if got.status != http.StatusForbidden || !strings.HasPrefix(got.body, want) {
 			t.Errorf("within %v: got %d %s\nwant %s", within, got.status, got.body, want)
 		}
 	}

@@ -41,7 +41,7 @@ func (s *server) WatchSession(c echo.Context, params api.WatchSessionParams) err
 	if err != nil {
 		return err
 	}
-	watch, err := s.Watcher.Watch(c.Request().Context(), callerOf(c).User, request)
+	watch, err := s.Watcher.Watch(c.Request().Context(), callerOf(c), request)
 	if err != nil {
 		return err
 	}
@@ -158,15 +158,15 @@ func (s *eventStream) end() {
 
 func eventToWire(event ports.Event) any {
 	found := event.Session
-	id, expires := found.ID().String(), api.Time(found.ExpiresAt())
+	id, expires, actor := found.ID().String(), api.Time(found.ExpiresAt()), actorToWire(found.Actor())
 	switch event.Type {
 	case session.EventExpiring:
-		return api.SessionExpiring{SessionId: id, ExpiresAt: expires, ExpiresIn: seconds(event.ExpiresIn)}
+		return api.SessionExpiring{SessionId: id, Actor: actor, ExpiresAt: expires, ExpiresIn: seconds(event.ExpiresIn)}
 	case session.EventRefreshed:
-		return api.SessionRefreshed{SessionId: id, ExpiresAt: expires, RefreshAfter: api.Time(event.RefreshAfter)}
+		return api.SessionRefreshed{SessionId: id, Actor: actor, ExpiresAt: expires, RefreshAfter: api.Time(event.RefreshAfter)}
 	case session.EventRevoked:
-		return api.SessionRevoked{SessionId: id, Reason: api.EndReason(event.Reason)}
+		return api.SessionRevoked{SessionId: id, Actor: actor, Reason: api.EndReason(event.Reason)}
 	case session.EventExpired:
 	}
-	return api.SessionExpired{SessionId: id}
+	return api.SessionExpired{SessionId: id, Actor: actor}
 }

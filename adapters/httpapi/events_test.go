@@ -101,9 +101,13 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
+// isMember is whom the gate lets in, wherever they call from: connections in
+// memory come from nowhere.
+var isMember = gomock.Cond(func(caller access.Caller) bool { return caller.Bearer == member.Bearer })
+
 // watches lets the watch that is asked for be this one.
 func (s *subject) watches(request ports.WatchRequest, watch ports.Watch, err error) *subject {
-	s.permits(access.ReadOwn).watcher.EXPECT().Watch(gomock.Any(), member.User, request).Return(watch, err)
+	s.permits(access.ReadOwn).watcher.EXPECT().Watch(gomock.Any(), isMember, request).Return(watch, err)
 	return s
 }
 
@@ -194,7 +198,7 @@ func TestWatchSession(t *testing.T) {
 		}{
 			{event(session.EventExpiring, ""), "event: expiring\nid: known-1\ndata: {\"expiresAt\":\"2025-01-02T00:00:00.000Z\",\"expiresIn\":59,\"sessionId\":\"0194214b-3a00-7cc3-98c4-dc0c0c07398f\"}\n"},
 			{event(session.EventRefreshed, ""), "event: refreshed\nid: known-2\ndata: {\"expiresAt\":\"2025-01-02T00:00:00.000Z\",\"refreshAfter\":\"2025-01-01T23:00:00.000Z\",\"sessionId\":\"0194214b-3a00-7cc3-98c4-dc0c0c07398f\"}\n"},
-			{event(session.EventRevoked, session.EndAdmin), "event: revoked\nid: known-3\ndata: {\"reason\":\"admin\",\"sessionId\":\"0194214b-3a00-7cc3-98c4-dc0c0c07398f\"}\n"},
+			{event(session.EventRevoked, session.EndReplaced), "event: revoked\nid: known-3\ndata: {\"reason\":\"replaced\",\"sessionId\":\"0194214b-3a00-7cc3-98c4-dc0c0c07398f\"}\n"},
 		} {
 			watch.events <- step.event
 			if got := reads(t, body); got != step.want {
@@ -280,7 +284,7 @@ func TestWatchSession_Refuses(t *testing.T) {
 			t.Errorf("%s got %d %s", query, got.status, got.body)
 		}
 	}
-	for kind, want := range map[session.Kind]int{session.KindNotFound: 404, session.KindRateLimited: 429, session.KindUnavailable: 503, session.KindInternal: 500} {
+	for kind, want := range map[session.Kind]int{session.KindNotFound: 404, session.KindSignedOut: 403, session.KindRateLimited: 429, session.KindUnavailable: 503, session.KindInternal: 500} {
 		s := newSubject(t, httpapi.Config{}).watches(byID, nil, kind)
 		got := s.read(t, eventsPath+"?sessionId="+anID.String())
 		if got.status != want || (got.header.Get("Retry-After") != "") != (want == 429 || want == 503) || got.header.Get("Content-Type") != "application/json" {
@@ -464,11 +468,74 @@ func TestWatchSession_Fails(t *testing.T) {
 	})
 }
 
+// A sign-in that is signed out hears nothing more of another's session, and is
+// told why when it comes back.
+func TestWatchSession_SignedOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		watch := newPlay()
+		watch.fails = session.Wrap(session.KindSignedOut, errors.New(secret))
+		watch.events <- event(session.EventRefreshed, "")
+		close(watch.events)
+		s := newSubject(t, httpapi.Config{}).watches(byID, watch, nil)
+		body := s.dial(t, eventsPath+"?sessionId="+anID.String()).stream(t)
+		reads(t, body)
+		if got := reads(t, body); !strings.HasPrefix(got, "event: refreshed\n") {
+			t.Errorf("got %q", got)
+		}
+		if rest, err := io.ReadAll(body); err != nil || len(rest) > 0 {
+			t.Errorf("it ends with %q, %v", rest, err)
+		}
+		if !watch.isClosed() {
+			t.Error("the watch is not closed")
+		}
+		for message, level := range map[string]string{"request failed": "DEBUG", turnedAway: "WARN", "request": "INFO"} {
+			if lines := s.lines(t, message); len(lines) != 1 || lines[0]["code"] != "session_revoked" || lines[0]["level"] != level {
+				t.Errorf("%s: the log has %v", message, lines)
+			}
+		}
+	})
+}
+
+// Events of an actor's session say whose it is.
+func TestWatchSession_Actor(t *testing.T) {
+	t.Parallel()
+	for what, want := range map[session.Event]string{
+		session.EventExpiring:  `{"actor":{"sub":"agent_1","type":"agent"},"expiresAt":"2025-01-01T01:00:00.000Z","expiresIn":59,"sessionId":"0194214b-3a00-7cc3-98c4-dc0c0c07398f"}`,
+		session.EventRefreshed: `{"actor":{"sub":"agent_1","type":"agent"},"expiresAt":"2025-01-01T01:00:00.000Z","refreshAfter":"2025-01-01T23:00:00.000Z","sessionId":"0194214b-3a00-7cc3-98c4-dc0c0c07398f"}`,
+		session.EventRevoked:   `{"actor":{"sub":"agent_1","type":"agent"},"reason":"user","sessionId":"0194214b-3a00-7cc3-98c4-dc0c0c07398f"}`,
+		session.EventExpired:   `{"actor":{"sub":"agent_1","type":"agent"},"sessionId":"0194214b-3a00-7cc3-98c4-dc0c0c07398f"}`,
+	} {
+		t.Run(string(what), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				watch := newPlay()
+				told := event(what, "")
+				if what == session.EventRevoked {
+					told.Reason = session.EndUser
+				}
+				told.Session = actorsSession(agent)
+				watch.events <- told
+				s := newSubject(t, httpapi.Config{}).watches(byID, watch, nil)
+				r, target := request(t, http.MethodGet, eventsPath, ""), eventsPath+"?sessionId="+anID.String()
+				header, answered := s.dial(t, target).begins(t)
+				var whole bytes.Buffer
+				body := bufio.NewReader(io.TeeReader(answered, &whole))
+				reads(t, body)
+				if got := reads(t, body); !strings.HasSuffix(got, "\ndata: "+want+"\n") {
+					t.Errorf("got %q", got)
+				}
+				apitest.Conforms(t, r, &http.Response{StatusCode: http.StatusOK, Header: header, Body: io.NopCloser(&whole)})
+			})
+		})
+	}
+}
+
 // A store that does not answer bounds how long a stream may take to begin.
 func TestWatchSession_BeginsInTime(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{RequestTimeout: time.Hour}).permits(access.ReadOwn)
-	s.watcher.EXPECT().Watch(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, _ session.UserID, _ ports.WatchRequest) (ports.Watch, error) {
+	s.watcher.EXPECT().Watch(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, _ access.Caller, _ ports.WatchRequest) (ports.Watch, error) {
 		if _, bound := ctx.Deadline(); !bound {
 			t.Error("it may take for ever")
 		}

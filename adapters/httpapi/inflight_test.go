@@ -132,7 +132,7 @@ func TestInFlight_Streams(t *testing.T) {
 		return ports.Event{}, session.KindNotFound
 	}).MinTimes(1)
 	s.watcher.EXPECT().Watch(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
-		func(context.Context, session.UserID, ports.WatchRequest) (ports.Watch, error) {
+		func(context.Context, access.Caller, ports.WatchRequest) (ports.Watch, error) {
 			if n := s.work.inFlight(); n != 1 {
 				t.Errorf("%d are in flight before it has begun", n)
 			}

@@ -13,7 +13,12 @@ import (
 
 // ListSessions shows a page of the caller's sessions.
 func (s *server) ListSessions(c echo.Context, params api.ListSessionsParams) error {
-	return s.list(c, callerOf(c).User, params)
+	request, err := listRequest(params)
+	if err != nil {
+		return err
+	}
+	page, err := s.Lister.List(c.Request().Context(), callerOf(c), request)
+	return answerPage(c, page, err)
 }
 
 // ListUserSessions shows a page of anybody's sessions.
@@ -22,15 +27,15 @@ func (s *server) ListUserSessions(c echo.Context, userID api.UserID, params api.
 	if err != nil {
 		return err
 	}
-	return s.list(c, user, api.ListSessionsParams(params))
-}
-
-func (s *server) list(c echo.Context, user session.UserID, params api.ListSessionsParams) error {
-	request, err := listRequest(params)
+	request, err := listRequest(api.ListSessionsParams(params))
 	if err != nil {
 		return err
 	}
-	page, err := s.Lister.List(c.Request().Context(), user, request)
+	page, err := s.Lister.ListOf(c.Request().Context(), callerOf(c), user, request)
+	return answerPage(c, page, err)
+}
+
+func answerPage(c echo.Context, page ports.Page, err error) error {
 	if err != nil {
 		return err
 	}
@@ -47,7 +52,7 @@ func (s *server) ShowSession(c echo.Context, id api.SessionID, params api.ShowSe
 	if err != nil {
 		return err
 	}
-	listed, err := s.Lister.Show(c.Request().Context(), callerOf(c).User, parsed, valueOf(params.XChatKitToken))
+	listed, err := s.Lister.Show(c.Request().Context(), callerOf(c), parsed, valueOf(params.XChatKitToken))
 	if err != nil {
 		return err
 	}
@@ -81,7 +86,7 @@ func listedToWire(listed ports.Listed) api.ListedSession {
 		Status: api.SessionStatus(listed.Status), Current: listed.Current,
 		Client: clientToWire(s.Source()), Ip: addressToWire(s.Source()),
 		CreatedAt: api.Time(s.CreatedAt()), LastActivityAt: api.Time(s.LastActivityAt()), ExpiresAt: api.Time(s.ExpiresAt()),
-		RememberMe: s.Remembered(), Opens: s.Opens(), Checks: s.Checks(), Warning: warning(listed.Expiring),
+		Actor: actorToWire(s.Actor()), RememberMe: s.Remembered(), Opens: s.Opens(), Checks: s.Checks(), Warning: warning(listed.Expiring),
 		Metadata: s.Metadata().Tree(),
 	}
 	if listed.Status == session.StatusActive {
@@ -93,6 +98,14 @@ func listedToWire(listed ports.Listed) api.ListedSession {
 		wire.EndedAt, wire.EndReason = &ended, &reason
 	}
 	return wire
+}
+
+// actorToWire is nil for the user in person.
+func actorToWire(actor session.Actor) *api.Act {
+	if actor.IsZero() {
+		return nil
+	}
+	return &api.Act{Sub: actor.Subject(), Type: api.ActorKind(actor.Kind())}
 }
 
 // warning is what a session's clients are told of its end.

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -48,24 +49,32 @@ const (
 		`"workflowId":"workflow_1"}`
 )
 
-// A user's sessions as they see them, and as those see them who may see all.
+// lists are a user's sessions as they see them, and as those see them who may
+// see all.
+var lists = map[string]struct {
+	path  string
+	wants access.Permission
+	// answers lets the core answer the request with a page.
+	answers func(s *subject, request any, page ports.Page, err error)
+}{
+	"Own": {sessionsPath, access.ReadOwn, func(s *subject, request any, page ports.Page, err error) {
+		s.lister.EXPECT().List(gomock.Any(), calling, request).Return(page, err)
+	}},
+	"Anybodys": {adminSessionsPath, access.ReadAll, func(s *subject, request any, page ports.Page, err error) {
+		s.lister.EXPECT().ListOf(gomock.Any(), calling, other, request).Return(page, err)
+	}},
+}
+
 func TestListSessions(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		path  string
-		wants access.Permission
-		user  session.UserID
-	}{
-		"Own":      {sessionsPath, access.ReadOwn, member.User},
-		"Anybodys": {adminSessionsPath, access.ReadAll, other},
-	} {
+	for name, test := range lists {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSubject(t, httpapi.Config{}).permits(test.wants)
 			ended := opened(ports.OpenRequest{}).Session
 			ended.Revoke(session.EndUser, midnight.Add(time.Hour))
 			next := ports.Position{At: midnight, ID: anID}
-			s.lister.EXPECT().List(gomock.Any(), test.user, ports.ListRequest{Limit: 20, Token: token.Reveal()}).Return(ports.Page{
+			test.answers(s, ports.ListRequest{Limit: 20, Token: token.Reveal()}, ports.Page{
 				Sessions: []ports.Listed{
 					{Session: used(), Status: session.StatusActive, Current: true, ExpiresIn: time.Minute - time.Microsecond, Expiring: true},
 					{Session: ended, Status: session.StatusRevoked},
@@ -89,7 +98,7 @@ func TestListSessions(t *testing.T) {
 			}
 
 			// The cursor that was given leads on from there.
-			s.lister.EXPECT().List(gomock.Any(), test.user, ports.ListRequest{Status: session.StatusExpired, Limit: 100, After: next}).Return(ports.Page{}, nil)
+			test.answers(s, ports.ListRequest{Status: session.StatusExpired, Limit: 100, After: next}, ports.Page{}, nil)
 			if got := s.read(t, test.path+"?status=expired&limit=100&cursor="+answered.NextCursor); strings.TrimSpace(got.body) != `{"nextCursor":null,"sessions":[]}` {
 				t.Errorf("the last page is %d %s", got.status, got.body)
 			}
@@ -101,14 +110,60 @@ func TestShowSession(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
 	path := sessionsPath + "/" + anID.String()
-	s.lister.EXPECT().Show(gomock.Any(), member.User, anID, token.Reveal()).
+	s.lister.EXPECT().Show(gomock.Any(), calling, anID, token.Reveal()).
 		Return(ports.Listed{Session: used(), Status: session.StatusActive, Current: true, ExpiresIn: time.Minute - 1, Expiring: true}, nil)
 	if got := s.read(t, path, "X-ChatKit-Token", token.Reveal()); got.status != http.StatusOK || strings.TrimSpace(got.body) != `{"session":`+usedOnWire+`}` {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
-	s.lister.EXPECT().Show(gomock.Any(), member.User, anID, "").Return(ports.Listed{}, session.KindNotFound)
+	s.lister.EXPECT().Show(gomock.Any(), calling, anID, "").Return(ports.Listed{}, session.KindNotFound)
 	if got := s.read(t, path); got.status != http.StatusNotFound {
 		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
+// A session that an impersonator or an agent opened is marked, in a list and
+// alone; the user's own has no such member.
+func TestListSessions_Actor(t *testing.T) {
+	t.Parallel()
+	for actor, want := range map[session.Actor]string{
+		{}:           "",
+		impersonator: `"actor":{"sub":"user_support","type":"impersonator"},`,
+		agent:        `"actor":{"sub":"agent_1","type":"agent"},`,
+	} {
+		t.Run(actor.String(), func(t *testing.T) {
+			t.Parallel()
+			listed := ports.Listed{Session: actorsSession(actor), Status: session.StatusActive, ExpiresIn: time.Hour}
+			marked := func(what string, got answer) {
+				t.Helper()
+				if got.status != http.StatusOK || !strings.Contains(got.body, want) || strings.Contains(got.body, "actor") != (want != "") {
+					t.Errorf("%s: got %d %s", what, got.status, got.body)
+				}
+			}
+			for name, test := range lists {
+				s := newSubject(t, httpapi.Config{}).permits(test.wants)
+				test.answers(s, gomock.Any(), ports.Page{Sessions: []ports.Listed{listed}}, nil)
+				marked(name, s.read(t, test.path))
+			}
+			s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
+			s.lister.EXPECT().Show(gomock.Any(), calling, anID, "").Return(listed, nil)
+			marked("alone", s.read(t, sessionsPath+"/"+anID.String()))
+		})
+	}
+}
+
+// Why a session ended is said in each of the words that the core has.
+func TestShowSession_EndReasons(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []session.EndReason{
+		session.EndExpired, session.EndUser, session.EndAdmin, session.EndLimit, session.EndTransferred, session.EndReplaced, session.EndAnomaly,
+	} {
+		ended := used()
+		ended.Revoke(reason, midnight.Add(time.Hour))
+		s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
+		s.lister.EXPECT().Show(gomock.Any(), calling, anID, "").Return(ports.Listed{Session: ended, Status: session.StatusRevoked}, nil)
+		if got := s.read(t, sessionsPath+"/"+anID.String()); !strings.Contains(got.body, `"endReason":"`+string(reason)+`"`) {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
 	}
 }
 
@@ -163,7 +218,7 @@ func TestPages_Refuse(t *testing.T) {
 func TestPages_EmptyParameters(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
-	s.lister.EXPECT().List(gomock.Any(), member.User, ports.ListRequest{Limit: 20}).Return(ports.Page{}, nil).Times(3)
+	s.lister.EXPECT().List(gomock.Any(), calling, ports.ListRequest{Limit: 20}).Return(ports.Page{}, nil).Times(3)
 	for _, query := range []string{"?status=&limit=&cursor=", "?limit&cursor&cursor=", "?other=1&_=2"} {
 		if got := s.read(t, sessionsPath+query); got.status != http.StatusOK {
 			t.Errorf("%s got %d %s", query, got.status, got.body)
@@ -173,7 +228,8 @@ func TestPages_EmptyParameters(t *testing.T) {
 
 func TestListSessions_Refuses(t *testing.T) {
 	t.Parallel()
-	for path, wants := range map[string]access.Permission{sessionsPath: access.ReadOwn, adminSessionsPath: access.ReadAll} {
+	for _, test := range lists {
+		path, wants := test.path, test.wants
 		for _, query := range []string{"?status=paused", "?status=ACTIVE", "?status=active&status=revoked"} {
 			s := newSubject(t, httpapi.Config{}).permits(wants) // the core is not asked
 			if got := s.read(t, path+query); got.status != http.StatusBadRequest || got.Field != "status" {
@@ -185,8 +241,14 @@ func TestListSessions_Refuses(t *testing.T) {
 			t.Errorf("two tokens got %d %s", got.status, got.body)
 		}
 		for _, kind := range []session.Kind{session.KindUnavailable, session.KindInternal} {
-			s.lister.EXPECT().List(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Page{}, kind)
+			test.answers(s, gomock.Any(), ports.Page{}, kind)
 			if got := s.read(t, path); got.status < http.StatusInternalServerError {
+				t.Errorf("%v got %d %s", kind, got.status, got.body)
+			}
+		}
+		for kind, code := range map[session.Kind]string{session.KindSignedOut: "session_revoked", session.KindActorDenied: "actor_denied"} {
+			test.answers(s, gomock.Any(), ports.Page{Sessions: []ports.Listed{{Session: used()}}}, session.Wrap(kind, errors.New(secret)))
+			if got := s.read(t, path); got.status != http.StatusForbidden || got.Code != code || strings.Contains(got.body, secret) {
 				t.Errorf("%v got %d %s", kind, got.status, got.body)
 			}
 		}

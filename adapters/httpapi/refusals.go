@@ -30,6 +30,7 @@ const (
 var settingsOf = map[string]string{
 	string(session.ReasonIssuer):     "CLERK_ISSUER",
 	string(session.ReasonParty):      "CLERK_AUTHORIZED_PARTIES",
+	string(session.ReasonAudience):   "CLERK_AUDIENCE",
 	string(session.ReasonUnknownKey): "CLERK_SECRET_KEY",
 	string(session.ReasonSignature):  "CLERK_JWT_KEY",
 	string(reasonCookie):             "ALLOWED_ORIGINS",

@@ -55,15 +55,15 @@ func TestRefusals(t *testing.T) {
 		s.post(t, "")
 		hears(1)
 		s.post(t, "")
-		time.Sleep(59 * time.Second)
+		pass(59 * time.Second)
 		s.post(t, "", "X-Request-Id", "the-last")
 		hears(1)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		hears(1, 2)
 		if line := s.lines(t, turnedAway)[1]; line["lastRequestId"] != "the-last" || !strings.Contains(fmt.Sprint(line["lastError"]), "clerk.other.example") {
 			t.Errorf("the last one is told as %v", line)
 		}
-		time.Sleep(time.Hour) // with nobody, it is new again
+		pass(time.Hour) // with nobody, it is new again
 		hears(1, 2)
 		s.post(t, "")
 		hears(1, 2, 1)
@@ -92,6 +92,9 @@ func TestRefusals_Reasons(t *testing.T) {
 	}{
 		"Party":         {denied(session.KindUnauthenticated, session.ReasonParty), "POST", openPath, nil, "unauthorized", "wrong_party", "CLERK_AUTHORIZED_PARTIES"},
 		"UnknownKey":    {denied(session.KindUnauthenticated, session.ReasonUnknownKey), "POST", openPath, nil, "unauthorized", "unknown_key", "CLERK_SECRET_KEY"},
+		"Audience":      {denied(session.KindUnauthenticated, session.ReasonAudience), "POST", openPath, nil, "unauthorized", "wrong_audience", "CLERK_AUDIENCE"},
+		"NotSession":    {denied(session.KindUnauthenticated, session.ReasonNotSession), "POST", openPath, nil, "unauthorized", "not_a_session_token", ""},
+		"Actor":         {denied(session.KindActorDenied, ""), "POST", openPath, nil, "actor_denied", "", ""},
 		"Signature":     {denied(session.KindUnauthenticated, session.ReasonSignature), "POST", openPath, nil, "unauthorized", "bad_signature", "CLERK_JWT_KEY"},
 		"Nothing":       {denied(session.KindUnauthenticated, session.ReasonNoCredential), "POST", openPath, nil, "unauthorized", "no_credential", ""},
 		"ForeignCookie": {denied(session.KindUnauthenticated, session.ReasonNoCredential), "POST", openPath, []string{"Origin", foreign, "Cookie", "__session=jwt"}, "unauthorized", "cookie_does_not_count", "ALLOWED_ORIGINS"},

@@ -33,7 +33,8 @@ type Config struct {
 	// asks for one.
 	TransferURL string
 	// StepUpWithin is how long ago a caller may have verified a factor to do
-	// what is sensitive, as those are told who have not.
+	// what is sensitive, as those are told who have not. With 0 only newer
+	// sign-ins of the user are protected from the caller's, for ten minutes.
 	StepUpWithin time.Duration
 	// IntrospectionKeys are the secrets of the back ends that may introspect
 	// tokens; with none nobody may.

@@ -126,7 +126,7 @@ func TestHalfClosed(t *testing.T) {
 					return good(false), works(ctx)
 				}).AnyTimes()
 			s.lister.EXPECT().List(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
-				func(ctx context.Context, _ session.UserID, _ ports.ListRequest) (ports.Page, error) {
+				func(ctx context.Context, _ access.Caller, _ ports.ListRequest) (ports.Page, error) {
 					return ports.Page{}, works(ctx)
 				}).AnyTimes()
 			s.revoker.EXPECT().RevokeAll(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(

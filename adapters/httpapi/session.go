@@ -9,17 +9,15 @@ import (
 	"chatkit-session/ports"
 )
 
-// OpenSession opens the session of the caller's device. It checks in this
+// OpenSession opens the session of the caller's device. Checked are, in this
 // order: who asks (401), whether they may (403), how often (429), whether the
 // service is configured (500), what they ask for (400).
-func (s *server) OpenSession(c echo.Context) error {
-	if _, err := s.Opener.Workflow(); err != nil {
-		return err
-	}
+func (s *server) OpenSession(c echo.Context, params api.OpenSessionParams) error {
 	request, err := readOpenRequest(c)
 	if err != nil {
 		return err
 	}
+	request.Token = valueOf(params.XChatKitToken)
 	opened, err := s.Opener.Open(c.Request().Context(), callerOf(c), request)
 	if err != nil {
 		return err

@@ -67,22 +67,59 @@ func TestOpenSession_RememberMe(t *testing.T) {
 	}
 }
 
+// The token of the session that the client has reaches the core, whatever it
+// is, and nothing shows it.
+func TestOpenSession_Token(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	last := s.asked()
+	odd := strings.Repeat("x", 9000)
+	for _, headers := range [][]string{nil, {"X-ChatKit-Token", ""}, {"X-ChatKit-Token", token.Reveal()}, {"x-chatkit-token", odd}} {
+		want := ""
+		if headers != nil {
+			want = headers[1]
+		}
+		got := s.post(t, `{"rememberMe":true}`, headers...)
+		if got.status != http.StatusOK || last.Token != want || last.Remember == nil {
+			t.Errorf("%.60v got %d, and the core %+v", headers, got.status, last)
+		}
+	}
+	if log := s.log.String(); strings.Contains(log, token.Reveal()) || strings.Contains(log, odd) {
+		t.Errorf("the log shows a token:\n%s", log)
+	}
+}
+
+// Two tokens are none: proxies and servers would disagree on which one counts.
+func TestOpenSession_TwoTokens(t *testing.T) {
+	t.Parallel()
+	for _, headers := range [][]string{{"X-ChatKit-Token", "a", "X-ChatKit-Token", "b"}, {"X-ChatKit-Token", "a", "X-ChatKit-Token", "a"}, {"X-ChatKit-Token", "", "X-ChatKit-Token", token.Reveal()}} {
+		s := newSubject(t, httpapi.Config{}).admits() // the core is not asked
+		got := s.post(t, "", headers...)
+		if got.status != http.StatusBadRequest || got.Field != "X-ChatKit-Token" || strings.Contains(s.log.String(), token.Reveal()) {
+			t.Errorf("%v got %d %s", headers, got.status, got.body)
+		}
+	}
+}
+
 // Who asks, whether they may, whether the service is configured, and what they
 // ask for are checked in this order.
 func TestOpenSession_ChecksInOrder(t *testing.T) {
 	t.Parallel()
 	const badBody = `{"deviceId":1}`
+	twice := []string{"X-ChatKit-Token", "a", "X-ChatKit-Token", "b"}
 	cases := []struct {
 		name             string
 		admit, workflow  error
 		want             int
 		title, message   string
 		asksForTheirFlow bool
+		headers          []string
 	}{
-		{"WhoFirst", session.KindUnauthenticated, session.KindNotConfigured, 401, "Unauthorized", "Authentication required", false},
-		{"ThenWhetherTheyMay", session.KindNoRole, session.KindNotConfigured, 403, "Forbidden", "User role not found", false},
-		{"ThenTheConfiguration", nil, session.KindNotConfigured, 500, "Configuration Error", "ChatKit workflow ID not configured", true},
-		{"ThenTheBody", nil, nil, 400, "Bad Request", "deviceId: has the wrong type", true},
+		{"WhoFirst", session.KindUnauthenticated, session.KindNotConfigured, 401, "Unauthorized", "Authentication required", false, twice},
+		{"ThenWhetherTheyMay", session.KindNoRole, session.KindNotConfigured, 403, "Forbidden", "User role not found", false, twice},
+		{"ThenTheConfiguration", nil, session.KindNotConfigured, 500, "Configuration Error", "ChatKit workflow ID not configured", true, twice},
+		{"ThenTheHeaders", nil, nil, 400, "Bad Request", "X-ChatKit-Token: has the wrong form, or is there twice", true, twice},
+		{"ThenTheBody", nil, nil, 400, "Bad Request", "deviceId: has the wrong type", true, nil},
 	}
 	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
@@ -92,7 +129,11 @@ func TestOpenSession_ChecksInOrder(t *testing.T) {
 			if test.asksForTheirFlow {
 				s.opener.EXPECT().Workflow().Return(workflow, session.Wrap(session.KindOf(test.workflow), test.workflow))
 			}
-			if got := s.post(t, badBody); got.status != test.want || got.Error != test.title || got.Message != test.message {
+			target := openPath
+			if test.headers != nil && test.want != http.StatusBadRequest {
+				target += "?%"
+			}
+			if got := s.send(t, http.MethodPost, target, badBody, test.headers...); got.status != test.want || got.Error != test.title || got.Message != test.message {
 				t.Errorf("got %d %s", got.status, got.body)
 			}
 		})

@@ -35,11 +35,11 @@ var (
 	token    = session.Must(session.ParseToken("550e8400-e29b-41d4-a716-446655440000"))
 	// member is who the gate lets in, and calling what the core hears of them:
 	// where they are is httptest's own.
-	member = access.Caller{
-		User:        session.Must(session.ParseUserID("user_123")),
-		SignIn:      session.Must(session.ParseSignInID("sess_1")),
-		VerifiedAgo: 3 * time.Minute,
-	}
+	member = access.Caller{Bearer: session.Bearer{
+		User:     session.Must(session.ParseUserID("user_123")),
+		Holder:   session.Holder{SignIn: session.Must(session.ParseSignInID("sess_1"))},
+		Verified: midnight.Add(-3 * time.Minute),
+	}}
 	calling  = from(member, address("192.0.2.1"))
 	midnight = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 )
@@ -181,6 +181,22 @@ func (s *subject) asked() *ports.OpenRequest {
 			return opened(request), nil
 		}).AnyTimes()
 	return &last
+}
+
+// impersonator and agent act in the member's name.
+var (
+	impersonator = session.Must(session.NewActor(session.ActorImpersonator, "user_support"))
+	agent        = session.Must(session.NewActor(session.ActorAgent, "agent_1"))
+)
+
+// actorsSession is an actor's session in the member's name.
+func actorsSession(actor session.Actor) session.Session {
+	return session.New(session.Draft{
+		ID:        anID,
+		Slot:      session.Slot{User: member.User, Workflow: workflow, Device: phone, Actor: actor},
+		SignIn:    member.SignIn,
+		ExpiresAt: midnight.Add(time.Hour),
+	}, midnight)
 }
 
 // opened is a session as request would create it, a moment ago.

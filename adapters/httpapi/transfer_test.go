@@ -111,7 +111,8 @@ func TestNew_RefusesWhatIsNoTransferURL(t *testing.T) {
 func TestOfferTransfer_Refuses(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[session.Kind]int{
-		session.KindNotFound: 404, session.KindReverification: 403, session.KindUnavailable: 503, session.KindInternal: 500,
+		session.KindNotFound: 404, session.KindOtherSignIn: 403, session.KindActorDenied: 403, session.KindSignedOut: 403, session.KindReverification: 403,
+		session.KindUnavailable: 503, session.KindInternal: 500,
 	} {
 		t.Run(kind.Error(), func(t *testing.T) {
 			t.Parallel()
@@ -167,6 +168,8 @@ func TestClaimTransfer_Refuses(t *testing.T) {
 		"LongCode":    {strings.Repeat("A", 15000), session.Wrap(session.KindNotFound, errors.New(secret)), 404, ""},
 		"SameDevice":  {code.Reveal(), session.Invalid("deviceId", "must be another device"), 400, "deviceId"},
 		"SignedOut":   {code.Reveal(), session.Wrap(session.KindSignedOut, errors.New(secret)), 403, ""},
+		"Contested":   {code.Reveal(), session.Wrap(session.KindContested, errors.New(secret)), 403, ""},
+		"Actor":       {code.Reveal(), session.Wrap(session.KindActorDenied, errors.New(secret)), 403, ""},
 		"StepUp":      {code.Reveal(), session.Wrap(session.KindReverification, errors.New(secret)), 403, ""},
 		"Unavailable": {code.Reveal(), session.Wrap(session.KindUnavailable, errors.New(secret)), 503, ""},
 		"Bug":         {code.Reveal(), errors.New(secret), 500, ""},

@@ -114,11 +114,11 @@ func (l *Leases) good(s session.Session, hash session.TokenHash) bool {
 }
 
 // Update implements ports.SessionStore.
-func (l *Leases) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+func (l *Leases) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	var replaced []ports.Replacement
 	var from time.Time
-	err := l.SessionStore.Update(ctx, scope, func(seen []session.Session) (ports.Changes, error) {
-		was := slices.Clone(seen)
+	err := l.SessionStore.Update(ctx, scope, func(seen ports.Seen) (ports.Changes, error) {
+		was := slices.Clone(seen.Sessions)
 		from = l.config.Clock.Now().Add(-skew)
 		changes, err := change(seen)
 		replaced, _ = changes.Split(was)

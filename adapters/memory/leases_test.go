@@ -81,11 +81,11 @@ func (s *truth) FindByToken(ctx context.Context, hash session.TokenHash) (sessio
 	return found, nil
 }
 
-func (s *truth) Update(_ context.Context, _ ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+func (s *truth) Update(_ context.Context, _ ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	if s.lost {
 		return session.Wrap(session.KindUnavailable, errLost)
 	}
-	changes, err := change([]session.Session{s.session})
+	changes, err := change(ports.Seen{Sessions: []session.Session{s.session}})
 	if err != nil {
 		return err
 	}
@@ -125,21 +125,21 @@ func leasesBy(t *testing.T, s *truth, sessions int, clock ports.Clock) *memory.L
 
 func revoke(s *session.Session) { s.Revoke(session.EndUser, wall{}.Now()) }
 
-func revokes(seen []session.Session) (ports.Changes, error) {
-	revoke(&seen[0])
-	return ports.Changes{Sessions: seen}, nil
+func revokes(seen ports.Seen) (ports.Changes, error) {
+	revoke(&seen.Sessions[0])
+	return ports.Changes{Sessions: seen.Sessions}, nil
 }
 
 // update changes the session and returns how long that took.
 func update(t *testing.T, l *memory.Leases, scope ports.Scope, change func(*session.Session)) time.Duration {
 	t.Helper()
 	began := time.Now()
-	err := l.Update(t.Context(), scope, func(seen []session.Session) (ports.Changes, error) {
+	err := l.Update(t.Context(), scope, func(seen ports.Seen) (ports.Changes, error) {
 		if change == nil {
 			return ports.Changes{}, nil
 		}
-		change(&seen[0]) // in place, as callers may
-		return ports.Changes{Sessions: seen}, nil
+		change(&seen.Sessions[0]) // in place, as callers may
+		return ports.Changes{Sessions: seen.Sessions}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -352,7 +352,7 @@ func TestLeases_Update(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				err := leases(t, s, 10).Update(t.Context(), ports.Scope{Settled: true}, func([]session.Session) (ports.Changes, error) {
+				err := leases(t, s, 10).Update(t.Context(), ports.Scope{Settled: true}, func(ports.Seen) (ports.Changes, error) {
 					return ports.Changes{}, session.Wrap(session.KindNotFound, errLost)
 				})
 				if !errors.Is(err, errLost) || time.Since(began) != 0 {

@@ -136,11 +136,11 @@ func TestStore_GivesUpInCommit(t *testing.T) {
 	}
 	pair.Isolate()
 	signOut := func(ctx context.Context) error {
-		return store.Update(ctx, ports.Scope{User: slot.User, Settled: true}, func(seen []session.Session) (ports.Changes, error) {
-			for i := range seen {
-				seen[i].Revoke(session.EndUser, time.Now())
+		return store.Update(ctx, ports.Scope{User: slot.User, Settled: true}, func(seen ports.Seen) (ports.Changes, error) {
+			for i := range seen.Sessions {
+				seen.Sessions[i].Revoke(session.EndUser, time.Now())
 			}
-			return ports.Changes{Sessions: seen}, nil
+			return ports.Changes{Sessions: seen.Sessions}, nil
 		})
 	}
 	for _, call := range []string{"first", "second"} {
@@ -157,9 +157,9 @@ func TestStore_GivesUpInCommit(t *testing.T) {
 	pair.Failover()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	_, err := store.Find(ctx, slot)
+	_, err := store.Find(ctx, slot, session.SignInID{})
 	for err != nil && ctx.Err() == nil {
-		_, err = store.Find(ctx, slot)
+		_, err = store.Find(ctx, slot, session.SignInID{})
 	}
 	if err != nil {
 		t.Errorf("nobody was told that the session has ended, and after the failover Find = %v", err)
@@ -278,7 +278,7 @@ func create(ctx context.Context, store *postgres.Store, user session.UserID) (se
 		ID: id, Slot: session.Slot{User: user, Workflow: slot.Workflow, Device: slot.Device},
 		Credential: session.Credential{Hash: session.TokenHash(append(unique[:], unique[:]...)), Sealed: []byte("sealed")}, ExpiresAt: time.Now().Add(time.Hour),
 	}, time.Now())
-	err := store.Update(ctx, ports.Scope{User: user}, func([]session.Session) (ports.Changes, error) {
+	err := store.Update(ctx, ports.Scope{User: user}, func(ports.Seen) (ports.Changes, error) {
 		return ports.Changes{Sessions: []session.Session{s}}, nil
 	})
 	return id, err

@@ -60,12 +60,12 @@ func (c clockAt) Now() time.Time { return time.Now().UTC().Add(time.Duration(c))
 
 // A replica whose clock is not the database's writes nothing, by whatever
 // statement; one whose clock is a little off works.
-func TestStore_ClocksDiffer(t *testing.T) {
+func TestStore_ClocksDiffer(t *testing.T) { //nolint:tparallel // its cases share rows
 	t.Parallel()
 	url := pgtest.New(t)
 	reader := pgtest.Open(t, url)
 	id := session.Must(session.ParseID(addRow(t, reader, "user_alice", "phone", "")))
-	for name, c := range map[string]struct {
+	for name, c := range map[string]struct { //nolint:paralleltest // see above
 		off    time.Duration
 		writes bool
 	}{
@@ -77,7 +77,7 @@ func TestStore_ClocksDiffer(t *testing.T) {
 		t.Run(name, func(t *testing.T) { //nolint:paralleltest // they count in one database
 			store := openWith(t, postgres.Config{URL: url, MaxConnections: 2, Clock: clockAt(c.off)})
 			called := false
-			err := store.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) {
+			err := store.Update(t.Context(), mine, func(ports.Seen) (ports.Changes, error) {
 				called = true
 				return ports.Changes{}, nil
 			})
@@ -123,23 +123,23 @@ func TestStore_Update_ReplicaStandsStill(t *testing.T) {
 			var group sync.WaitGroup
 			var ended error
 			group.Go(func() {
-				ended = standing.Update(t.Context(), mine, func(seen []session.Session) (ports.Changes, error) {
+				ended = standing.Update(t.Context(), mine, func(seen ports.Seen) (ports.Changes, error) {
 					close(stands)
 					<-goesOn
-					seen[0].Revoke(session.EndUser, time.Now())
-					return ports.Changes{Sessions: seen}, nil
+					seen.Sessions[0].Revoke(session.EndUser, time.Now())
+					return ports.Changes{Sessions: seen.Sessions}, nil
 				})
 			})
 			<-stands
 			for range 4 {
 				group.Go(func() {
-					_ = standing.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) { <-goesOn; return ports.Changes{}, nil })
+					_ = standing.Update(t.Context(), mine, func(ports.Seen) (ports.Changes, error) { <-goesOn; return ports.Changes{}, nil })
 				})
 			}
 			awaitWaiting(t, admin, 4)
 			served, cancel := context.WithTimeout(t.Context(), soonAfterPause)
 			defer cancel()
-			touch := func([]session.Session) (ports.Changes, error) { return ports.Changes{}, nil }
+			touch := func(ports.Seen) (ports.Changes, error) { return ports.Changes{}, nil }
 			for err := other.Update(served, mine, touch); err != nil; err = other.Update(served, mine, touch) {
 				if served.Err() != nil {
 					t.Fatalf("after %v its user is still held up: %v", soonAfterPause, err)
@@ -179,7 +179,7 @@ func TestStore_Update_ConnectionDies(t *testing.T) {
 		ID: session.Must(session.ParseID("0194f3a0-0000-7000-8000-000000000001")), Slot: slot,
 		Credential: session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")}, ExpiresAt: noon.Add(time.Hour),
 	}, noon)
-	err := store.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) {
+	err := store.Update(t.Context(), mine, func(ports.Seen) (ports.Changes, error) {
 		killed := scan[int](t, admin, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 			WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle in transaction'`)
 		if killed != 1 {
@@ -190,10 +190,10 @@ func TestStore_Update_ConnectionDies(t *testing.T) {
 	if !errors.Is(err, session.KindUnavailable) {
 		t.Errorf("Update = %v, want unavailable", err)
 	}
-	if _, err := store.Find(t.Context(), slot); !errors.Is(err, session.KindNotFound) {
+	if _, err := store.Find(t.Context(), slot, session.SignInID{}); !errors.Is(err, session.KindNotFound) {
 		t.Errorf("Find = %v, want not found", err)
 	}
-	if err := store.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) {
+	if err := store.Update(t.Context(), mine, func(ports.Seen) (ports.Changes, error) {
 		return ports.Changes{Sessions: []session.Session{s}}, nil
 	}); err != nil {
 		t.Errorf("the next Update = %v", err)
@@ -207,9 +207,9 @@ func TestStore_ServerHangs(t *testing.T) {
 	url := pgtest.New(t)
 	proxy := pgtest.NewProxy(t, url)
 	store := openWith(t, postgres.Config{URL: proxy.URL, Silence: time.Second})
-	nothing := func([]session.Session) (ports.Changes, error) { return ports.Changes{}, nil }
+	nothing := func(ports.Seen) (ports.Changes, error) { return ports.Changes{}, nil }
 	calls := map[string]func(context.Context) error{
-		"Find":      func(ctx context.Context) error { _, err := store.Find(ctx, slot); return err },
+		"Find":      func(ctx context.Context) error { _, err := store.Find(ctx, slot, session.SignInID{}); return err },
 		"Update":    func(ctx context.Context) error { return store.Update(ctx, mine, nothing) },
 		"Now":       func(ctx context.Context) error { _, err := store.Now(ctx); return err },
 		"ExpireDue": func(ctx context.Context) error { _, err := store.ExpireDue(ctx, noon, 1); return err },
@@ -248,7 +248,7 @@ func TestStore_Touch_WaitsForNobody(t *testing.T) {
 	later := time.Now().Add(time.Hour).Truncate(time.Microsecond)
 	held := session.Must(session.ParseID(busy))
 	uses := []session.Use{{Session: held, At: later}, {Session: session.Must(session.ParseID(free)), At: later}}
-	err := store.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) {
+	err := store.Update(t.Context(), mine, func(ports.Seen) (ports.Changes, error) {
 		if left, err := store.Touch(ctx, uses); err != nil || len(left) != 1 || left[0] != held {
 			t.Errorf("Touch = %v, %v, want that it leaves what is held", left, err)
 		}
@@ -267,10 +267,10 @@ func TestStore_Touch_WaitsForNobody(t *testing.T) {
 func TestStore_PoolExhausted(t *testing.T) {
 	t.Parallel()
 	store := open(t, pgtest.New(t), 1)
-	err := store.Update(t.Context(), mine, func([]session.Session) (ports.Changes, error) {
+	err := store.Update(t.Context(), mine, func(ports.Seen) (ports.Changes, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		if _, err := store.Find(ctx, slot); !errors.Is(err, session.KindUnavailable) {
+		if _, err := store.Find(ctx, slot, session.SignInID{}); !errors.Is(err, session.KindUnavailable) {
 			t.Errorf("Find = %v, want unavailable", err)
 		}
 		return ports.Changes{}, nil
@@ -285,7 +285,7 @@ func TestStore_Find_ForeignMetadata(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	addRow(t, pgtest.Open(t, url), "user_alice", "phone", `metadata = '{"a":`+strings.Repeat("[", 50)+strings.Repeat("]", 50)+`}'`)
-	if found, err := open(t, url, 2).Find(t.Context(), slot); err != nil || len(found.Metadata().Tree()) != 1 {
+	if found, err := open(t, url, 2).Find(t.Context(), slot, session.SignInID{}); err != nil || len(found.Metadata().Tree()) != 1 {
 		t.Errorf("Find = %v, %v", found.Metadata(), err)
 	}
 }
@@ -307,8 +307,8 @@ func TestStore_Update_EndedMeanwhile(t *testing.T) {
 	}
 	seen := make(chan int, 1)
 	go func() {
-		if err := store.Update(t.Context(), mine, func(shown []session.Session) (ports.Changes, error) {
-			seen <- len(shown)
+		if err := store.Update(t.Context(), mine, func(shown ports.Seen) (ports.Changes, error) {
+			seen <- len(shown.Sessions)
 			return ports.Changes{}, nil
 		}); err != nil {
 			t.Errorf("Update = %v", err)

@@ -39,6 +39,7 @@ var batches = map[string]int{
 	"ExpireDue":     lifecycle.CleanUpBatch,
 	"PurgeEnded":    lifecycle.CleanUpBatch,
 	"PurgeActivity": lifecycle.CleanUpBatch,
+	"PurgeSignIns":  lifecycle.CleanUpBatch,
 }
 
 // budget is the most that a statement may visit: rows, and pages of tables and

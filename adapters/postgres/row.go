@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 // row is a session as the table holds it. It is written as JSON: one statement
@@ -21,7 +22,9 @@ type row struct {
 	Device             string          `db:"device_id" json:"device_id"`
 	Generated          bool            `db:"device_generated" json:"device_generated"`
 	Workflow           string          `db:"workflow_id" json:"workflow_id"`
+	Actor              string          `db:"actor" json:"actor"`
 	SignIn             string          `db:"sign_in_id" json:"sign_in_id"`
+	Holder             *string         `db:"holder_sign_in_id" json:"holder_sign_in_id"`
 	Status             string          `db:"status" json:"status"`
 	TokenHash          bytea           `db:"token_hash" json:"token_hash"`
 	TokenSealed        bytea           `db:"token_sealed" json:"token_sealed"`
@@ -38,10 +41,11 @@ type row struct {
 	CreatedAt          time.Time       `db:"created_at" json:"created_at"`
 	EndedAt            *time.Time      `db:"ended_at" json:"ended_at"`
 	EndReason          *string         `db:"end_reason" json:"end_reason"`
-	BlocksSignIn       bool            `db:"blocks_sign_in" json:"blocks_sign_in"`
 	Opens              int             `db:"opens" json:"opens"`
 	Checks             int             `db:"checks" json:"checks"`
 	source
+	// ByBlocked is whether the one who asks is blocked.
+	ByBlocked bool `db:"by_blocked" json:"-"`
 }
 
 // source is where something was done from, in any table.
@@ -73,10 +77,10 @@ func (s source) source() session.Source {
 // their names takes a third of the time of a hot read.
 func (r *row) fields() []any {
 	return []any{
-		&r.ID, &r.User, &r.Device, &r.Generated, &r.Workflow, &r.SignIn, &r.Status,
+		&r.ID, &r.User, &r.Device, &r.Generated, &r.Workflow, &r.Actor, &r.SignIn, &r.Holder, &r.Status,
 		&r.TokenHash, &r.TokenSealed, &r.PreviousTokenHash, &r.PreviousTokenUntil, &r.SupersededSeen,
 		&r.OfferHash, &r.OfferUntil, &r.OfferRefused, (*[]byte)(&r.Metadata), &r.Remembered,
-		&r.ExpiresAt, &r.LastActivityAt, &r.CreatedAt, &r.EndedAt, &r.EndReason, &r.BlocksSignIn,
+		&r.ExpiresAt, &r.LastActivityAt, &r.CreatedAt, &r.EndedAt, &r.EndReason,
 		&r.Opens, &r.Checks, &r.Address, &r.ClientBrowser, &r.ClientOS, &r.ClientKind,
 	}
 }
@@ -84,7 +88,7 @@ func (r *row) fields() []any {
 // outline are where a row of outlineColumns goes.
 func (r *row) outline() []any {
 	return []any{
-		&r.ID, &r.User, &r.Device, &r.Workflow, &r.TokenHash, &r.PreviousTokenHash, &r.PreviousTokenUntil,
+		&r.ID, &r.User, &r.Device, &r.Workflow, &r.Actor, &r.TokenHash, &r.PreviousTokenHash, &r.PreviousTokenUntil,
 		&r.SupersededSeen, &r.Remembered, &r.ExpiresAt, &r.LastActivityAt, &r.CreatedAt,
 	}
 }
@@ -97,14 +101,14 @@ func newRow(s session.Session) (row, error) {
 	previous, until := s.Previous()
 	r := row{
 		ID: s.ID().String(), User: s.User().String(), Device: s.Device().String(), Generated: s.Generated(),
-		Workflow: s.Workflow().String(), SignIn: s.SignIn().String(), Status: string(s.Status()),
+		Workflow: s.Workflow().String(), Actor: s.Actor().String(), SignIn: s.Holder().SignIn.String(), Holder: known(s.Holder().SignIn), Status: string(s.Status()),
 		TokenHash: hashBytes(s.Credential().Hash), TokenSealed: s.Credential().Sealed,
 		PreviousTokenHash: hashBytes(previous), PreviousTokenUntil: optional(until), SupersededSeen: s.SupersededSeen(),
 		OfferHash: hashBytes(s.Offer().Code), OfferUntil: optional(s.Offer().Until), OfferRefused: s.Offer().Refused,
 		Metadata: metadata, Remembered: s.Remembered(),
 		ExpiresAt: s.ExpiresAt(), LastActivityAt: s.LastActivityAt(), CreatedAt: s.CreatedAt(),
-		EndedAt: optional(s.EndedAt()), BlocksSignIn: s.BlocksSignIn(),
-		Opens: s.Opens(), Checks: s.Checks(), source: newSource(s.Source()),
+		EndedAt: optional(s.EndedAt()),
+		Opens:   s.Opens(), Checks: s.Checks(), source: newSource(s.Source()),
 	}
 	if reason := string(s.EndReason()); reason != "" {
 		r.EndReason = &reason
@@ -118,7 +122,7 @@ func (r row) session() (session.Session, error) {
 		return session.Session{}, fmt.Errorf("metadata of session %s: %w", r.ID, err)
 	}
 	stored := session.Stored{
-		ID: r.ID, User: r.User, Device: r.Device, Workflow: r.Workflow, SignIn: r.SignIn,
+		ID: r.ID, User: r.User, Device: r.Device, Workflow: r.Workflow, SignIn: r.holder(), Actor: r.Actor,
 		Generated:      r.Generated,
 		Status:         session.Status(r.Status),
 		Credential:     session.Credential{Hash: hash(r.TokenHash), Sealed: r.TokenSealed},
@@ -132,7 +136,6 @@ func (r row) session() (session.Session, error) {
 		ExpiresAt:      r.ExpiresAt.UTC(),
 		LastActivityAt: r.LastActivityAt.UTC(),
 		EndedAt:        timeOrZero(r.EndedAt),
-		BlocksSignIn:   r.BlocksSignIn,
 		Opens:          r.Opens,
 		Checks:         r.Checks,
 		Source:         r.source.source(),
@@ -141,6 +144,62 @@ func (r row) session() (session.Session, error) {
 		stored.EndReason = session.EndReason(*r.EndReason)
 	}
 	return session.Restore(stored), nil
+}
+
+// holder is the sign-in that holds the session. A replica of an older version
+// that opened it again wrote another sign-in and not the holder: then nobody is
+// known to hold it.
+func (r row) holder() string {
+	if r.Holder == nil || *r.Holder != r.SignIn {
+		return ""
+	}
+	return r.SignIn
+}
+
+// known is NULL for an unknown sign-in.
+func known(signIn session.SignInID) *string {
+	if signIn.IsZero() {
+		return nil
+	}
+	text := signIn.String()
+	return &text
+}
+
+// signInRow is a sign-in as the table holds it, or, with an empty SignIn, its
+// user's moment.
+type signInRow struct {
+	User      string     `json:"clerk_user_id"`
+	SignIn    string     `json:"sign_in_id"`
+	Actor     string     `json:"actor"`
+	FirstSeen time.Time  `json:"first_seen_at"`
+	Verified  time.Time  `json:"verified_at"`
+	BlockedAt *time.Time `json:"blocked_at"`
+}
+
+func newSignInRow(user session.UserID, s session.SignIn) signInRow {
+	return signInRow{
+		User: user.String(), SignIn: s.Holder().SignIn.String(), Actor: s.Holder().Actor.String(),
+		FirstSeen: s.FirstSeen(), Verified: s.Verified(), BlockedAt: optional(s.BlockedAt()),
+	}
+}
+
+func (r signInRow) signIn() session.SignIn {
+	return session.RestoreSignIn(session.StoredSignIn{
+		SignIn: r.SignIn, Actor: r.Actor, FirstSeen: r.FirstSeen.UTC(), Verified: r.Verified.UTC(), BlockedAt: timeOrZero(r.BlockedAt),
+	})
+}
+
+// signInRows are what is to be remembered of a user's sign-ins, and of the
+// moment.
+func signInRows(user session.UserID, changes ports.SignInChanges) []signInRow {
+	rows := make([]signInRow, 0, len(changes.SignIns)+1)
+	for _, s := range changes.SignIns {
+		rows = append(rows, newSignInRow(user, s))
+	}
+	if !changes.Moment.IsZero() {
+		rows = append(rows, signInRow{User: user.String(), FirstSeen: changes.Moment, Verified: changes.Moment})
+	}
+	return rows
 }
 
 func parseMetadata(text json.RawMessage) (session.Metadata, error) {
@@ -164,6 +223,7 @@ type activityRow struct {
 	Detail  map[string]string `db:"-" json:"detail"`
 	Encoded json.RawMessage   `db:"detail" json:"-"`
 	source
+	ByBlocked bool `db:"by_blocked" json:"-"`
 }
 
 // newActivityRow gives the activity an id that sorts after earlier ones (UUID
@@ -213,6 +273,9 @@ func encode[T, R any](list []T, row func(T) (R, error)) (string, error) {
 	text, err := json.Marshal(rows)
 	return string(text), err
 }
+
+// asItIs is for a list that is of rows already.
+func asItIs[R any](row R) (R, error) { return row, nil }
 
 // bytea is bytes that JSON has in PostgreSQL's own form; nil is NULL.
 type bytea []byte

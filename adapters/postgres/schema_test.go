@@ -113,6 +113,7 @@ func TestRowLevelSecurity_Reader(t *testing.T) {
 		"INSERT INTO chatkit_sessions (id) VALUES (gen_random_uuid())", "SELECT offer_hash FROM chatkit_sessions",
 		"INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at) VALUES ('user_alice', gen_random_uuid(), 'created', now())",
 		"UPDATE chatkit_activity SET type = 'created'", "DELETE FROM chatkit_activity", "SELECT * FROM chatkit_usage",
+		"SELECT holder_sign_in_id FROM chatkit_sessions", "SELECT * FROM chatkit_sign_ins", "DELETE FROM chatkit_sign_ins",
 		"SELECT cleanup_expired_chatkit_sessions()", "DROP TABLE chatkit_sessions", "ALTER TABLE chatkit_sessions DISABLE ROW LEVEL SECURITY",
 		"SET ROLE chatkit_service",
 	} {
@@ -138,7 +139,8 @@ func TestRowLevelSecurity_CarelessGrants(t *testing.T) {
 	login := scan[string](t, hostile, "SELECT current_user::text")
 	exec(t, owner, "INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at) SELECT clerk_user_id, id, 'created', now() FROM chatkit_sessions")
 	exec(t, owner, "INSERT INTO chatkit_usage VALUES (now(), 1, 1)")
-	const all = "chatkit_sessions, chatkit_activity, chatkit_usage"
+	exec(t, owner, "INSERT INTO chatkit_sign_ins VALUES ('user_bob', 'sess_1', '', now(), now(), now())")
+	const all = "chatkit_sessions, chatkit_activity, chatkit_usage, chatkit_sign_ins"
 	exec(t, owner, "GRANT ALL ON "+all+" TO "+login)
 	t.Cleanup(func() { // a role with grants cannot be dropped
 		if _, err := owner.ExecContext(context.WithoutCancel(t.Context()), "REVOKE ALL ON "+all+" FROM "+login); err != nil {
@@ -146,7 +148,7 @@ func TestRowLevelSecurity_CarelessGrants(t *testing.T) {
 		}
 	})
 	scan[string](t, hostile, setClaims, `{"sub":"user_bob"}`)
-	for table, want := range map[string]int{"chatkit_sessions": 1, "chatkit_activity": 1, "chatkit_usage": 0} {
+	for table, want := range map[string]int{"chatkit_sessions": 1, "chatkit_activity": 1, "chatkit_usage": 0, "chatkit_sign_ins": 0} {
 		if got := scan[int](t, hostile, "SELECT count(*) FROM "+table); got != want {
 			t.Errorf("sees %d rows of %s", got, table)
 		}
@@ -154,6 +156,7 @@ func TestRowLevelSecurity_CarelessGrants(t *testing.T) {
 	for _, statement := range []string{
 		"UPDATE chatkit_sessions SET status = 'active', ended_at = NULL, end_reason = NULL", "DELETE FROM chatkit_sessions",
 		"UPDATE chatkit_activity SET type = 'created'", "DELETE FROM chatkit_activity", "UPDATE chatkit_usage SET opens = 0", "DELETE FROM chatkit_usage",
+		"UPDATE chatkit_sign_ins SET blocked_at = NULL", "DELETE FROM chatkit_sign_ins",
 	} {
 		result, err := hostile.ExecContext(t.Context(), statement)
 		if err != nil {
@@ -263,7 +266,7 @@ func TestSchema_CleanupFunction(t *testing.T) {
 func TestSchema_HasCommentsAndIndexes(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.Open(t, pgtest.New(t))
-	for _, table := range []string{"chatkit_sessions", "chatkit_activity", "chatkit_usage"} {
+	for _, table := range []string{"chatkit_sessions", "chatkit_activity", "chatkit_usage", "chatkit_sign_ins"} {
 		const bare = `SELECT coalesce(string_agg(attname, ' '), '') FROM pg_attribute
 			WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND col_description(attrelid, attnum) IS NULL`
 		if got := scan[string](t, conn, bare, table); got != "" {
@@ -276,7 +279,7 @@ func TestSchema_HasCommentsAndIndexes(t *testing.T) {
 	indexes := scan[string](t, conn, "SELECT string_agg(indexdef, E'\\n') FROM pg_indexes WHERE tablename = 'chatkit_sessions'")
 	for _, want := range []string{
 		"INDEX idx_chatkit_sessions_user_status ON", "UNIQUE INDEX idx_chatkit_sessions_token ON", "INDEX idx_chatkit_sessions_device ON",
-		"INDEX idx_chatkit_sessions_expires_at ON", "UNIQUE INDEX idx_chatkit_sessions_active_device ON", "UNIQUE INDEX idx_chatkit_sessions_active_generated ON",
+		"INDEX idx_chatkit_sessions_expires_at ON", "UNIQUE INDEX idx_chatkit_sessions_active_place ON", "UNIQUE INDEX idx_chatkit_sessions_active_unnamed ON",
 	} {
 		if !strings.Contains(indexes, want) {
 			t.Errorf("no %s in\n%s", want, indexes)

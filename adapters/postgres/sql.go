@@ -1,21 +1,34 @@
 package postgres
 
 const (
-	columns = `id, clerk_user_id, device_id, device_generated, workflow_id, sign_in_id, status,
+	columns = `id, clerk_user_id, device_id, device_generated, workflow_id, actor, sign_in_id, holder_sign_in_id, status,
 	token_hash, token_sealed, previous_token_hash, previous_token_until, superseded_seen,
 	offer_hash, offer_until, offer_refused, metadata, remembered,
-	expires_at, last_activity_at, created_at, ended_at, end_reason, blocks_sign_in,
+	expires_at, last_activity_at, created_at, ended_at, end_reason,
 	opens, checks, address, client_browser, client_os, client_kind`
 
+	// Whether the sign-in of a bearer is blocked, who is given as $1 to $4: the
+	// user, the sign-in, the actor, and when it was verified, NULL when that is
+	// unknown. One that is remembered is blocked or not; any other is when it was
+	// verified before its user's moment.
+	blockedSQL = `coalesce(
+		(SELECT blocked_at IS NOT NULL FROM chatkit_sign_ins WHERE clerk_user_id = $1 AND sign_in_id = $2 AND actor = $3),
+		(SELECT verified_at > $4::timestamptz FROM chatkit_sign_ins WHERE clerk_user_id = $1 AND sign_in_id = '' AND actor = ''),
+		false)`
+
+	// For when a statement that would have said so found nothing.
+	isBlockedSQL = `SELECT ` + blockedSQL
+
 	findOnDeviceSQL = `SELECT ` + columns + ` FROM chatkit_sessions
-	WHERE clerk_user_id = $1 AND device_id = $2 AND workflow_id = $3 AND status = 'active'`
+	WHERE clerk_user_id = $1 AND device_id = $2 AND workflow_id = $3 AND actor = $4 AND status = 'active'`
 
 	findGeneratedSQL = `SELECT ` + columns + ` FROM chatkit_sessions
-	WHERE clerk_user_id = $1 AND workflow_id = $2 AND status = 'active' AND device_generated`
+	WHERE clerk_user_id = $1 AND workflow_id = $2 AND holder_sign_in_id = $3 AND actor = $4 AND status = 'active' AND device_generated
+		AND sign_in_id = holder_sign_in_id`
 
 	// What an active session's outline is made of. Each column takes time of every
 	// check.
-	outlineColumns = `id, clerk_user_id, device_id, workflow_id, token_hash, previous_token_hash, previous_token_until,
+	outlineColumns = `id, clerk_user_id, device_id, workflow_id, actor, token_hash, previous_token_hash, previous_token_until,
 	superseded_seen, remembered, expires_at, last_activity_at, created_at`
 
 	findByTokenSQL = `SELECT ` + outlineColumns + ` FROM chatkit_sessions WHERE token_hash = $1 AND status = 'active'`
@@ -25,52 +38,66 @@ const (
 	// Both in one: the second half is only looked at when the first finds nothing.
 	findByEitherSQL = findByTokenSQL + ` UNION ALL ` + findByPreviousSQL + ` LIMIT 1`
 
-	findByOfferSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE offer_hash = $1 AND status = 'active'`
+	findByOfferSQL = `SELECT ` + columns + `, ` + blockedSQL + ` AS by_blocked FROM chatkit_sessions WHERE offer_hash = $5 AND status = 'active'`
 
-	findByIDSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE id = $1 AND clerk_user_id = $2`
+	findByIDSQL = `SELECT ` + columns + `, ` + blockedSQL + ` AS by_blocked FROM chatkit_sessions WHERE id = $5 AND clerk_user_id = $6`
 
-	ownerOfSQL = `SELECT clerk_user_id FROM chatkit_sessions WHERE id = $1`
+	ownerOfSQL = `SELECT clerk_user_id, ` + blockedSQL + ` AS by_blocked FROM chatkit_sessions WHERE id = $5`
 
-	// Whether an active row's time is up for a cutoff, given as $1 to $5; NULL
+	// Whether an active row's time is up for a cutoff, given as $5 to $9; NULL
 	// for not.
-	pastSQL = `(expires_at <= $1::timestamptz
-			OR created_at <= CASE WHEN remembered THEN $3::timestamptz ELSE $2::timestamptz END
-			OR last_activity_at <= CASE WHEN remembered THEN $5::timestamptz ELSE $4::timestamptz END)`
+	pastSQL = `(expires_at <= $5::timestamptz
+			OR created_at <= CASE WHEN remembered THEN $7::timestamptz ELSE $6::timestamptz END
+			OR last_activity_at <= CASE WHEN remembered THEN $9::timestamptz ELSE $8::timestamptz END)`
 
 	// The planner sees the status that is asked for. Active ones are found by
 	// themselves: those who have had many sessions have few of them.
-	listSQL = `SELECT ` + columns + ` FROM chatkit_sessions
-	WHERE clerk_user_id = $6
-		AND CASE $7::text
-			WHEN 'active' THEN id = ANY (ARRAY(SELECT id FROM chatkit_sessions WHERE clerk_user_id = $6 AND status = 'active'))
+	listSQL = `SELECT ` + columns + `, ` + blockedSQL + ` AS by_blocked FROM chatkit_sessions
+	WHERE clerk_user_id = $10
+		AND ($11::text = '' OR actor = $11)
+		AND CASE $12::text
+			WHEN 'active' THEN id = ANY (ARRAY(SELECT id FROM chatkit_sessions WHERE clerk_user_id = $10 AND status = 'active'))
 				AND status = 'active' AND ` + pastSQL + ` IS NOT TRUE
 			WHEN 'expired' THEN status = 'expired' OR (status = 'active' AND ` + pastSQL + `)
 			WHEN 'revoked' THEN status = 'revoked'
 			ELSE true END
-		AND ($8::timestamptz IS NULL OR (created_at, id) < ($8, $9::uuid))
-	ORDER BY created_at DESC, id DESC LIMIT $10`
+		AND ($13::timestamptz IS NULL OR (created_at, id) < ($13, $14::uuid))
+	ORDER BY created_at DESC, id DESC LIMIT $15`
 
 	// Ids first, by the index of each reason: those who have had many sessions
 	// have few in scope. What was active and has ended by the time that its lock
-	// was free is none any more.
-	lockSQL = `WITH ended AS MATERIALIZED (
-		SELECT id FROM chatkit_sessions WHERE clerk_user_id = $1 AND sign_in_id = $2 AND $2 <> '' AND blocks_sign_in
+	// was free is none any more. There is always a row, which says what there is
+	// besides sessions.
+	scopeSQL = `WITH ended AS MATERIALIZED (
+		SELECT id FROM chatkit_sessions WHERE clerk_user_id = $5 AND id = $6::uuid
 		UNION ALL (
 		SELECT id FROM (
 			SELECT DISTINCT ON (device_id) id, created_at FROM chatkit_sessions
-			WHERE clerk_user_id = $1 AND created_at > $3 ORDER BY device_id, created_at DESC) newest
-		ORDER BY created_at DESC LIMIT $4))
-	SELECT ` + columns + ` FROM chatkit_sessions
-	WHERE id = ANY (ARRAY(SELECT id FROM chatkit_sessions WHERE clerk_user_id = $1 AND status = 'active' UNION ALL SELECT id FROM ended))
-		AND (status = 'active' OR id IN (SELECT id FROM ended))
-	ORDER BY id FOR UPDATE`
+			WHERE clerk_user_id = $5 AND created_at > $7 ORDER BY device_id, created_at DESC) newest
+		ORDER BY created_at DESC LIMIT $8)),
+	shown AS (
+		SELECT ` + columns + ` FROM chatkit_sessions
+		WHERE id = ANY (ARRAY(SELECT id FROM chatkit_sessions WHERE clerk_user_id = $5 AND status = 'active' UNION ALL SELECT id FROM ended))
+			AND (status = 'active' OR id IN (SELECT id FROM ended))
+		ORDER BY id FOR UPDATE),
+	besides AS (
+		SELECT ` + blockedSQL + ` AS by_blocked,
+			coalesce((SELECT (SELECT blocked_at IS NOT NULL FROM chatkit_sign_ins
+					WHERE clerk_user_id = $5 AND sign_in_id = s.holder_sign_in_id AND actor = s.actor)
+				FROM chatkit_sessions s WHERE id = $6::uuid AND clerk_user_id = $5), false) AS holder_blocked,
+			(SELECT coalesce(json_agg(known), '[]') FROM (
+				SELECT sign_in_id, actor, first_seen_at, verified_at FROM chatkit_sign_ins
+				WHERE clerk_user_id = $5 AND blocked_at IS NULL AND sign_in_id <> '') known) AS sign_ins)
+	SELECT by_blocked, holder_blocked, sign_ins, id IS NOT NULL AS there, ` + columns + `
+	FROM besides LEFT JOIN shown ON true ORDER BY id`
 
-	changeSQL = `device_id = g.device_id, device_generated = g.device_generated, sign_in_id = g.sign_in_id, status = g.status,
+	changeSQL = `device_id = g.device_id, device_generated = g.device_generated,
+		actor = g.actor, sign_in_id = g.sign_in_id, holder_sign_in_id = g.holder_sign_in_id, status = g.status,
 		token_hash = g.token_hash, token_sealed = g.token_sealed, previous_token_hash = g.previous_token_hash,
 		previous_token_until = g.previous_token_until, superseded_seen = g.superseded_seen,
 		offer_hash = g.offer_hash, offer_until = g.offer_until, offer_refused = g.offer_refused,
 		metadata = g.metadata, remembered = g.remembered, expires_at = g.expires_at, last_activity_at = g.last_activity_at,
-		ended_at = g.ended_at, end_reason = g.end_reason, blocks_sign_in = g.blocks_sign_in,
+		ended_at = g.ended_at, end_reason = g.end_reason,
 		opens = g.opens, checks = g.checks, address = g.address,
 		client_browser = g.client_browser, client_os = g.client_os, client_kind = g.client_kind`
 
@@ -89,7 +116,15 @@ const (
 	created AS (
 		INSERT INTO chatkit_sessions (` + columns + `)
 		SELECT ` + columns + ` FROM json_populate_recordset(NULL::chatkit_sessions, $2::json)
-		WHERE (SELECT count(*) FROM ended) >= 0 AND (SELECT count(*) FROM changed) >= 0)
+		WHERE (SELECT count(*) FROM ended) >= 0 AND (SELECT count(*) FROM changed) >= 0),
+	remembered AS (
+		INSERT INTO chatkit_sign_ins AS known (clerk_user_id, sign_in_id, actor, first_seen_at, verified_at, blocked_at)
+		SELECT clerk_user_id, sign_in_id, actor, first_seen_at, verified_at, blocked_at FROM json_populate_recordset(NULL::chatkit_sign_ins, $4::json)
+		ON CONFLICT (clerk_user_id, sign_in_id, actor) DO UPDATE SET first_seen_at = least(known.first_seen_at, excluded.first_seen_at),
+			verified_at = greatest(known.verified_at, excluded.verified_at), blocked_at = coalesce(known.blocked_at, excluded.blocked_at)),
+	forgotten AS (
+		DELETE FROM chatkit_sign_ins known USING json_populate_recordset(NULL::chatkit_sign_ins, $5::json) f
+		WHERE known.clerk_user_id = f.clerk_user_id AND known.sign_in_id = f.sign_in_id AND known.actor = f.actor AND known.blocked_at IS NULL)
 	INSERT INTO chatkit_activity (id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail)
 	SELECT id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail
 	FROM json_populate_recordset(NULL::chatkit_activity, $3::json)`
@@ -125,13 +160,14 @@ const (
 		ON CONFLICT (day) DO UPDATE SET opens = total.opens + excluded.opens, checks = total.checks + excluded.checks)
 	SELECT now, ARRAY(SELECT id::text FROM busy) FROM clock`
 
-	activitySQL = `SELECT id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail FROM chatkit_activity
-	WHERE clerk_user_id = $1
-		AND ($2::uuid IS NULL OR session_id = $2)
-		AND ($3::timestamptz IS NULL OR (at, id) < ($3, $4::uuid))
-	ORDER BY at DESC, id DESC LIMIT $5`
+	activitySQL = `SELECT id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail, ` + blockedSQL + ` AS by_blocked
+	FROM chatkit_activity
+	WHERE clerk_user_id = $5
+		AND ($6::uuid IS NULL OR session_id = $6)
+		AND ($7::timestamptz IS NULL OR (at, id) < ($7, $8::uuid))
+	ORDER BY at DESC, id DESC LIMIT $9`
 
-	countSQL = `SELECT CASE WHEN status = 'active' AND ` + pastSQL + ` THEN 'expired' ELSE status::text END AS status, count(*) AS count
+	countSQL = `SELECT CASE WHEN status = 'active' AND ` + pastSQL + ` THEN 'expired' ELSE status::text END AS status, count(*) AS count, ` + blockedSQL + ` AS by_blocked
 	FROM chatkit_sessions GROUP BY 1`
 
 	daysSQL = `SELECT day, opens, checks FROM chatkit_usage WHERE day >= $1 ORDER BY day DESC`
@@ -153,12 +189,22 @@ const (
 	// its rows are then found by their key.
 	purgeSQL = `WITH purged AS (
 		DELETE FROM chatkit_sessions WHERE id = ANY (ARRAY(
-			SELECT id FROM chatkit_sessions WHERE ended_at < $1 AND NOT blocks_sign_in ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+			SELECT id FROM chatkit_sessions WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 		RETURNING 1)
 	SELECT count(*) FROM purged`
 
 	purgeActivitySQL = `WITH purged AS (
 		DELETE FROM chatkit_activity WHERE id = ANY (ARRAY(SELECT id FROM chatkit_activity WHERE at < $1 ORDER BY at LIMIT $2))
+		RETURNING 1)
+	SELECT count(*) FROM purged`
+
+	purgeSignInsSQL = `WITH purged AS (
+		DELETE FROM chatkit_sign_ins WHERE (clerk_user_id, sign_in_id, actor) IN (
+			SELECT clerk_user_id, sign_in_id, actor FROM chatkit_sign_ins known
+			WHERE greatest(first_seen_at, verified_at, blocked_at) < $1 AND NOT EXISTS (
+				SELECT FROM chatkit_sessions s WHERE s.clerk_user_id = known.clerk_user_id AND s.status = 'active'
+					AND s.holder_sign_in_id = known.sign_in_id AND s.actor = known.actor)
+			ORDER BY greatest(first_seen_at, verified_at, blocked_at) LIMIT $2 FOR UPDATE SKIP LOCKED)
 		RETURNING 1)
 	SELECT count(*) FROM purged`
 

@@ -54,12 +54,12 @@ func (s statement) one(ctx context.Context, tx *sqlx.Tx, fields []any, args ...a
 	return kinded(tx.StmtxContext(ctx, s.prepared).QueryRowContext(ctx, args...).Scan(fields...)) //nolint:sqlclosecheck // it ends with the transaction
 }
 
-// all reads rows in a transaction.
-func (s statement) all(ctx context.Context, tx *sqlx.Tx, args ...any) (rows []row, err error) {
+// rows reads rows in a transaction; the caller closes them.
+func (s statement) rows(ctx context.Context, tx *sqlx.Tx, args ...any) (*sqlx.Rows, error) {
 	if s.prepared == nil {
-		err = tx.SelectContext(ctx, &rows, s.text, args...)
-	} else {
-		err = tx.StmtxContext(ctx, s.prepared).SelectContext(ctx, &rows, args...) //nolint:sqlclosecheck // it ends with the transaction
+		rows, err := tx.QueryxContext(ctx, s.text, args...)
+		return rows, kinded(err)
 	}
+	rows, err := tx.StmtxContext(ctx, s.prepared).QueryxContext(ctx, args...) //nolint:sqlclosecheck // it ends with the transaction
 	return rows, kinded(err)
 }

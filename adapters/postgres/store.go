@@ -2,10 +2,13 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -54,8 +57,8 @@ type Store struct {
 	findByToken, findByPrevious statement
 	findByEither                statement
 	findByOffer                 statement
-	findByID                    statement
-	lockUser, lock, write       statement
+	findByID, isBlocked         statement
+	lockUser, scope, write      statement
 }
 
 var (
@@ -104,8 +107,9 @@ func (s *Store) prepare(ctx context.Context, unprepared bool) (err error) {
 		{&s.findByEither, findByEitherSQL},
 		{&s.findByOffer, findByOfferSQL},
 		{&s.findByID, findByIDSQL},
+		{&s.isBlocked, isBlockedSQL},
 		{&s.lockUser, lockUserSQL},
-		{&s.lock, lockSQL},
+		{&s.scope, scopeSQL},
 		{&s.write, writeSQL},
 	} {
 		if *p.statement, err = prepare(ctx, s.db, p.sql, unprepared); err != nil {
@@ -124,11 +128,16 @@ func (machineClock) Now() time.Time { return time.Now().UTC().Truncate(time.Micr
 func (s *Store) Close() error { return s.db.Close() }
 
 // Find implements ports.SessionStore in one statement.
-func (s *Store) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
+func (s *Store) Find(ctx context.Context, slot session.Slot, by session.SignInID) (session.Session, error) {
+	statement, args := s.findOnDevice, []any{slot.User.String(), slot.Device.String(), slot.Workflow.String(), slot.Actor.String()}
 	if slot.Device.IsZero() {
-		return s.find(ctx, s.findGenerated, slot.User.String(), slot.Workflow.String())
+		statement, args = s.findGenerated, []any{slot.User.String(), slot.Workflow.String(), by.String(), slot.Actor.String()}
 	}
-	return s.find(ctx, s.findOnDevice, slot.User.String(), slot.Device.String(), slot.Workflow.String())
+	var found row
+	if err := statement.get(ctx, s.db, found.fields(), args...); err != nil {
+		return session.Session{}, err
+	}
+	return found.session()
 }
 
 // FindByToken implements ports.SecretFinder: in one statement for a session's
@@ -159,17 +168,47 @@ func (s *Store) outline(ctx context.Context, by statement, hash session.TokenHas
 	return found.session()
 }
 
-// FindByOffer implements ports.SecretFinder in one statement.
-func (s *Store) FindByOffer(ctx context.Context, code session.TokenHash) (session.Session, error) {
-	return s.find(ctx, s.findByOffer, code[:])
+// FindByOffer implements ports.SecretFinder in one statement, or in two when it
+// finds nothing.
+func (s *Store) FindByOffer(ctx context.Context, code session.TokenHash, by session.Bearer) (session.Session, error) {
+	return s.find(ctx, s.findByOffer, by, code[:])
 }
 
-func (s *Store) find(ctx context.Context, statement statement, args ...any) (session.Session, error) {
-	var found row
-	if err := statement.get(ctx, s.db, found.fields(), args...); err != nil {
+// find reads a session for by. Where there is none, nothing said whether by is
+// blocked.
+func (s *Store) find(ctx context.Context, statement statement, by session.Bearer, args ...any) (session.Session, error) {
+	var r row
+	err := statement.get(ctx, s.db, append(r.fields(), &r.ByBlocked), append(bearerArgs(by), args...)...)
+	if errors.Is(err, session.KindNotFound) {
+		return session.Session{}, cmp.Or(s.refuseBlocked(ctx, by), err)
+	}
+	if err != nil {
 		return session.Session{}, err
 	}
-	return found.session()
+	found, err := r.session()
+	if err == nil && r.ByBlocked {
+		err = errSignedOut
+	}
+	return found, err
+}
+
+// refuseBlocked returns an error when by is blocked.
+func (s *Store) refuseBlocked(ctx context.Context, by session.Bearer) error {
+	var blocked bool
+	if err := s.isBlocked.get(ctx, s.db, []any{&blocked}, bearerArgs(by)...); err != nil {
+		return err
+	}
+	if blocked {
+		return errSignedOut
+	}
+	return nil
+}
+
+var errSignedOut = session.Wrap(session.KindSignedOut, errors.New("this sign-in was signed out"))
+
+// bearerArgs are the arguments of blockedSQL.
+func bearerArgs(by session.Bearer) []any {
+	return []any{by.User.String(), by.SignIn.String(), by.Actor.String(), optional(by.Verified)}
 }
 
 // readCommitted is what the locks rely on, whatever the server's default is:
@@ -181,7 +220,7 @@ var readCommitted = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 // what the last holder committed, and locks the rows against the clean-up and
 // against hand-written SQL. The statement that takes the lock reads the
 // database's clock.
-func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+func (s *Store) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return err
@@ -190,19 +229,15 @@ func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]ses
 	if err := s.takeUser(ctx, tx, scope.User); err != nil {
 		return err
 	}
-	rows, err := s.lock.all(ctx, tx, scope.User.String(), scope.SignIn.String(), scope.CreatedAfter, scope.NewDevices)
-	if err != nil {
-		return err
-	}
-	seen, err := sessions(rows)
+	seen, err := s.see(ctx, tx, scope)
 	if err != nil {
 		return err
 	}
 	changes, err := change(seen)
-	if err != nil || (len(changes.Sessions) == 0 && len(changes.Activity) == 0) {
+	if err != nil || changes.IsZero() {
 		return err
 	}
-	if err := s.store(ctx, tx, seen, changes); err != nil {
+	if err := s.store(ctx, tx, scope.User, seen.Sessions, changes); err != nil {
 		return err
 	}
 	return commit(ctx, tx)
@@ -218,6 +253,66 @@ func (s *Store) takeUser(ctx context.Context, tx *sqlx.Tx, user session.UserID) 
 	}
 	return session.CheckClock(now, before, s.clock.Now())
 }
+
+// see reads what is in scope, and locks the sessions.
+func (s *Store) see(ctx context.Context, tx *sqlx.Tx, scope ports.Scope) (ports.Seen, error) {
+	args := append(bearerArgs(scope.By), scope.User.String(), optionalID(scope.Session), scope.CreatedAfter, scope.NewDevices)
+	rows, err := s.scope.rows(ctx, tx, args...)
+	if err != nil {
+		return ports.Seen{}, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	var seen ports.Seen
+	for first := true; rows.Next(); first = false {
+		if there, err := besides(rows, first, &seen); err != nil || !there {
+			return seen, err
+		}
+		var r row
+		if err := rows.Scan(append([]any{ignored{}, ignored{}, ignored{}, ignored{}}, r.fields()...)...); err != nil {
+			return seen, kinded(err)
+		}
+		found, err := r.session()
+		if err != nil {
+			return seen, err
+		}
+		seen.Sessions = append(seen.Sessions, found)
+	}
+	return seen, kinded(rows.Err())
+}
+
+// besides reads what the first row of scopeSQL says besides its session, and
+// whether it has one.
+func besides(rows *sqlx.Rows, first bool, seen *ports.Seen) (there bool, err error) {
+	if !first {
+		return true, nil
+	}
+	var blocked bool
+	var encoded []byte
+	fields := []any{&blocked, &seen.HolderBlocked, &encoded, &there}
+	for range (&row{}).fields() {
+		fields = append(fields, ignored{})
+	}
+	if err := rows.Scan(fields...); err != nil {
+		return false, kinded(err)
+	}
+	if blocked {
+		return false, errSignedOut
+	}
+	var known []signInRow
+	if err := json.Unmarshal(encoded, &known); err != nil {
+		return false, fmt.Errorf("sign-ins: %w", err)
+	}
+	for _, r := range known {
+		seen.SignIns = append(seen.SignIns, r.signIn())
+	}
+	return there, nil
+}
+
+// ignored is where a column goes that is not needed.
+type ignored struct{}
+
+// Scan implements sql.Scanner.
+func (ignored) Scan(any) error { return nil }
 
 // begin begins a transaction. ctx bounds that and the statements that get it,
 // but never COMMIT, which the driver would ask the server to cancel: a server
@@ -247,30 +342,31 @@ func commit(ctx context.Context, tx *sqlx.Tx) error {
 }
 
 // store writes changes in one statement.
-func (s *Store) store(ctx context.Context, tx *sqlx.Tx, seen []session.Session, changes ports.Changes) error {
+func (s *Store) store(ctx context.Context, tx *sqlx.Tx, user session.UserID, seen []session.Session, changes ports.Changes) error {
 	replaced, created := changes.Split(seen)
 	replacedRows, err1 := encode(replaced, func(r ports.Replacement) (row, error) { return newRow(r.Is) })
 	createdRows, err2 := encode(created, newRow)
 	activity, err3 := encode(changes.Activity, newActivityRow)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	signIns, err4 := encode(signInRows(user, changes.SignInChanges), asItIs[signInRow])
+	forget, err5 := encode(changes.Forget, func(h session.Holder) (signInRow, error) {
+		return signInRow{User: user.String(), SignIn: h.SignIn.String(), Actor: h.Actor.String()}, nil
+	})
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
-	return s.write.exec(ctx, tx, replacedRows, createdRows, activity)
+	return s.write.exec(ctx, tx, replacedRows, createdRows, activity, signIns, forget)
 }
 
-// FindByID implements ports.SessionStore in one statement.
-func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error) {
-	key, err := keyOf(id)
-	if err != nil {
-		return session.Session{}, err
-	}
-	return s.find(ctx, s.findByID, key, user.String())
+// FindByID implements ports.SessionStore in one statement, or in two when it
+// finds nothing.
+func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID, by session.Bearer) (session.Session, error) {
+	return s.find(ctx, s.findByID, by, optionalID(id), user.String())
 }
 
 // List implements ports.SessionStore in one statement, which is planned for
 // what is asked: a plan for anything would visit all that the user ever had.
 func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
-	args := append(cutoffArgs(query.Cutoff), query.User.String(), string(query.Status), optional(query.After.At), optionalID(query.After.ID), query.Limit)
+	args := append(append(bearerArgs(query.By), cutoffArgs(query.Cutoff)...), query.User.String(), query.Actor.String(), string(query.Status), optional(query.After.At), optionalID(query.After.ID), query.Limit)
 	rows, err := s.db.QueryxContext(ctx, listSQL, args...)
 	if err != nil {
 		return nil, kinded(err)
@@ -279,8 +375,11 @@ func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Sess
 	var list []session.Session
 	for bytes := 0; query.GoesOn(bytes) && rows.Next(); {
 		var r row
-		if err := rows.Scan(r.fields()...); err != nil {
+		if err := rows.Scan(append(r.fields(), &r.ByBlocked)...); err != nil {
 			return nil, kinded(err)
+		}
+		if r.ByBlocked {
+			return nil, errSignedOut
 		}
 		s, err := r.session()
 		if err != nil {
@@ -289,7 +388,10 @@ func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Sess
 		list = append(list, s)
 		bytes += s.Metadata().Size()
 	}
-	return list, kinded(rows.Err())
+	if err := rows.Err(); err != nil || len(list) > 0 {
+		return list, kinded(err)
+	}
+	return nil, s.refuseBlocked(ctx, query.By)
 }
 
 // cutoffArgs are the arguments of pastSQL.
@@ -322,17 +424,6 @@ func keyOf(id session.ID) (uuid.UUID, error) {
 	return key, nil
 }
 
-func sessions(rows []row) ([]session.Session, error) {
-	list := make([]session.Session, len(rows))
-	for i, r := range rows {
-		var err error
-		if list[i], err = r.session(); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
 // Touch implements ports.UsageStore in one statement, which compares the clocks
 // itself: a slow one counts as skew, and the uses wait for the next.
 func (s *Store) Touch(ctx context.Context, uses []session.Use) ([]session.ID, error) {
@@ -363,9 +454,15 @@ func (s *Store) Touch(ctx context.Context, uses []session.Use) ([]session.ID, er
 // ListActivity implements ports.ActivityStore in one statement.
 func (s *Store) ListActivity(ctx context.Context, query ports.ActivityQuery) ([]session.Activity, error) {
 	var rows []activityRow
-	err := s.db.SelectContext(ctx, &rows, activitySQL, query.User.String(), optionalID(query.Session), optional(query.After.At), optionalID(query.After.ID), query.Limit)
-	if err != nil {
+	args := append(bearerArgs(query.By), query.User.String(), optionalID(query.Session), optional(query.After.At), optionalID(query.After.ID), query.Limit)
+	err := s.db.SelectContext(ctx, &rows, activitySQL, args...)
+	switch {
+	case err != nil:
 		return nil, kinded(err)
+	case len(rows) == 0:
+		return nil, s.refuseBlocked(ctx, query.By)
+	case rows[0].ByBlocked:
+		return nil, errSignedOut
 	}
 	list := make([]session.Activity, len(rows))
 	for i, r := range rows {
@@ -376,27 +473,43 @@ func (s *Store) ListActivity(ctx context.Context, query ports.ActivityQuery) ([]
 	return list, nil
 }
 
-// OwnerOf implements ports.AdminStore.
-func (s *Store) OwnerOf(ctx context.Context, id session.ID) (session.UserID, error) {
-	key, err := keyOf(id)
-	if err != nil {
+// OwnerOf implements ports.AdminStore in one statement, or in two when it finds
+// nothing.
+func (s *Store) OwnerOf(ctx context.Context, id session.ID, by session.Bearer) (session.UserID, error) {
+	var found struct {
+		Owner     string `db:"clerk_user_id"`
+		ByBlocked bool   `db:"by_blocked"`
+	}
+	err := kinded(s.db.GetContext(ctx, &found, ownerOfSQL, append(bearerArgs(by), optionalID(id))...))
+	switch {
+	case errors.Is(err, session.KindNotFound):
+		return session.UserID{}, cmp.Or(s.refuseBlocked(ctx, by), err)
+	case err != nil:
 		return session.UserID{}, err
+	case found.ByBlocked:
+		return session.UserID{}, errSignedOut
 	}
-	var owner string
-	if err := s.db.GetContext(ctx, &owner, ownerOfSQL, key); err != nil {
-		return session.UserID{}, kinded(err)
-	}
-	return session.ParseUserID(owner)
+	return session.ParseUserID(found.Owner)
 }
 
 // Stats implements ports.AdminStore. It reads the whole table.
-func (s *Store) Stats(ctx context.Context, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
+func (s *Store) Stats(ctx context.Context, by session.Bearer, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
 	var counts []struct {
-		Status string `db:"status"`
-		Count  int    `db:"count"`
+		Status    string `db:"status"`
+		Count     int    `db:"count"`
+		ByBlocked bool   `db:"by_blocked"`
 	}
-	if err := s.db.SelectContext(ctx, &counts, countSQL, cutoffArgs(cutoff)...); err != nil {
+	err := s.db.SelectContext(ctx, &counts, countSQL, append(bearerArgs(by), cutoffArgs(cutoff)...)...)
+	switch {
+	case err != nil:
 		return ports.Stats{}, kinded(err)
+	case len(counts) == 0:
+		err = s.refuseBlocked(ctx, by)
+	case counts[0].ByBlocked:
+		err = errSignedOut
+	}
+	if err != nil {
+		return ports.Stats{}, err
 	}
 	stats := ports.Stats{Sessions: make(map[session.Status]int, len(counts))}
 	for _, c := range counts {
@@ -424,6 +537,11 @@ func (s *Store) ExpireDue(ctx context.Context, now time.Time, limit int) (int, e
 // PurgeEnded implements ports.SessionCleaner.
 func (s *Store) PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error) {
 	return s.batch(ctx, purgeSQL, before, limit)
+}
+
+// PurgeSignIns implements ports.SessionCleaner.
+func (s *Store) PurgeSignIns(ctx context.Context, before time.Time, limit int) (int, error) {
+	return s.batch(ctx, purgeSignInsSQL, before, limit)
 }
 
 // PurgeActivity implements ports.SessionCleaner.

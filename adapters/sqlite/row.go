@@ -19,7 +19,9 @@ type row struct {
 	Device             string  `db:"device_id"`
 	Generated          bool    `db:"device_generated"`
 	Workflow           string  `db:"workflow_id"`
+	Actor              string  `db:"actor"`
 	SignIn             string  `db:"sign_in_id"`
+	Holder             *string `db:"holder_sign_in_id"`
 	Status             string  `db:"status"`
 	TokenHash          []byte  `db:"token_hash"`
 	TokenSealed        []byte  `db:"token_sealed"`
@@ -36,7 +38,6 @@ type row struct {
 	CreatedAt          int64   `db:"created_at"`
 	EndedAt            *int64  `db:"ended_at"`
 	EndReason          *string `db:"end_reason"`
-	BlocksSignIn       bool    `db:"blocks_sign_in"`
 	Opens              int     `db:"opens"`
 	Checks             int     `db:"checks"`
 	source
@@ -75,14 +76,14 @@ func newRow(s session.Session) (row, error) {
 	previous, until := s.Previous()
 	r := row{
 		ID: s.ID().String(), User: s.User().String(), Device: s.Device().String(), Generated: s.Generated(),
-		Workflow: s.Workflow().String(), SignIn: s.SignIn().String(), Status: string(s.Status()),
+		Workflow: s.Workflow().String(), Actor: s.Actor().String(), SignIn: s.Holder().SignIn.String(), Holder: known(s.Holder().SignIn), Status: string(s.Status()),
 		TokenHash: hashBytes(s.Credential().Hash), TokenSealed: s.Credential().Sealed,
 		PreviousTokenHash: hashBytes(previous), PreviousTokenUntil: optionalMicros(until), SupersededSeen: s.SupersededSeen(),
 		OfferHash: hashBytes(s.Offer().Code), OfferUntil: optionalMicros(s.Offer().Until), OfferRefused: s.Offer().Refused,
 		Metadata: metadata, Remembered: s.Remembered(),
 		ExpiresAt: micros(s.ExpiresAt()), LastActivityAt: micros(s.LastActivityAt()), CreatedAt: micros(s.CreatedAt()),
-		EndedAt: optionalMicros(s.EndedAt()), BlocksSignIn: s.BlocksSignIn(),
-		Opens: s.Opens(), Checks: s.Checks(), source: newSource(s.Source()),
+		EndedAt: optionalMicros(s.EndedAt()),
+		Opens:   s.Opens(), Checks: s.Checks(), source: newSource(s.Source()),
 	}
 	if reason := string(s.EndReason()); reason != "" {
 		r.EndReason = &reason
@@ -106,7 +107,7 @@ func (r row) session() (session.Session, error) {
 		return session.Session{}, fmt.Errorf("metadata of session %s: %w", r.ID, err)
 	}
 	stored := session.Stored{
-		ID: r.ID, User: r.User, Device: r.Device, Workflow: r.Workflow, SignIn: r.SignIn,
+		ID: r.ID, User: r.User, Device: r.Device, Workflow: r.Workflow, SignIn: r.holder(), Actor: r.Actor,
 		Generated:      r.Generated,
 		Status:         session.Status(r.Status),
 		Credential:     session.Credential{Hash: hash(r.TokenHash), Sealed: r.TokenSealed},
@@ -120,7 +121,6 @@ func (r row) session() (session.Session, error) {
 		ExpiresAt:      fromMicros(r.ExpiresAt),
 		LastActivityAt: fromMicros(r.LastActivityAt),
 		EndedAt:        optionalTime(r.EndedAt),
-		BlocksSignIn:   r.BlocksSignIn,
 		Opens:          r.Opens,
 		Checks:         r.Checks,
 		Source:         r.source.source(),
@@ -129,6 +129,49 @@ func (r row) session() (session.Session, error) {
 		stored.EndReason = session.EndReason(*r.EndReason)
 	}
 	return session.Restore(stored), nil
+}
+
+// holder is the sign-in that holds the session. A process of an older version
+// that opened it again wrote another sign-in and not the holder: then nobody is
+// known to hold it.
+func (r row) holder() string {
+	if r.Holder == nil || *r.Holder != r.SignIn {
+		return ""
+	}
+	return r.SignIn
+}
+
+// known is NULL for an unknown sign-in.
+func known(signIn session.SignInID) *string {
+	if signIn.IsZero() {
+		return nil
+	}
+	text := signIn.String()
+	return &text
+}
+
+// signInRow is a sign-in as the table holds it, or, with an empty SignIn, its
+// user's moment.
+type signInRow struct {
+	User      string `db:"clerk_user_id"`
+	SignIn    string `db:"sign_in_id"`
+	Actor     string `db:"actor"`
+	FirstSeen int64  `db:"first_seen_at"`
+	Verified  int64  `db:"verified_at"`
+	BlockedAt *int64 `db:"blocked_at"`
+}
+
+func newSignInRow(user session.UserID, s session.SignIn) signInRow {
+	return signInRow{
+		User: user.String(), SignIn: s.Holder().SignIn.String(), Actor: s.Holder().Actor.String(),
+		FirstSeen: micros(s.FirstSeen()), Verified: micros(s.Verified()), BlockedAt: optionalMicros(s.BlockedAt()),
+	}
+}
+
+func (r signInRow) signIn() session.SignIn {
+	return session.RestoreSignIn(session.StoredSignIn{
+		SignIn: r.SignIn, Actor: r.Actor, FirstSeen: fromMicros(r.FirstSeen), Verified: fromMicros(r.Verified), BlockedAt: optionalTime(r.BlockedAt),
+	})
 }
 
 // activityRow is an activity as the table holds it.

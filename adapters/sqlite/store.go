@@ -3,6 +3,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -117,11 +118,11 @@ func (s *Store) prepare(ctx context.Context) error {
 func (s *Store) Close() error { return errors.Join(s.reads.Close(), s.writes.Close()) }
 
 // Find implements ports.SessionStore.
-func (s *Store) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
+func (s *Store) Find(ctx context.Context, slot session.Slot, by session.SignInID) (session.Session, error) {
 	if slot.Device.IsZero() {
-		return s.find(ctx, findGeneratedSQL, slot.User.String(), slot.Workflow.String())
+		return s.find(ctx, findGeneratedSQL, slot.User.String(), slot.Workflow.String(), by.String(), slot.Actor.String())
 	}
-	return s.find(ctx, findOnDeviceSQL, slot.User.String(), slot.Device.String(), slot.Workflow.String())
+	return s.find(ctx, findOnDeviceSQL, slot.User.String(), slot.Device.String(), slot.Workflow.String(), slot.Actor.String())
 }
 
 // FindByToken implements ports.SecretFinder.
@@ -131,8 +132,25 @@ func (s *Store) FindByToken(ctx context.Context, hash session.TokenHash) (sessio
 }
 
 // FindByOffer implements ports.SecretFinder.
-func (s *Store) FindByOffer(ctx context.Context, code session.TokenHash) (session.Session, error) {
+func (s *Store) FindByOffer(ctx context.Context, code session.TokenHash, by session.Bearer) (session.Session, error) {
+	if err := refuseBlocked(ctx, s.reads, by); err != nil {
+		return session.Session{}, err
+	}
 	return s.find(ctx, findByOfferSQL, code[:])
+}
+
+// refuseBlocked returns an error when by is blocked. In SQLite a statement more
+// costs no round trip.
+func refuseBlocked(ctx context.Context, db sqlx.QueryerContext, by session.Bearer) error {
+	var blocked bool
+	err := sqlx.GetContext(ctx, db, &blocked, isBlockedSQL, by.User.String(), by.SignIn.String(), by.Actor.String(), optionalMicros(by.Verified))
+	if err != nil {
+		return kinded(err)
+	}
+	if blocked {
+		return session.Wrap(session.KindSignedOut, errors.New("this sign-in was signed out"))
+	}
+	return nil
 }
 
 func (s *Store) find(ctx context.Context, text string, args ...any) (session.Session, error) {
@@ -145,28 +163,72 @@ func (s *Store) find(ctx context.Context, text string, args ...any) (session.Ses
 
 // Update implements ports.SessionStore. The transaction holds SQLite's one
 // write lock from its first statement.
-func (s *Store) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+func (s *Store) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing once committed
-	var rows []row
-	if err := tx.SelectContext(ctx, &rows, scopeSQL, scope.User.String(), scope.SignIn.String(), micros(scope.CreatedAfter), scope.NewDevices); err != nil {
-		return kinded(err)
+	if err := refuseBlocked(ctx, tx, scope.By); err != nil {
+		return err
 	}
-	seen, err := sessions(rows)
+	seen, err := see(ctx, tx, scope)
 	if err != nil {
 		return err
 	}
 	changes, err := change(seen)
-	if err != nil || (len(changes.Sessions) == 0 && len(changes.Activity) == 0) {
+	if err != nil || changes.IsZero() {
 		return err
 	}
-	if err := store(ctx, tx, seen, changes); err != nil {
+	if err := store(ctx, tx, seen.Sessions, changes); err != nil {
+		return err
+	}
+	if err := storeSignIns(ctx, tx, scope.User, changes.SignInChanges); err != nil {
 		return err
 	}
 	return kinded(tx.Commit())
+}
+
+// see reads what is in scope.
+func see(ctx context.Context, tx *sqlx.Tx, scope ports.Scope) (seen ports.Seen, err error) {
+	user, id := scope.User.String(), scope.Session.String()
+	var rows []row
+	if err := tx.SelectContext(ctx, &rows, scopeSQL, user, id, micros(scope.CreatedAfter), scope.NewDevices); err != nil {
+		return seen, kinded(err)
+	}
+	if err := tx.GetContext(ctx, &seen.HolderBlocked, holderBlockedSQL, user, id); err != nil {
+		return seen, kinded(err)
+	}
+	var signIns []signInRow
+	if err := tx.SelectContext(ctx, &signIns, signInsSQL, user); err != nil {
+		return seen, kinded(err)
+	}
+	for _, r := range signIns {
+		seen.SignIns = append(seen.SignIns, r.signIn())
+	}
+	seen.Sessions, err = sessions(rows)
+	return seen, err
+}
+
+// storeSignIns writes what is to be remembered of sign-ins.
+func storeSignIns(ctx context.Context, tx *sqlx.Tx, user session.UserID, changes ports.SignInChanges) error {
+	asRow := func(s session.SignIn) (signInRow, error) { return newSignInRow(user, s), nil }
+	for _, s := range changes.SignIns {
+		if err := write(ctx, tx, rememberSQL, s, asRow); err != nil {
+			return err
+		}
+	}
+	for _, holder := range changes.Forget {
+		forgotten := session.RestoreSignIn(session.StoredSignIn{SignIn: holder.SignIn.String(), Actor: holder.Actor.String()})
+		if err := write(ctx, tx, forgetSQL, forgotten, asRow); err != nil {
+			return err
+		}
+	}
+	if changes.Moment.IsZero() {
+		return nil
+	}
+	moment := session.RestoreSignIn(session.StoredSignIn{FirstSeen: changes.Moment, Verified: changes.Moment})
+	return write(ctx, tx, rememberSQL, moment, asRow)
 }
 
 // store writes changes: sessions that end first, new ones last, so that there
@@ -208,13 +270,20 @@ func write[T, R any](ctx context.Context, tx *sqlx.Tx, text string, value T, row
 }
 
 // FindByID implements ports.SessionStore.
-func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error) {
-	return s.find(ctx, findByIDSQL, id.String(), user.String())
+func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID, by session.Bearer) (session.Session, error) {
+	found, err := s.find(ctx, findByIDSQL, id.String(), user.String())
+	if err == nil || errors.Is(err, session.KindNotFound) {
+		err = cmp.Or(refuseBlocked(ctx, s.reads, by), err)
+	}
+	return found, err
 }
 
 // List implements ports.SessionStore.
 func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
-	args := append(cutoffArgs(query.Cutoff), query.User.String(), string(query.Status), optionalMicros(query.After.At), query.After.ID.String(), query.Limit)
+	if err := refuseBlocked(ctx, s.reads, query.By); err != nil {
+		return nil, err
+	}
+	args := append(cutoffArgs(query.Cutoff), query.User.String(), string(query.Status), optionalMicros(query.After.At), query.After.ID.String(), query.Limit, query.Actor.String())
 	rows, err := s.reads.QueryxContext(ctx, listSQL, args...)
 	if err != nil {
 		return nil, kinded(err)
@@ -292,6 +361,9 @@ func (s *Store) Touch(ctx context.Context, uses []session.Use) ([]session.ID, er
 
 // ListActivity implements ports.ActivityStore.
 func (s *Store) ListActivity(ctx context.Context, query ports.ActivityQuery) ([]session.Activity, error) {
+	if err := refuseBlocked(ctx, s.reads, query.By); err != nil {
+		return nil, err
+	}
 	var rows []activityRow
 	err := s.reads.SelectContext(ctx, &rows, activitySQL, query.User.String(), query.Session.String(), optionalMicros(query.After.At), query.After.ID.String(), query.Limit)
 	if err != nil {
@@ -307,7 +379,10 @@ func (s *Store) ListActivity(ctx context.Context, query ports.ActivityQuery) ([]
 }
 
 // OwnerOf implements ports.AdminStore.
-func (s *Store) OwnerOf(ctx context.Context, id session.ID) (session.UserID, error) {
+func (s *Store) OwnerOf(ctx context.Context, id session.ID, by session.Bearer) (session.UserID, error) {
+	if err := refuseBlocked(ctx, s.reads, by); err != nil {
+		return session.UserID{}, err
+	}
 	var owner string
 	if err := s.reads.GetContext(ctx, &owner, ownerOfSQL, id.String()); err != nil {
 		return session.UserID{}, kinded(err)
@@ -316,7 +391,10 @@ func (s *Store) OwnerOf(ctx context.Context, id session.ID) (session.UserID, err
 }
 
 // Stats implements ports.AdminStore. It reads the whole table.
-func (s *Store) Stats(ctx context.Context, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
+func (s *Store) Stats(ctx context.Context, by session.Bearer, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
+	if err := refuseBlocked(ctx, s.reads, by); err != nil {
+		return ports.Stats{}, err
+	}
 	var counts []struct {
 		Status string `db:"status"`
 		Count  int    `db:"count"`
@@ -350,6 +428,11 @@ func (s *Store) ExpireDue(ctx context.Context, now time.Time, limit int) (int, e
 // PurgeEnded implements ports.SessionCleaner.
 func (s *Store) PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error) {
 	return s.batch(ctx, micros(before), limit, purgeSQL)
+}
+
+// PurgeSignIns implements ports.SessionCleaner.
+func (s *Store) PurgeSignIns(ctx context.Context, before time.Time, limit int) (int, error) {
+	return s.batch(ctx, micros(before), limit, purgeSignInsSQL)
 }
 
 // PurgeActivity implements ports.SessionCleaner.

@@ -51,7 +51,7 @@ func insert(t testing.TB, store *sqlite.Store) {
 		ID: session.Must(session.ParseID("0194f3a0-0000-7000-8000-000000000001")), Slot: slot,
 		Credential: session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")}, ExpiresAt: noon.Add(time.Hour),
 	}, noon)
-	err := store.Update(t.Context(), ports.Scope{User: slot.User}, func([]session.Session) (ports.Changes, error) {
+	err := store.Update(t.Context(), ports.Scope{User: slot.User}, func(ports.Seen) (ports.Changes, error) {
 		return ports.Changes{Sessions: []session.Session{s}}, nil
 	})
 	if err != nil {
@@ -73,7 +73,7 @@ func TestOpen_KeepsWhatIsThere(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the database is elsewhere, or for others to read: %v %v", info, err)
 	}
-	if _, err := open(t, path).Find(t.Context(), slot); err != nil {
+	if _, err := open(t, path).Find(t.Context(), slot, session.SignInID{}); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}
 }
@@ -92,7 +92,7 @@ func TestStore_Closed(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Find(t.Context(), slot); err == nil || errors.Is(err, session.KindNotFound) {
+	if _, err := store.Find(t.Context(), slot, session.SignInID{}); err == nil || errors.Is(err, session.KindNotFound) {
 		t.Errorf("Find = %v", err)
 	}
 }

@@ -16,7 +16,7 @@ func TestAdmin(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s *service) {
 		admin, theirs := s.credential(t, "user_boss", "admin"), s.from(t, "user_1", "sess_1")
-		phone, laptop := s.post(t, theirs, `{"deviceId":"phone"}`), s.post(t, theirs, `{"deviceId":"laptop"}`)
+		phone, laptop := s.post(t, theirs, `{"deviceId":"phone"}`), s.post(t, s.from(t, "user_1", "sess_2"), `{"deviceId":"laptop"}`)
 		bystander := s.open(t, "user_2", "")
 		if got := as[shown](t, s, http.StatusOK, http.MethodGet, "/admin/users/user_1/sessions", admin, "").statuses(); got != "laptop active, phone active" {
 			t.Errorf("listed are %s", got)
@@ -44,7 +44,7 @@ func TestAdmin(t *testing.T) {
 			t.Error("another user's session ended")
 		}
 		told := 0
-		for _, a := range s.timeline(t, theirs).Activity {
+		for _, a := range s.timeline(t, s.from(t, "user_1", "sess_3")).Activity {
 			if a.Type == "revoked" && a.Detail["by"] == "admin" && a.Detail["actor"] == "user_boss" && a.IP == "" && a.Client.Browser == "" {
 				told++
 			}

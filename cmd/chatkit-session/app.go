@@ -117,8 +117,6 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	if err != nil {
 		return nil, errors.Join(err, rates.close())
 	}
-	server := httpapi.NewServer(handler, c.RequestTimeout, c.KeepAlive, logger)
-	server.RegisterOnShutdown(handler.EndStreams)
 	return &app{
 		config:  c,
 		logger:  logger,
@@ -128,11 +126,18 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		news:    shared.news,
 		usage:   parts.Usage,
 		cleaner: newCleaner(c, opened, clock),
-		server:  server,
+		server:  newServer(handler, c, logger),
 		metrics: newMetricsServer(metrics, c, logger),
 
 		endStreams: handler.DrainStreams,
 	}, nil
+}
+
+// newServer serves handler, and ends its streams when it shuts down.
+func newServer(handler *httpapi.Handler, c config, logger *slog.Logger) *http.Server {
+	server := httpapi.NewServer(handler, c.RequestTimeout, c.KeepAlive, logger)
+	server.RegisterOnShutdown(handler.EndStreams)
+	return server
 }
 
 // shared is what replicas have in common, and how they hear of its changes.
@@ -236,6 +241,7 @@ func newGate(c config, logger *slog.Logger, clock ports.Clock) (*lifecycle.Gate,
 		APIURL:            c.apiURL,
 		Issuer:            c.issuer,
 		AuthorizedParties: c.parties,
+		Audience:          c.ClerkAudience,
 		RoleClaims:        c.RoleClaims,
 		Remember:          c.ClerkRemember,
 		Clock:             clock,
@@ -246,13 +252,13 @@ func newGate(c config, logger *slog.Logger, clock ports.Clock) (*lifecycle.Gate,
 		return nil, err
 	}
 	if c.ClerkSecretKey == "" {
-		return lifecycle.NewGate(authenticator, nil, c.accessPolicy, c.defaultRole), nil
+		return lifecycle.NewGate(authenticator, nil, c.accessPolicy, c.defaultRole, c.denied...), nil
 	}
 	directory, err := clerk.NewDirectory(settings)
 	if err != nil {
 		return nil, err
 	}
-	return lifecycle.NewGate(authenticator, directory, c.accessPolicy, c.defaultRole), nil
+	return lifecycle.NewGate(authenticator, directory, c.accessPolicy, c.defaultRole, c.denied...), nil
 }
 
 // openStore opens the database, its schema brought up to date.
@@ -277,7 +283,7 @@ func openStore(ctx context.Context, c config, clock ports.Clock) (store, error) 
 }
 
 func newCleaner(c config, s store, clock ports.Clock) *lifecycle.Cleaner {
-	return lifecycle.NewCleaner(s, clock, lifecycle.Retention{Ended: c.Retention, Activity: c.ActivityRetention}, lifecycle.CleanUpBatch)
+	return lifecycle.NewCleaner(s, clock, lifecycle.Retention{Ended: c.Retention, Activity: c.ActivityRetention, SignIns: c.SignInRetention}, lifecycle.CleanUpBatch)
 }
 
 // listeners are where the service answers; metrics may be nil.
@@ -385,7 +391,7 @@ func (a *app) clean(ctx context.Context) {
 		return
 	}
 	if done != (lifecycle.Cleaned{}) {
-		a.logger.Info("cleaned up", "expired", done.Expired, "purged", done.Purged, "activity", done.Activity)
+		a.logger.Info("cleaned up", "expired", done.Expired, "purged", done.Purged, "activity", done.Activity, "signIns", done.SignIns)
 	}
 	if err != nil {
 		a.logger.Error("the clean-up failed", "error", err)

@@ -34,7 +34,7 @@ func TestRun_Healthcheck(t *testing.T) {
 }
 
 // It asks this machine, on whatever address, and no proxy.
-func TestRun_Healthcheck_Addresses(t *testing.T) {
+func TestRun_Healthcheck_Addresses(t *testing.T) { //nolint:paralleltest // it sets the process's environment
 	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a proxy is asked") }))
 	t.Cleanup(proxy.Close)
 	for _, name := range []string{"HTTP_PROXY", "http_proxy"} {

@@ -197,7 +197,7 @@ func TestOpen_Refused(t *testing.T) {
 func TestApp_Serve_CleansUp(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s *service) {
-		s.app.config.CleanupInterval = time.Millisecond
+		s.app.config.CleanupInterval, s.app.cleaner = time.Millisecond, s.cleaner()
 		s.open(t, "user_1", "")
 		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
@@ -273,7 +273,7 @@ func (s *service) serveAndStop(t *testing.T) {
 func (s *service) lastActive(t *testing.T, when string, want time.Time) {
 	t.Helper()
 	slot := session.Slot{User: session.Must(session.ParseUserID("user_1")), Workflow: session.Must(session.ParseWorkflowID("workflow_1"))}
-	found, err := s.app.store.Find(t.Context(), slot)
+	found, err := s.app.store.Find(t.Context(), slot, session.Must(session.ParseSignInID("sess_user_1")))
 	if err != nil || !found.LastActivityAt().Equal(want) {
 		t.Errorf("%s: last active at %s, want %s (%v)", when, found.LastActivityAt(), want, err)
 	}

@@ -74,7 +74,7 @@ func TestREADME_NginxConfiguration(t *testing.T) {
 		}
 		request.Header.Set("User-Agent", iphone)
 		request.Header.Set("X-Forwarded-For", "203.0.113.66") // nobody believes it
-		for _, name := range []string{"User-Id", "Session-Id", "Device-Id", "Workflow-Id", "Warning", "Token"} {
+		for _, name := range []string{"User-Id", "Session-Id", "Device-Id", "Workflow-Id", "Actor", "Warning", "Token"} {
 			request.Header.Set("X-ChatKit-"+name, "forged")
 		}
 		response, err := client.Do(request)
@@ -105,6 +105,9 @@ func TestREADME_NginxConfiguration(t *testing.T) {
 	header, body := <-backend.seen, <-backend.body
 	if header.Get("X-ChatKit-User-Id") != "user_1" || header.Get("X-ChatKit-Device-Id") != "phone" || header.Get("X-ChatKit-Workflow-Id") != "workflow_1" || body != "hello" {
 		t.Errorf("the back end got %v and %q", header, body)
+	}
+	if _, there := header["X-Chatkit-Actor"]; there {
+		t.Errorf("the back end is told of an actor where there is none: %v", header)
 	}
 	if sent := fmt.Sprint(header); strings.Contains(sent, "forged") || strings.Contains(sent, token) {
 		t.Errorf("the back end got what the client sent: %v", header)
@@ -140,8 +143,8 @@ func TestREADME_NginxConfiguration(t *testing.T) {
 func (s *service) revoke(t testing.TB, user, device string) {
 	t.Helper()
 	scope := ports.Scope{User: session.Must(session.ParseUserID(user))}
-	err := s.app.store.Update(t.Context(), scope, func(seen []session.Session) (ports.Changes, error) {
-		for _, ended := range seen {
+	err := s.app.store.Update(t.Context(), scope, func(seen ports.Seen) (ports.Changes, error) {
+		for _, ended := range seen.Sessions {
 			if ended.Device().String() == device && ended.Status() == session.StatusActive {
 				ended.Revoke(session.EndUser, s.clock.Now())
 				return ports.Changes{Sessions: []session.Session{ended}}, nil

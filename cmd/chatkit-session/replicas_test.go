@@ -154,10 +154,28 @@ type acknowledged struct {
 	until  time.Time
 }
 
-// known are the sessions that were acknowledged, by id.
+// known are the sessions that were acknowledged, by id, and how often users
+// signed in anew.
 type known struct {
 	mu       sync.Mutex
 	sessions map[string]*acknowledged
+	anew     map[string]int
+}
+
+// signIn is the sign-in in which a user is most of the time.
+func (k *known) signIn(user string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return fmt.Sprint("sess_", k.anew[user])
+}
+
+// signInAnew does what people do whose sign-in was signed out.
+func (k *known) signInAnew(user, signedOut string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if signedOut == fmt.Sprint("sess_", k.anew[user]) {
+		k.anew[user]++
+	}
 }
 
 func (k *known) add(got answer) error {
@@ -202,7 +220,7 @@ func TestReplicas_MixedLoad(t *testing.T) {
 	c := newCluster(t, pgtest.New(t),
 		"CHATKIT_SESSION_DURATION=1h", "CHATKIT_REFRESH_THRESHOLD=59m59800ms", "CHATKIT_ROTATION_GRACE=100ms", // refreshed after 200 ms
 		"CHATKIT_MAX_SESSIONS=3", "CHATKIT_CLEANUP_INTERVAL=100ms")
-	sessions := &known{sessions: map[string]*acknowledged{}}
+	sessions := &known{sessions: map[string]*acknowledged{}, anew: map[string]int{}}
 	const workers, opens = 9, 90
 	var group sync.WaitGroup
 	var done atomic.Int32
@@ -337,7 +355,10 @@ func (c *cluster) open(r *replica, user string) (got answer) {
 func (c *cluster) step(sessions *known) {
 	n := rand.IntN(len(c.replicas)) //nolint:gosec // a test's choice
 	r, user := c.replicas[n], fmt.Sprint("user_", rand.IntN(3))
-	signIn := fmt.Sprint("sess_", rand.IntN(1_000_000)) // of many, so that few are blocked
+	signIn := sessions.signIn(user)
+	if rand.IntN(8) == 0 { //nolint:gosec // a test's choice
+		signIn = fmt.Sprint("sess_other_", rand.IntN(1_000_000)) //nolint:gosec // a test's choice
+	}
 	var status int
 	var body []byte
 	var err error
@@ -349,8 +370,14 @@ func (c *cluster) step(sessions *known) {
 		device := []string{`{}`, `{"deviceId":"phone"}`, `{"deviceId":"laptop"}`, `{"deviceId":"tablet"}`}[rand.IntN(4)]
 		status, body, err = ask(c.t.Context(), http.MethodPost, r.url+"/api/chatkit/session", c.credential(user, signIn), "application/json", device)
 		var got answer
-		if err == nil && json.Unmarshal(body, &got) == nil && status == http.StatusOK {
+		if err == nil {
+			err = json.Unmarshal(body, &got)
+		}
+		switch {
+		case err == nil && status == http.StatusOK:
 			err = sessions.add(got)
+		case got.Code == "session_revoked":
+			sessions.signInAnew(user, signIn)
 		}
 	}
 	switch {
@@ -371,7 +398,10 @@ func (c *cluster) endOne(r *replica, sessions *known, user, signIn string) error
 	if err != nil {
 		return err
 	}
-	if status != http.StatusNoContent {
+	switch {
+	case status == http.StatusForbidden: // a newer sign-in holds it, or this one was signed out
+		return nil
+	case status != http.StatusNoContent:
 		c.t.Errorf("DELETE = %d %s", status, body)
 	}
 	for _, other := range c.replicas[:2] {
@@ -435,8 +465,7 @@ func TestReplicas_OneStopsInATransaction(t *testing.T) {
 	}
 	served, late := context.WithTimeout(t.Context(), 10*time.Second)
 	defer late()
-	status, err := 0, error(nil)
-	for status != http.StatusNoContent {
+	for status := 0; status != http.StatusNoContent; {
 		if status, err = revoke(served, other); err != nil || (status != http.StatusNoContent && status != http.StatusServiceUnavailable) {
 			t.Fatalf("on another replica the answer is %d, %v", status, err)
 		}
@@ -631,7 +660,7 @@ func TestReplicas_Schema(t *testing.T) {
 	do(`UPDATE chatkit_activity SET at = now() - interval '1 year' WHERE type = 'created'`)
 	do(`UPDATE chatkit_sessions SET expires_at = now() WHERE status = 'active'`)
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"cleanup"}, c.environ, &out, io.Discard); err != nil || out.String() != "expired 1, purged 4, activity purged 5\n" {
+	if err := run(t.Context(), []string{"cleanup"}, c.environ, &out, io.Discard); err != nil || out.String() != "expired 1, purged 4, activity purged 5, sign-ins purged 0\n" {
 		t.Errorf("cleanup = %q, %v", out.String(), err)
 	}
 	for _, r := range c.replicas {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,14 +15,48 @@ import (
 	"chatkit-session/api/apitest"
 )
 
-// from returns a JWT of a user's sign-in.
-func (s *service) from(t testing.TB, user, signIn string) string {
+// bearer is who presents a token in a test.
+type bearer struct {
+	user, signIn string
+	role         string // member when empty
+	// ago is how many minutes ago the user verified a factor; negative when the
+	// token does not say.
+	ago int
+	// act is the claim of that name; nil for the user in person.
+	act any
+}
+
+// Actors, as the claim act says who they are.
+var (
+	impersonator = map[string]any{"sub": "user_boss"}
+	agent        = map[string]any{"sub": "agent_1", "type": "agent"}
+)
+
+// bearing returns a JWT of somebody, issued at the service's time.
+func (s *service) bearing(t testing.TB, b bearer) string {
 	t.Helper()
-	token, err := s.identity.Mint(fakeclerk.Claims{Subject: user, SignIn: signIn, Role: "member", IssuedAt: s.clock.Now()})
+	token, err := s.identity.Mint(b.claims(s.clock.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return token
+}
+
+func (b bearer) claims(now time.Time) fakeclerk.Claims {
+	override := map[string]any{"fva": []int{b.ago, -1}}
+	if b.ago < 0 {
+		override["fva"] = nil
+	}
+	if b.act != nil {
+		override["act"] = b.act
+	}
+	return fakeclerk.Claims{Subject: b.user, SignIn: b.signIn, Role: cmp.Or(b.role, "member"), IssuedAt: now, Override: override}
+}
+
+// from returns a JWT of a user's sign-in, which was verified just now.
+func (s *service) from(t testing.TB, user, signIn string) string {
+	t.Helper()
+	return s.bearing(t, bearer{user: user, signIn: signIn})
 }
 
 // Signing out means it: at once, for the token and for the other sign-in; and

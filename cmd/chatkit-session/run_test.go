@@ -34,9 +34,9 @@ func contextWithStop(t *testing.T) (context.Context, context.CancelFunc) {
 type running struct {
 	logs  *logs
 	curls chan []string // the lines to paste that it prints, in parts
-	// pasted is the header of the last one.
-	pasted string
-	stop   func() error
+	// openURL and pasted are the address and the header of the last one.
+	openURL, pasted string
+	stop            func() error
 }
 
 var curlLine = regexp.MustCompile(`curl -sS -X POST (\S+) -H '(Authorization): ([^']+)'`)
@@ -73,19 +73,23 @@ func (r *running) paste(t *testing.T) func() answer {
 	if !printed {
 		t.Fatalf("no curl line: %v\n%s", r.stop(), r.logs)
 	}
-	r.pasted = parts[3]
-	return func() answer {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, parts[1], http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set(parts[2], parts[3])
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return parseAnswer(t, response)
+	r.openURL, r.pasted = parts[1], parts[3]
+	return func() answer { return r.openAs(t, r.pasted) }
+}
+
+// openAs opens a session where the printed curl line does, with a credential.
+func (r *running) openAs(t *testing.T, credential string) answer {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.openURL, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
 	}
+	request.Header.Set("Authorization", credential)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parseAnswer(t, response)
 }
 
 func TestRun_Dev(t *testing.T) {
@@ -103,7 +107,10 @@ func TestRun_Dev(t *testing.T) {
 		t.Errorf("stopped with %v", err)
 	}
 	second := start(t, nil, args...)
-	if again := second.paste(t)(); again.Outcome != "reused" || again.Session.ChatKitSessionID != created.Session.ChatKitSessionID {
+	if anew := second.paste(t)(); anew.Outcome != "created" || anew.Session.DeviceID == created.Session.DeviceID {
+		t.Errorf("the line of a restart, which is another sign-in, got %s", anew.raw)
+	}
+	if again := second.openAs(t, first.pasted); again.Outcome != "reused" || again.Session.ChatKitSessionID != created.Session.ChatKitSessionID {
 		t.Errorf("after a restart got %s", again.raw)
 	}
 	if strings.Contains(second.logs.String(), "TRUSTED_PROXIES") {
@@ -514,7 +521,7 @@ func TestRun_Cleanup(t *testing.T) {
 			for _, step := range []struct{ command, want string }{
 				{"migrate", "the schema of " + what + " is up to date\n"},
 				{"migrate", "the schema of " + what + " is up to date\n"},
-				{"cleanup", "expired 0, purged 0, activity purged 0\n"},
+				{"cleanup", "expired 0, purged 0, activity purged 0, sign-ins purged 0\n"},
 			} {
 				var out bytes.Buffer
 				if err := run(t.Context(), []string{step.command}, environ, &out, io.Discard); err != nil || out.String() != step.want {

@@ -123,5 +123,5 @@ func (cleanupCommand) Run(p *process) error {
 }
 
 func (p *process) report(done lifecycle.Cleaned) {
-	_, _ = fmt.Fprintf(p.stdout, "expired %d, purged %d, activity purged %d\n", done.Expired, done.Purged, done.Activity)
+	_, _ = fmt.Fprintf(p.stdout, "expired %d, purged %d, activity purged %d, sign-ins purged %d\n", done.Expired, done.Purged, done.Activity, done.SignIns)
 }

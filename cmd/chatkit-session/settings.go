@@ -47,6 +47,8 @@ type settings struct {
 	ClerkJWTKey    secret   `env:"CLERK_JWT_KEY" help:"Public key of the Clerk instance as PEM: verifies without the network."`
 	ClerkIssuer    string   `env:"CLERK_ISSUER" help:"The only issuer that is accepted, such as https://clerk.example.com; recommended."`
 	ClerkParties   []string `env:"CLERK_AUTHORIZED_PARTIES" help:"Origins of the pages and apps that a credential may have been issued to (azp), separated by commas; any when unset."`
+	ClerkAudience  []string `env:"CLERK_AUDIENCE" help:"Audiences (aud) that a credential may be for, separated by commas. A credential without an audience is accepted, too; any audience is when unset."`
+	DenyActors     []string `env:"CHATKIT_DENY_ACTORS" help:"Actors that are refused everything, separated by commas: impersonator (an admin of the Clerk instance who acts as the user), agent (a browser that an AI drives)."`
 	ClerkAPIURL    string   `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" help:"Clerk's Backend API."`
 	ClerkRemember  int      `env:"CLERK_REMEMBERED_TOKENS" envDefault:"10000" help:"How many verified Clerk tokens a replica remembers, each for a minute at most and never past its expiry, instead of checking its signature again; 0 for none."`
 	RoleClaims     []string `env:"CHATKIT_ROLE_CLAIMS" envDefault:"metadata.role,public_metadata.role,role" help:"Claims that may name the user's role, separated by commas, such as metadata.role or https://example.com/role; the first that does counts."`
@@ -68,8 +70,10 @@ type settings struct {
 	RememberLongestLife time.Duration `env:"CHATKIT_REMEMBER_LONGEST_LIFE" envDefault:"2160h" help:"CHATKIT_LONGEST_LIFE of sessions that are remembered."`
 	RememberIdleTimeout time.Duration `env:"CHATKIT_REMEMBER_IDLE_TIMEOUT" envDefault:"168h" help:"CHATKIT_IDLE_TIMEOUT of sessions that are remembered."`
 
+	ActorDuration time.Duration `env:"CHATKIT_ACTOR_DURATION" envDefault:"1h" help:"How long a session lives that an impersonator or an agent opened in a user's name."`
+
 	WarningWindow    time.Duration `env:"CHATKIT_WARNING_WINDOW" envDefault:"5m" help:"How much of its life is left when answers about a session warn of its end; 0s for never."`
-	MaxSessions      int           `env:"CHATKIT_MAX_SESSIONS" envDefault:"10" help:"Most active sessions of a user: one more ends the one that was not used for longest; 0 for any number."`
+	MaxSessions      int           `env:"CHATKIT_MAX_SESSIONS" envDefault:"10" help:"Most active sessions of a user. One more ends one that was not used for a day, or else one of the same sign-in, or else another sign-in's; 0 for any number."`
 	TransferLifetime time.Duration `env:"CHATKIT_TRANSFER_CODE_LIFETIME" envDefault:"2m" help:"How long a code that moves a session to another device is good."`
 	TransferURL      string        `env:"CHATKIT_TRANSFER_URL" help:"Page that such a code's link leads to; that of the page that asks when unset."`
 	StepUpWithin     time.Duration `env:"CHATKIT_STEP_UP_WITHIN" envDefault:"0s" help:"How long ago a user may have verified a factor to sign other devices out, to transfer or to act as an admin, such as 10m; 0s for ever."`
@@ -79,7 +83,7 @@ type settings struct {
 	AnomalyAddresses    string        `env:"CHATKIT_ANOMALY_ADDRESSES" envDefault:"5/5m" help:"From how many networks one session's token may be checked within a time, counted for all replicas together with REDIS_URL; more are an anomaly; off for never."`
 	AnomalySuperseded   time.Duration `env:"CHATKIT_ANOMALY_SUPERSEDED_AFTER" envDefault:"0s" help:"How long after its grace the use of a superseded token is still no anomaly; negative for ever."`
 	AnomalyForeignCodes int           `env:"CHATKIT_ANOMALY_FOREIGN_CODES" envDefault:"1" help:"How many tries of other users with one transfer code are an anomaly; 0 for none."`
-	AnomalyRevoke       []string      `env:"CHATKIT_ANOMALY_REVOKE" help:"Rules whose anomalies end sessions instead of only being recorded, separated by commas: new_devices, opens, superseded_token, addresses, foreign_code."`
+	AnomalyRevoke       []string      `env:"CHATKIT_ANOMALY_REVOKE" help:"Rules whose anomalies end sessions instead of only being recorded, separated by commas: new_devices, opens, superseded_token, addresses, foreign_code, contested_device."`
 
 	RateLimitOpens    int `env:"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE" envDefault:"10" help:"How often a user may open sessions: so many at once, and evenly as many more in each minute; 0 for any number."`
 	RateLimitReads    int `env:"CHATKIT_RATE_LIMIT_READS_PER_MINUTE" envDefault:"120" help:"How often a user may list and show sessions and timelines: so many at once, and evenly as many more in each minute; 0 for any number."`
@@ -94,6 +98,7 @@ type settings struct {
 
 	Retention         time.Duration `env:"CHATKIT_ENDED_RETENTION" envDefault:"720h" help:"How long sessions are kept after they ended."`
 	ActivityRetention time.Duration `env:"CHATKIT_ACTIVITY_RETENTION" envDefault:"2160h" help:"How long the record of what happened to sessions is kept."`
+	SignInRetention   time.Duration `env:"CHATKIT_SIGN_IN_RETENTION" envDefault:"9600h" help:"How long it is remembered that a sign-in was signed out. No shorter than a Clerk session can live: a sign-in that is forgotten may open sessions again."`
 	CleanupInterval   time.Duration `env:"CHATKIT_CLEANUP_INTERVAL" envDefault:"1m" help:"How often sessions whose time is up are ended in the background; 0 for never."`
 	RequestTimeout    time.Duration `env:"CHATKIT_REQUEST_TIMEOUT" envDefault:"10s" help:"How long a request may take before it is answered with an error."`
 	Docs              bool          `env:"CHATKIT_DOCS" envDefault:"true" help:"Whether the documentation of the API is served at /docs; its description at /openapi.yaml always is."`
@@ -133,6 +138,7 @@ type config struct {
 	keys           *keyring.Ring
 	workflow       session.WorkflowID
 	defaultRole    access.Role
+	denied         []session.ActorKind
 	accessPolicy   access.Policy
 	policy         session.Policy
 	rules          session.AnomalyRules
@@ -201,6 +207,7 @@ func parseSettings(environ []string) (config, []string, error) {
 const (
 	endedRetention    = "CHATKIT_ENDED_RETENTION"
 	activityRetention = "CHATKIT_ACTIVITY_RETENTION"
+	signInRetention   = "CHATKIT_SIGN_IN_RETENTION"
 )
 
 // databaseSettings reads only the settings of the commands that look after the
@@ -220,6 +227,7 @@ func databaseSettings(environ []string) (config, []string, error) {
 	wrong.parse(&c.settings, given.values)
 	wrong.positive(endedRetention, c.Retention)
 	wrong.positive(activityRetention, c.ActivityRetention)
+	wrong.signIns(c)
 	wrong.checkDatabase(&c)
 	var warnings []string
 	for _, name := range append(given.others, others...) {
@@ -231,7 +239,7 @@ func databaseSettings(environ []string) (config, []string, error) {
 }
 
 func isDatabaseSetting(name string) bool {
-	return strings.HasPrefix(name, "DATABASE_") || name == endedRetention || name == activityRetention
+	return strings.HasPrefix(name, "DATABASE_") || name == endedRetention || name == activityRetention || name == signInRetention
 }
 
 // parse fills s from variables.
@@ -281,6 +289,11 @@ func (m *mistakes) check(c *config) {
 		c.defaultRole, err = access.ParseRole(c.DefaultRole)
 		m.add("CHATKIT_DEFAULT_ROLE", err)
 	}
+	m.each("CHATKIT_DENY_ACTORS", c.DenyActors, func(text string) error {
+		kind, err := session.ParseActorKind(text)
+		c.denied = append(c.denied, kind)
+		return says(err, fmt.Sprintf("%q must be impersonator or agent", text))
+	})
 	c.accessPolicy, err = parseAccessPolicy(c.AccessPolicy)
 	m.add("CHATKIT_ACCESS_POLICY", err)
 	m.add("ALLOWED_ORIGINS", httpapi.CheckOrigins(c.AllowedOrigins))
@@ -433,9 +446,10 @@ func says(err error, text string) error {
 // checkTimes checks the settings that are durations, and what goes with them.
 func (m *mistakes) checkTimes(c *config) {
 	c.policy = session.Policy{
-		Usual:      session.Terms{Duration: c.Duration, LongestLife: c.LongestLife, IdleTimeout: c.IdleTimeout},
-		Remembered: session.Terms{Duration: c.RememberDuration, LongestLife: c.RememberLongestLife, IdleTimeout: c.RememberIdleTimeout},
-		Threshold:  c.Threshold, Grace: c.Grace, Warning: c.WarningWindow, OfferLifetime: c.TransferLifetime, MostSessions: c.MaxSessions,
+		Usual:         session.Terms{Duration: c.Duration, LongestLife: c.LongestLife, IdleTimeout: c.IdleTimeout},
+		Remembered:    session.Terms{Duration: c.RememberDuration, LongestLife: c.RememberLongestLife, IdleTimeout: c.RememberIdleTimeout},
+		ActorDuration: c.ActorDuration,
+		Threshold:     c.Threshold, Grace: c.Grace, Warning: c.WarningWindow, OfferLifetime: c.TransferLifetime, MostSessions: c.MaxSessions,
 	}
 	m.atLeast("CHATKIT_SESSION_DURATION", c.Duration, time.Second)
 	m.atLeast("CHATKIT_REMEMBER_DURATION", c.RememberDuration, time.Second)
@@ -443,7 +457,7 @@ func (m *mistakes) checkTimes(c *config) {
 	m.offOrAtLeast("CHATKIT_WARNING_WINDOW", c.WarningWindow, time.Second)
 	if !m.aboutAny("CHATKIT_SESSION_DURATION", "CHATKIT_REFRESH_THRESHOLD", "CHATKIT_LONGEST_LIFE", "CHATKIT_ROTATION_GRACE", "CHATKIT_IDLE_TIMEOUT",
 		"CHATKIT_REMEMBER_DURATION", "CHATKIT_REMEMBER_LONGEST_LIFE", "CHATKIT_REMEMBER_IDLE_TIMEOUT",
-		"CHATKIT_WARNING_WINDOW", "CHATKIT_TRANSFER_CODE_LIFETIME", "CHATKIT_MAX_SESSIONS") {
+		"CHATKIT_WARNING_WINDOW", "CHATKIT_TRANSFER_CODE_LIFETIME", "CHATKIT_MAX_SESSIONS", "CHATKIT_ACTOR_DURATION") {
 		if err := c.policy.Validate(); err != nil {
 			m.add("session times", errors.New(inSettings.Replace(err.Error())))
 		}
@@ -453,6 +467,7 @@ func (m *mistakes) checkTimes(c *config) {
 	m.idle(c, "CHATKIT_REMEMBER_IDLE_TIMEOUT", c.RememberIdleTimeout, "CHATKIT_REMEMBER_DURATION", c.RememberDuration)
 	m.positive(endedRetention, c.Retention)
 	m.positive(activityRetention, c.ActivityRetention)
+	m.signIns(*c)
 	m.atLeast("CHATKIT_REQUEST_TIMEOUT", c.RequestTimeout, 100*time.Millisecond)
 	m.atLeast("CHATKIT_KEEP_ALIVE_TIMEOUT", c.KeepAlive, time.Second)
 	m.positive("CHATKIT_SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
@@ -472,11 +487,21 @@ var inSettings = strings.NewReplacer(
 	"the remembered idle timeout", "CHATKIT_REMEMBER_IDLE_TIMEOUT", "the idle timeout", "CHATKIT_IDLE_TIMEOUT",
 	"the warning window", "CHATKIT_WARNING_WINDOW", "the lifetime of transfer codes", "CHATKIT_TRANSFER_CODE_LIFETIME",
 	"the most sessions of a user", "CHATKIT_MAX_SESSIONS",
+	"the duration of actors' sessions", "CHATKIT_ACTOR_DURATION",
 )
 
 // aboutAny reports whether there is a mistake of any of these settings.
 func (m *mistakes) aboutAny(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return m.about[name] })
+}
+
+// signIns checks how long sign-ins are remembered: the session of a remembered
+// sign-in must not outlive it.
+func (m *mistakes) signIns(c config) {
+	m.positive(signInRetention, c.SignInRetention)
+	if longest := max(c.LongestLife, c.RememberLongestLife); c.SignInRetention > 0 && c.SignInRetention < longest {
+		m.add(signInRetention, fmt.Errorf("must not be shorter than the longest life of a session, %s", longest))
+	}
 }
 
 func (m *mistakes) checkDatabase(c *config) {

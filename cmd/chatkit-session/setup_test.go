@@ -301,19 +301,19 @@ type faultyStore struct {
 	release     chan struct{}
 }
 
-func (f *faultyStore) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+func (f *faultyStore) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	if f.updateFails != nil {
 		return f.updateFails
 	}
 	return f.store.Update(ctx, scope, change)
 }
 
-func (f *faultyStore) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
+func (f *faultyStore) Find(ctx context.Context, slot session.Slot, by session.SignInID) (session.Session, error) {
 	if f.release != nil {
 		close(f.entered)
 		<-f.release
 	}
-	return f.store.Find(ctx, slot)
+	return f.store.Find(ctx, slot, by)
 }
 
 // newLoopback serves handler until the test ends and returns its URL.

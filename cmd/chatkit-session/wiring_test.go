@@ -159,11 +159,11 @@ type patientStore struct {
 	waits time.Duration
 }
 
-func (p *patientStore) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
+func (p *patientStore) Find(ctx context.Context, slot session.Slot, by session.SignInID) (session.Session, error) {
 	if deadline, bound := ctx.Deadline(); bound {
 		p.waits = time.Until(deadline)
 	}
-	return p.store.Find(ctx, slot)
+	return p.store.Find(ctx, slot, by)
 }
 
 func TestWiring_RequestTimeout(t *testing.T) {
@@ -236,12 +236,12 @@ func TestWiring_ShutdownTimeout(t *testing.T) {
 // Ended sessions are kept for exactly as long as the setting says.
 func TestWiring_Retention(t *testing.T) {
 	t.Parallel()
-	s := onSQLite(t, "CHATKIT_ENDED_RETENTION=48h", "CHATKIT_ACTIVITY_RETENTION=96h")
+	s := onSQLite(t, "CHATKIT_ENDED_RETENTION=48h", "CHATKIT_ACTIVITY_RETENTION=96h", "CHATKIT_SIGN_IN_RETENTION=2160h")
 	s.open(t, "user_1", "")
 	for _, step := range []struct {
 		pause time.Duration
 		want  string
-	}{{24 * time.Hour, "{1 0 0}"}, {48 * time.Hour, "{0 0 0}"}, {time.Microsecond, "{0 1 0}"}, {24*time.Hour - time.Microsecond, "{0 0 0}"}, {time.Microsecond, "{0 0 1}"}, {24 * time.Hour, "{0 0 1}"}} {
+	}{{24 * time.Hour, "{1 0 0 0}"}, {48 * time.Hour, "{0 0 0 0}"}, {time.Microsecond, "{0 1 0 0}"}, {24*time.Hour - time.Microsecond, "{0 0 0 0}"}, {time.Microsecond, "{0 0 1 0}"}, {24 * time.Hour, "{0 0 1 0}"}, {2040*time.Hour - time.Microsecond, "{0 0 0 0}"}, {time.Microsecond, "{0 0 0 1}"}} {
 		s.clock.advance(step.pause)
 		if got, err := s.cleaner().Clean(t.Context()); err != nil || fmt.Sprint(got) != step.want {
 			t.Errorf("%s later Clean = %v, %v, want %s", step.pause, got, err, step.want)
@@ -322,7 +322,7 @@ func TestWiring_MaxConnections(t *testing.T) {
 		return session.Slot{User: session.Must(session.ParseUserID(user)), Workflow: session.Must(session.ParseWorkflowID("workflow_1"))}
 	}
 	update := func(user string, within func()) {
-		err := opened.Update(t.Context(), ports.Scope{User: slot(user).User}, func([]session.Session) (ports.Changes, error) { within(); return ports.Changes{}, nil })
+		err := opened.Update(t.Context(), ports.Scope{User: slot(user).User}, func(ports.Seen) (ports.Changes, error) { within(); return ports.Changes{}, nil })
 		if err != nil {
 			t.Error(err)
 		}
@@ -331,7 +331,7 @@ func TestWiring_MaxConnections(t *testing.T) {
 		update("user_2", func() { // both connections are taken
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			if _, err := opened.Find(ctx, slot("user_3")); !errors.Is(err, session.KindUnavailable) {
+			if _, err := opened.Find(ctx, slot("user_3"), session.Must(session.ParseSignInID("sess_3"))); !errors.Is(err, session.KindUnavailable) {
 				t.Errorf("Find = %v, want unavailable", err)
 			}
 		})

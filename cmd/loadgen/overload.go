@@ -90,7 +90,8 @@ func (c overloadCommand) measure(on *stage) (result overloaded, err error) {
 		}
 		result.Rounds = append(result.Rounds, overloadRound{Times: times, report: r, Memory: on.memory()})
 	}
-	return result, c.flood(on, &result)
+	err = c.flood(on, &result)
+	return result, err
 }
 
 // flood measures opens before and while tokens that are nobody's are checked.

@@ -129,32 +129,38 @@ func beyondOwn(permission Permission) bool { return permission == ReadAll || per
 
 // Caller is a user who was let in.
 type Caller struct {
-	User   session.UserID
-	SignIn session.SignInID
-	Role   Role
-	// ActedBy names the administrator who impersonates the user; empty when
-	// the user is there in person.
-	ActedBy string
-	// VerifiedAgo is how long ago the user last verified a factor; negative
-	// when that is unknown.
-	VerifiedAgo time.Duration
+	session.Bearer
+	Role Role
 	// Source is from where they call.
 	Source session.Source
+}
+
+// InPerson returns nil when the user is there in person, and a KindActorDenied
+// error when an actor is.
+func (c Caller) InPerson() error {
+	if !c.Actor.IsZero() {
+		return session.Wrap(session.KindActorDenied, errActor)
+	}
+	return nil
 }
 
 // StepUp is how long ago a caller may have verified a factor to do what is
 // sensitive; 0 means that it does not matter.
 type StepUp struct{ Within time.Duration }
 
-// Require returns nil when the caller has verified a factor recently enough,
-// and a KindReverification error otherwise. Exactly Within ago is not enough,
-// as in Clerk's own check
+// Require returns nil when the caller has verified a factor recently enough at
+// now, and a KindReverification error otherwise. An actor never has. Exactly
+// Within ago is not enough, as in Clerk's own check
 // (https://clerk.com/docs/guides/secure/reverification).
-func (s StepUp) Require(caller Caller) error {
-	if s.Within == 0 || (caller.VerifiedAgo >= 0 && caller.VerifiedAgo < s.Within) {
+func (s StepUp) Require(caller Caller, now time.Time) error {
+	recently := !caller.Verified.IsZero() && now.Sub(caller.Verified) < s.Within
+	if s.Within == 0 || (recently && caller.Actor.IsZero()) {
 		return nil
 	}
 	return session.Wrap(session.KindReverification, errVerifiedTooLongAgo)
 }
 
-var errVerifiedTooLongAgo = errors.New("no factor was verified recently enough")
+var (
+	errActor              = errors.New("an actor may not do this in the user's name")
+	errVerifiedTooLongAgo = errors.New("no factor was verified recently enough")
+)

@@ -118,25 +118,44 @@ func TestNewPolicy_NamesEachMistake(t *testing.T) {
 func TestStepUp_Require(t *testing.T) {
 	t.Parallel()
 	const within = 10 * time.Minute
+	now := time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC)
+	agent := session.Must(session.NewActor(session.ActorAgent, "agent_1"))
 	for name, c := range map[string]struct {
-		within, ago time.Duration
-		ok          bool
+		within   time.Duration
+		verified time.Time
+		actor    session.Actor
+		ok       bool
 	}{
-		"JustNow":              {within, 0, true},
-		"JustWithin":           {within, within - 1, true},
-		"ExactlyIsNotEnough":   {within, within, false},
-		"TooLongAgo":           {within, within + 1, false},
-		"Unknown":              {within, -1, false},
-		"Off/Unknown":          {0, -1, true},
-		"Off/JustNow":          {0, 0, true},
-		"Off/EverSinceLongAgo": {0, 1000 * time.Hour, true},
+		"JustNow":              {within, now, session.Actor{}, true},
+		"JustWithin":           {within, now.Add(-within + 1), session.Actor{}, true},
+		"ExactlyIsNotEnough":   {within, now.Add(-within), session.Actor{}, false},
+		"TooLongAgo":           {within, now.Add(-within - 1), session.Actor{}, false},
+		"Unknown":              {within, time.Time{}, session.Actor{}, false},
+		"AnActorNever":         {within, now, agent, false},
+		"Off/Unknown":          {0, time.Time{}, session.Actor{}, true},
+		"Off/JustNow":          {0, now, session.Actor{}, true},
+		"Off/EverSinceLongAgo": {0, now.Add(-1000 * time.Hour), session.Actor{}, true},
+		"Off/AnActor":          {0, time.Time{}, agent, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := access.StepUp{Within: c.within}.Require(access.Caller{VerifiedAgo: c.ago})
+			caller := access.Caller{Bearer: session.Bearer{Holder: session.Holder{Actor: c.actor}, Verified: c.verified}}
+			err := access.StepUp{Within: c.within}.Require(caller, now)
 			if c.ok != (err == nil) || (err != nil && session.KindOf(err) != session.KindReverification) {
 				t.Errorf("Require = %v, want ok %v", err, c.ok)
 			}
 		})
+	}
+}
+
+func TestCaller_InPerson(t *testing.T) {
+	t.Parallel()
+	if err := (access.Caller{}).InPerson(); err != nil {
+		t.Errorf("InPerson = %v", err)
+	}
+	actor := session.Must(session.NewActor(session.ActorImpersonator, "user_9"))
+	caller := access.Caller{Bearer: session.Bearer{Holder: session.Holder{Actor: actor}}}
+	if err := caller.InPerson(); session.KindOf(err) != session.KindActorDenied {
+		t.Errorf("of an actor, InPerson = %v", err)
 	}
 }

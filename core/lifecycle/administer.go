@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -29,35 +28,62 @@ func NewAdministrator(parts Parts, admin ports.AdminStore) *Administrator {
 
 // Revoke implements ports.Administrator.
 func (a *Administrator) Revoke(ctx context.Context, admin access.Caller, id session.ID) error {
-	if err := a.StepUp.Require(admin); err != nil {
+	if err := a.may(admin); err != nil {
 		return err
 	}
-	owner, err := a.admin.OwnerOf(ctx, id)
+	owner, err := a.admin.OwnerOf(ctx, id, admin.Bearer)
 	if err != nil {
 		return err
 	}
-	_, err = a.end(ctx, admin, owner, reasonOne, func(_ time.Time, active []session.Session) ([]session.Session, error) { return only(active, id), nil })
+	_, err = a.end(ctx, admin, ports.Scope{User: owner, Session: id}, reasonOne, func(_ time.Time, seen ports.Seen) (signOut, error) {
+		return one(seen, id, admin.Holder)
+	})
 	return err
 }
 
 // RevokeAll implements ports.Administrator.
 func (a *Administrator) RevokeAll(ctx context.Context, admin access.Caller, user session.UserID) (int, error) {
-	if err := a.StepUp.Require(admin); err != nil {
+	if err := a.may(admin); err != nil {
 		return 0, err
 	}
-	return a.end(ctx, admin, user, reasonAll, func(_ time.Time, active []session.Session) ([]session.Session, error) { return active, nil })
+	return a.end(ctx, admin, ports.Scope{User: user}, reasonAll, func(now time.Time, seen ports.Seen) (signOut, error) {
+		out := signOut{moment: session.AdminMoment(now)}
+		holders := seen.SignIns.Holders()
+		for _, s := range seen.Sessions {
+			out.end(s)
+			holders = append(holders, s.Holder())
+		}
+		for _, holder := range holders {
+			if user != admin.User || holder != admin.Holder {
+				out.block(holder)
+			}
+		}
+		return out, nil
+	})
 }
 
-func (a *Administrator) end(ctx context.Context, admin access.Caller, user session.UserID, reason string, choose chooser) (int, error) {
-	how := signingOut{as: session.EndAdmin, by: session.DetailByAdmin, reason: reason}
-	// The user learns who it was, and not from where.
-	told := access.Caller{SignIn: admin.SignIn, ActedBy: cmp.Or(admin.ActedBy, admin.User.String())}
-	return a.signOut(ctx, user, told, how, choose)
+// may reports whether the admin may end anything.
+func (a *Administrator) may(admin access.Caller) error {
+	if err := admin.InPerson(); err != nil {
+		return err
+	}
+	return a.StepUp.Require(admin, a.Clock.Now())
+}
+
+func (a *Administrator) end(ctx context.Context, admin access.Caller, scope ports.Scope, reason string, choose chooser) (int, error) {
+	how := signingOut{as: session.EndAdmin, detail: map[string]string{
+		session.DetailBy: session.DetailByAdmin, session.DetailReason: reason, session.DetailActor: admin.User.String(),
+	}}
+	caller := access.Caller{Bearer: admin.Bearer} // the user learns who it was, and not from where
+	return a.signOut(ctx, caller, scope, how, choose)
 }
 
 // Stats implements ports.Administrator.
-func (a *Administrator) Stats(ctx context.Context) (ports.Stats, error) {
+func (a *Administrator) Stats(ctx context.Context, admin access.Caller) (ports.Stats, error) {
+	if err := admin.InPerson(); err != nil {
+		return ports.Stats{}, err
+	}
 	now := a.Clock.Now()
 	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)
-	return a.admin.Stats(ctx, a.Policy.Cutoff(now), today.AddDate(0, 0, 1-statsDays))
+	return a.admin.Stats(ctx, admin.Bearer, a.Policy.Cutoff(now), today.AddDate(0, 0, 1-statsDays))
 }

@@ -24,12 +24,6 @@ func onNewDevices(n int, since time.Duration, more ...with) []session.Session {
 	return sessions
 }
 
-// ended lets a session be signed out by itself.
-func ended(s *session.Stored) {
-	signedOut(s)
-	s.BlocksSignIn = false
-}
-
 func TestOpener_Open_NewDevices(t *testing.T) {
 	t.Parallel()
 	const (
@@ -39,7 +33,7 @@ func TestOpener_Open_NewDevices(t *testing.T) {
 	recorded := createdHere + fmt.Sprintf(anomaly, "record")
 	gone := func(ids ...string) (wrote, recorded string) {
 		for _, id := range ids {
-			wrote += "; " + id + " revoked (anomaly) blocks sess_1"
+			wrote += "; " + id + " revoked (anomaly)"
 			recorded += fmt.Sprintf(byRule, id)
 		}
 		return wrote, recorded
@@ -58,23 +52,23 @@ func TestOpener_Open_NewDevices(t *testing.T) {
 		"OneTooMany":         {onNewDevices(3, time.Minute), false, "new active", recorded, 1},
 		"RecordedOnce":       {onNewDevices(4, time.Minute), false, "new active", createdHere, 0},
 		"OfAnySignIn":        {others, false, "new active", recorded, 1},
-		"SignedOutOnesCount": {onNewDevices(3, time.Minute, ended), false, "new active", recorded, 1},
+		"SignedOutOnesCount": {onNewDevices(3, time.Minute, signedOut), false, "new active", recorded, 1},
 		"NotNewAnyMore":      {onNewDevices(3, 10*time.Minute), false, "new active", createdHere, 0},
 		"JustNew":            {onNewDevices(3, 10*time.Minute-us), false, "new active", recorded, 1},
 		"AgainOnAKnownDevice": {
-			append(onNewDevices(3, time.Minute), active("x", on("phone"), age(2*time.Minute), ended)), false, "new active", createdHere, 0,
+			append(onNewDevices(3, time.Minute), active("x", on("phone"), age(2*time.Minute), signedOut)), false, "new active", createdHere, 0,
 		},
 		"Revoke/JustAllowed": {onNewDevices(2, time.Minute), true, "new active", createdHere, 0},
 		"Revoke/OneTooMany": {
 			onNewDevices(3, time.Minute), true, goneAll[2:], createdHere + fmt.Sprintf(anomaly, "revoke") + goneAllRecorded, 1,
 		},
 		// Those who sign in anew are not kept out for what another sign-in did.
-		"Revoke/NoFurtherOne": {append(onNewDevices(4, time.Minute, ended), active("old")), true, "new active", createdHere, 0},
+		"Revoke/NoFurtherOne": {append(onNewDevices(4, time.Minute, signedOut), active("old")), true, "new active", createdHere, 0},
 		"Revoke/OtherSignInsStay": {
-			others, true, "new revoked (anomaly) blocks sess_1", createdHere + fmt.Sprintf(anomaly, "revoke") + fmt.Sprintf(byRule, "new"), 1,
+			others, true, "new revoked (anomaly)", createdHere + fmt.Sprintf(anomaly, "revoke") + fmt.Sprintf(byRule, "new"), 1,
 		},
 		"Revoke/ThoseThatEndedAnywayStaySo": {
-			append(onNewDevices(2, time.Minute), active("d3", age(time.Minute), left(0)), active("d4", age(time.Hour), ended)), true,
+			append(onNewDevices(2, time.Minute), active("d3", age(time.Minute), left(0)), active("d4", age(time.Hour), signedOut)), true,
 			"d3 expired (expired)" + goneStale, "expired d3; " + createdHere + fmt.Sprintf(anomaly, "revoke") + goneStaleRecorded, 1,
 		},
 	} {
@@ -93,6 +87,7 @@ func TestOpener_Open_NewDevices(t *testing.T) {
 				t.Errorf("Open = %v", err)
 			}
 			b.changed(t, c.wrote, c.recorded)
+			b.notes(t, map[bool]string{false: "sess_1 seen 0s", true: "sess_1 blocked"}[err != nil])
 			b.metered(t, []session.Rule{session.RuleNewDevices}[:c.counted]...)
 		})
 	}
@@ -220,39 +215,23 @@ func TestOpener_Open_Opens_SwitchedOff(t *testing.T) {
 	o.metered(t)
 }
 
+// Who opens too often is blocked, and all that the sign-in has ends.
 func TestOpener_Open_Opens_Revoke(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		seen     []session.Session
-		wrote    string
-		recorded string
-	}{
-		"EndsAllOfTheSignIn": {
-			[]session.Session{active("a"), active("b", by("sess_2")), active("c", signedOut, by("sess_3")), active("phone")},
-			"phone revoked (anomaly) blocks sess_1; a revoked (anomaly) blocks sess_1",
-			"; revoked phone by=service reason=opens; revoked a by=service reason=opens",
-		},
-		"EndsWhatItTookOver": {
-			[]session.Session{active("a", by("sess_2")), active("phone", by("sess_2"))},
-			"phone revoked (anomaly) blocks sess_1", "; revoked phone by=service reason=opens",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			o := newOpening(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens)
-			if err := o.open(t, 0, false); err != nil {
-				t.Fatal(err)
-			}
-			o.current = c.seen
-			if err := o.open(t, 0, true); session.KindOf(err) != session.KindSignedOut {
-				t.Errorf("Open = %v", err)
-			}
-			o.changed(t, c.wrote, "anomaly phone from 192.0.2.1 action=revoke rule=opens"+c.recorded)
-			o.metered(t, session.RuleOpens)
-			if used := o.used(t); used != "phone 1/0 from 192.0.2.1" { // of the first
-				t.Errorf("used are %q", used)
-			}
-		})
+	o := newOpening(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens)
+	if err := o.open(t, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	o.current = []session.Session{active("a"), active("b", by("sess_2")), active("c", acted(agent)), active("phone")}
+	if err := o.open(t, 0, true); session.KindOf(err) != session.KindSignedOut {
+		t.Errorf("Open = %v", err)
+	}
+	o.changed(t, "a revoked (anomaly); phone revoked (anomaly)",
+		"anomaly phone from 192.0.2.1 action=revoke rule=opens; revoked a by=service reason=opens; revoked phone by=service reason=opens")
+	o.notes(t, "sess_1 blocked")
+	o.metered(t, session.RuleOpens)
+	if used := o.used(t); used != "phone 1/0 from 192.0.2.1" { // of the first
+		t.Errorf("used are %q", used)
 	}
 }
 
@@ -270,9 +249,9 @@ func TestOpener_Open_TwoAnomaliesAtOnce(t *testing.T) {
 	if err := o.open(t, 0, true); session.KindOf(err) != session.KindSignedOut {
 		t.Errorf("Open = %v", err)
 	}
-	const blocked = " revoked (anomaly) blocks sess_1"
-	o.changed(t, "new"+blocked+"; d1"+blocked, createdHere+"; anomaly new from 192.0.2.1 action=revoke rule=new_devices"+
+	o.changed(t, "new revoked (anomaly); d1 revoked (anomaly)", createdHere+"; anomaly new from 192.0.2.1 action=revoke rule=new_devices"+
 		"; revoked new by=service reason=new_devices; revoked d1 by=service reason=new_devices; anomaly new from 192.0.2.1 action=revoke rule=opens")
+	o.notes(t, "sess_1 blocked")
 	o.metered(t, session.RuleNewDevices, session.RuleOpens)
 }
 
@@ -330,11 +309,11 @@ type failing struct {
 	down bool
 }
 
-func (f *failing) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
+func (f *failing) Find(ctx context.Context, slot session.Slot, by session.SignInID) (session.Session, error) {
 	if f.down {
 		return session.Session{}, errDown
 	}
-	return f.SessionStore.Find(ctx, slot)
+	return f.SessionStore.Find(ctx, slot, by)
 }
 
 // Users are counted each by themselves. Memory is bounded: those who were not
@@ -348,7 +327,7 @@ func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 	b.parts.Store = store
 	opener, others := b.opener(), 0
 	opensIn := func(name string) error {
-		_, err := opener.Open(t.Context(), access.Caller{User: session.Must(session.ParseUserID(name))}, onPhone)
+		_, err := opener.Open(t.Context(), access.Caller{Bearer: session.Bearer{User: session.Must(session.ParseUserID(name)), Holder: caller.Holder}}, onPhone)
 		return err
 	}
 	flood := func(n int) {
@@ -361,7 +340,7 @@ func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 	}
 	passes := func(name string) {
 		t.Helper()
-		theirs := func(s *session.Stored) { s.User, s.SignIn = name, "" }
+		theirs := func(s *session.Stored) { s.User = name }
 		b.has(active("phone", theirs))
 		b.updates(nil, active("phone", theirs))
 		if err := opensIn(name); err != nil {
@@ -372,7 +351,7 @@ func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 	}
 	within := func(name string) {
 		t.Helper()
-		b.has(active("phone", func(s *session.Stored) { s.User, s.SignIn = name, "" }))
+		b.has(active("phone", func(s *session.Stored) { s.User = name }))
 		if err := opensIn(name); err != nil {
 			t.Error(err)
 		}

@@ -223,8 +223,8 @@ func TestChecker_Check_Addresses(t *testing.T) {
 			checker, recorded := lifecycle.NewChecker(b.parts), []int(nil)
 			phone := active("phone")
 			b.store.EXPECT().Update(gomock.Any(), ports.Scope{User: user}, gomock.Any()).DoAndReturn(
-				func(_ context.Context, _ ports.Scope, change func([]session.Session) (ports.Changes, error)) (err error) {
-					b.changes, err = change([]session.Session{active("a"), phone})
+				func(_ context.Context, _ ports.Scope, change func(ports.Seen) (ports.Changes, error)) (err error) {
+					b.changes, err = change(ports.Seen{Sessions: []session.Session{active("a"), phone}})
 					return err
 				}).Times(len(c.anomalies))
 			for i, address := range c.addresses {
@@ -438,7 +438,7 @@ func TestChecker_Check_Addresses_RecordTooLate(t *testing.T) {
 	}
 	check("198.51.100.1")
 	b.store.EXPECT().Update(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
-		func(context.Context, ports.Scope, func([]session.Session) (ports.Changes, error)) error {
+		func(context.Context, ports.Scope, func(ports.Seen) (ports.Changes, error)) error {
 			b.now = noon.Add(time.Minute)
 			check("198.51.100.2")
 			return errDown

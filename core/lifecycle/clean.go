@@ -31,6 +31,9 @@ type Retention struct {
 	Ended time.Duration
 	// Activity is for how long timelines are kept.
 	Activity time.Duration
+	// SignIns is for how long blocks, moments and sign-ins that hold no session
+	// are kept.
+	SignIns time.Duration
 }
 
 // NewCleaner returns a Cleaner that takes batch rows at a time; batch must be
@@ -40,8 +43,8 @@ func NewCleaner(store CleanerStore, clock ports.Clock, retention Retention, batc
 }
 
 // Cleaned counts what a clean-up did, also one that then failed: sessions that
-// it ended, ended ones and records of timelines that it deleted.
-type Cleaned struct{ Expired, Purged, Activity int }
+// it ended, and ended ones, records of timelines and sign-ins that it deleted.
+type Cleaned struct{ Expired, Purged, Activity, SignIns int }
 
 // Clean works through all that is due, batch by batch, each in a transaction
 // of its own, so that what was done stays done when it is interrupted. It
@@ -67,6 +70,10 @@ func (c *Cleaner) Clean(ctx context.Context) (Cleaned, error) {
 		return done, err
 	}
 	done.Activity, err = c.drain(ctx, now.Add(-c.retention.Activity), c.store.PurgeActivity)
+	if err != nil {
+		return done, err
+	}
+	done.SignIns, err = c.drain(ctx, now.Add(-c.retention.SignIns), c.store.PurgeSignIns)
 	return done, err
 }
 

@@ -57,8 +57,8 @@ func TestCleaner_Clean_ClocksDiffer(t *testing.T) {
 
 func TestCleaner_Clean(t *testing.T) {
 	t.Parallel()
-	retention := lifecycle.Retention{Ended: 30 * day, Activity: 90 * day}
-	ended, activity := noon.Add(-30*day), noon.Add(-90*day)
+	retention := lifecycle.Retention{Ended: 30 * day, Activity: 90 * day, SignIns: 400 * day}
+	ended, activity, signIns := noon.Add(-30*day), noon.Add(-90*day), noon.Add(-400*day)
 	setup := func(t *testing.T) (*portmock.MockSessionCleaner, *lifecycle.Cleaner) {
 		t.Helper()
 		ctrl := gomock.NewController(t)
@@ -77,8 +77,10 @@ func TestCleaner_Clean(t *testing.T) {
 			store.EXPECT().PurgeEnded(gomock.Any(), ended, 10).Return(0, nil),
 			store.EXPECT().PurgeActivity(gomock.Any(), activity, 10).Return(10, nil),
 			store.EXPECT().PurgeActivity(gomock.Any(), activity, 10).Return(9, nil),
+			store.EXPECT().PurgeSignIns(gomock.Any(), signIns, 10).Return(10, nil),
+			store.EXPECT().PurgeSignIns(gomock.Any(), signIns, 10).Return(1, nil),
 		)
-		if got, err := cleaner.Clean(t.Context()); err != nil || got != (lifecycle.Cleaned{Expired: 13, Purged: 10, Activity: 19}) {
+		if got, err := cleaner.Clean(t.Context()); err != nil || got != (lifecycle.Cleaned{Expired: 13, Purged: 10, Activity: 19, SignIns: 11}) {
 			t.Errorf("Clean = %+v, %v", got, err)
 		}
 	})
@@ -90,6 +92,7 @@ func TestCleaner_Clean(t *testing.T) {
 		"ExpiringFails":        {0, lifecycle.Cleaned{Expired: 11}},
 		"PurgingFails":         {1, lifecycle.Cleaned{Expired: 1, Purged: 11}},
 		"PurgingActivityFails": {2, lifecycle.Cleaned{Expired: 1, Purged: 1, Activity: 11}},
+		"PurgingSignInsFails":  {3, lifecycle.Cleaned{Expired: 1, Purged: 1, Activity: 1, SignIns: 11}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -103,6 +106,9 @@ func TestCleaner_Clean(t *testing.T) {
 				},
 				func(n int, err error) *gomock.Call {
 					return store.EXPECT().PurgeActivity(gomock.Any(), activity, 10).Return(n, err).Call
+				},
+				func(n int, err error) *gomock.Call {
+					return store.EXPECT().PurgeSignIns(gomock.Any(), signIns, 10).Return(n, err).Call
 				},
 			}
 			for _, call := range calls[:c.steps] {
@@ -262,6 +268,7 @@ func cleanerRests(t *testing.T, by, rests time.Duration) {
 	}).Times(3)
 	store.EXPECT().PurgeEnded(gomock.Any(), gomock.Any(), 10).Return(0, nil)
 	store.EXPECT().PurgeActivity(gomock.Any(), gomock.Any(), 10).Return(0, nil)
+	store.EXPECT().PurgeSignIns(gomock.Any(), gomock.Any(), 10).Return(0, nil)
 	began := time.Now()
 	if _, err := lifecycle.NewCleaner(store, clock, lifecycle.Retention{}, 10).Clean(t.Context()); err != nil {
 		t.Fatal(err)

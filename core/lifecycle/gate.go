@@ -4,6 +4,7 @@ package lifecycle
 
 import (
 	"context"
+	"slices"
 
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
@@ -16,15 +17,16 @@ type Gate struct {
 	directory     ports.RoleDirectory
 	policy        access.Policy
 	fallback      access.Role
+	denied        []session.ActorKind
 }
 
 var _ ports.Gate = (*Gate)(nil)
 
 // NewGate returns a Gate. directory may be nil: then only credentials name
 // roles. fallback is the role of a user for whom nothing else names one; zero
-// lets no such user in.
-func NewGate(authenticator ports.Authenticator, directory ports.RoleDirectory, policy access.Policy, fallback access.Role) *Gate {
-	return &Gate{authenticator: authenticator, directory: directory, policy: policy, fallback: fallback}
+// lets no such user in. Actors of the denied kinds are not let in at all.
+func NewGate(authenticator ports.Authenticator, directory ports.RoleDirectory, policy access.Policy, fallback access.Role, denied ...session.ActorKind) *Gate {
+	return &Gate{authenticator: authenticator, directory: directory, policy: policy, fallback: fallback, denied: denied}
 }
 
 // Admit implements ports.Gate.
@@ -36,9 +38,12 @@ func (g *Gate) Admit(ctx context.Context, credential string, wants access.Permis
 	if err != nil {
 		return access.Caller{}, err
 	}
-	caller := access.Caller{User: identity.User, SignIn: identity.SignIn, ActedBy: identity.ActedBy, VerifiedAgo: identity.VerifiedAgo}
+	caller := access.Caller{Bearer: identity.Bearer}
+	if slices.Contains(g.denied, caller.Actor.Kind()) {
+		return caller, caller.InPerson()
+	}
 	if caller.Role, err = g.role(ctx, identity); err != nil {
-		return access.Caller{}, err
+		return caller, err
 	}
 	if caller.Role.IsZero() {
 		return caller, session.KindNoRole

@@ -3,7 +3,6 @@ package lifecycle_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"go.uber.org/mock/gomock"
 
@@ -23,7 +22,7 @@ var (
 
 func TestGate_Admit(t *testing.T) {
 	t.Parallel()
-	identity := ports.Identity{User: user, SignIn: signIn, ActedBy: "user_support", VerifiedAgo: 3 * time.Minute}
+	identity := ports.Identity{Bearer: session.Bearer{User: user, Holder: session.Holder{SignIn: signIn, Actor: support}, Verified: noon}}
 	withRole, withOrg, withBoth := identity, identity, identity
 	withRole.Role = admin
 	withOrg.OrganizationRole = orgAdmin
@@ -63,10 +62,7 @@ func TestGate_Admit(t *testing.T) {
 			gate := lifecycle.NewGate(authenticator, directory, access.DefaultPolicy(), c.fallback)
 
 			got, err := gate.Admit(t.Context(), credential, c.wants)
-			want := access.Caller{User: user, SignIn: signIn, Role: c.role, ActedBy: "user_support", VerifiedAgo: 3 * time.Minute}
-			if errors.Is(c.kind, session.KindUnavailable) {
-				want = access.Caller{}
-			}
+			want := access.Caller{Bearer: identity.Bearer, Role: c.role}
 			if !errors.Is(err, c.kind) || got != want {
 				t.Errorf("Admit = %+v, %v, want %+v, %v", got, err, want, c.kind)
 			}
@@ -77,7 +73,7 @@ func TestGate_Admit(t *testing.T) {
 func TestGate_Admit_WithoutDirectory(t *testing.T) {
 	t.Parallel()
 	authenticator := portmock.NewMockAuthenticator(gomock.NewController(t))
-	authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(ports.Identity{User: user}, nil)
+	authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(ports.Identity{Bearer: caller.Bearer}, nil)
 	gate := lifecycle.NewGate(authenticator, nil, access.DefaultPolicy(), guest)
 	if got, err := gate.Admit(t.Context(), credential, access.ReadOwn); err != nil || got.Role != guest {
 		t.Errorf("Admit = %+v, %v", got, err)
@@ -96,5 +92,33 @@ func TestGate_Admit_BadCredential(t *testing.T) {
 		if _, err := gate.Admit(t.Context(), credential, access.ReadOwn); !errors.Is(err, want) {
 			t.Errorf("Admit = %v, want %v", err, want)
 		}
+	}
+}
+
+// Actors of kinds that the operator refuses come in nowhere, whatever their
+// role; the log learns who they were.
+func TestGate_Admit_DeniesActors(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		denied []session.ActorKind
+		actor  session.Actor
+		ok     bool
+	}{
+		"NoneByDefault":   {nil, agent, true},
+		"TheAgent":        {[]session.ActorKind{session.ActorAgent}, agent, false},
+		"TheImpersonator": {[]session.ActorKind{session.ActorAgent, session.ActorImpersonator}, support, false},
+		"NotTheOtherKind": {[]session.ActorKind{session.ActorAgent}, support, true},
+		"NeverTheUser":    {[]session.ActorKind{session.ActorAgent, session.ActorImpersonator}, session.Actor{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			authenticator := portmock.NewMockAuthenticator(gomock.NewController(t))
+			authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(ports.Identity{Bearer: as(c.actor).Bearer, Role: admin}, nil)
+			gate := lifecycle.NewGate(authenticator, nil, access.DefaultPolicy(), guest, c.denied...)
+			got, err := gate.Admit(t.Context(), credential, access.ReadOwn)
+			if (err == nil) != c.ok || (err != nil && session.KindOf(err) != session.KindActorDenied) || got.Bearer != as(c.actor).Bearer {
+				t.Errorf("Admit = %+v, %v", got, err)
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"chatkit-session/core/access"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
@@ -28,10 +29,22 @@ func NewLister(store ports.SessionStore, activity ports.ActivityStore, clock por
 const MaxPageBytes = 64 << 10
 
 // List implements ports.Lister.
-func (l *Lister) List(ctx context.Context, user session.UserID, request ports.ListRequest) (ports.Page, error) {
+func (l *Lister) List(ctx context.Context, caller access.Caller, request ports.ListRequest) (ports.Page, error) {
+	return l.list(ctx, caller, caller.User, request)
+}
+
+// ListOf implements ports.Lister.
+func (l *Lister) ListOf(ctx context.Context, admin access.Caller, user session.UserID, request ports.ListRequest) (ports.Page, error) {
+	if err := admin.InPerson(); err != nil {
+		return ports.Page{}, err
+	}
+	return l.list(ctx, admin, user, request)
+}
+
+func (l *Lister) list(ctx context.Context, by access.Caller, user session.UserID, request ports.ListRequest) (ports.Page, error) {
 	now := l.clock.Now()
 	found, err := l.store.List(ctx, ports.ListQuery{
-		User: user, Status: request.Status, Cutoff: l.policy.Cutoff(now), After: request.After, Limit: request.Limit + 1, Bytes: MaxPageBytes,
+		User: user, By: by.Bearer, Actor: by.Actor, Status: request.Status, Cutoff: l.policy.Cutoff(now), After: request.After, Limit: request.Limit + 1, Bytes: MaxPageBytes,
 	})
 	if err != nil {
 		return ports.Page{}, err
@@ -68,12 +81,21 @@ func cut[T any](list []T, limit int, position func(T) ports.Position) ([]T, port
 }
 
 // Show implements ports.Lister.
-func (l *Lister) Show(ctx context.Context, user session.UserID, id session.ID, token string) (ports.Listed, error) {
-	found, err := l.store.FindByID(ctx, user, id)
+func (l *Lister) Show(ctx context.Context, caller access.Caller, id session.ID, token string) (ports.Listed, error) {
+	found, err := l.find(ctx, caller, id)
 	if err != nil {
 		return ports.Listed{}, err
 	}
 	return l.listed(found, token, l.clock.Now()), nil
+}
+
+// find returns the caller's session with this id.
+func (l *Lister) find(ctx context.Context, caller access.Caller, id session.ID) (session.Session, error) {
+	found, err := l.store.FindByID(ctx, caller.User, id, caller.Bearer)
+	if err == nil && !owns(caller, found) {
+		err = session.Wrap(session.KindNotFound, errNoSuchSession)
+	}
+	return found, err
 }
 
 func (l *Lister) listed(s session.Session, text string, now time.Time) ports.Listed {
@@ -86,16 +108,20 @@ func (l *Lister) listed(s session.Session, text string, now time.Time) ports.Lis
 }
 
 // Activity implements ports.Lister. What happened is kept for longer than
-// sessions are: only where nothing is found it matters whether there is one.
-func (l *Lister) Activity(ctx context.Context, user session.UserID, request ports.ActivityRequest) (ports.ActivityPage, error) {
+// sessions are: only where nothing is found it matters whether there is one. An
+// actor must own the session that it asks about.
+func (l *Lister) Activity(ctx context.Context, caller access.Caller, request ports.ActivityRequest) (ports.ActivityPage, error) {
+	if err := l.mayRead(ctx, caller, request.Session); err != nil {
+		return ports.ActivityPage{}, err
+	}
 	found, err := l.activity.ListActivity(ctx, ports.ActivityQuery{
-		User: user, Session: request.Session, After: request.After, Limit: request.Limit + 1,
+		User: caller.User, By: caller.Bearer, Session: request.Session, After: request.After, Limit: request.Limit + 1,
 	})
 	if err != nil {
 		return ports.ActivityPage{}, err
 	}
 	if len(found) == 0 && !request.Session.IsZero() {
-		if _, err := l.store.FindByID(ctx, user, request.Session); err != nil {
+		if _, err := l.find(ctx, caller, request.Session); err != nil {
 			return ports.ActivityPage{}, err
 		}
 	}
@@ -103,4 +129,17 @@ func (l *Lister) Activity(ctx context.Context, user session.UserID, request port
 		return ports.Position{At: a.At, ID: a.ID}
 	})
 	return ports.ActivityPage{Activity: found, Next: next}, nil
+}
+
+// mayRead reports whether the caller may read what happened to a session, or,
+// when it is zero, to all.
+func (l *Lister) mayRead(ctx context.Context, caller access.Caller, id session.ID) error {
+	if caller.Actor.IsZero() {
+		return nil
+	}
+	if id.IsZero() {
+		return caller.InPerson()
+	}
+	_, err := l.find(ctx, caller, id)
+	return err
 }

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"go.uber.org/mock/gomock"
 
+	"chatkit-session/core/access"
 	"chatkit-session/core/lifecycle"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
@@ -53,9 +55,9 @@ func TestLister_List(t *testing.T) {
 				found = append(found, listable(n))
 			}
 			b.store.EXPECT().List(gomock.Any(), ports.ListQuery{
-				User: user, Status: session.StatusActive, Cutoff: b.parts.Policy.Cutoff(noon), After: after, Limit: 4, Bytes: lifecycle.MaxPageBytes,
+				User: user, By: caller.Bearer, Status: session.StatusActive, Cutoff: b.parts.Policy.Cutoff(noon), After: after, Limit: 4, Bytes: lifecycle.MaxPageBytes,
 			}).Return(found, nil)
-			page, err := lister.List(t.Context(), user, ports.ListRequest{Status: session.StatusActive, After: after, Limit: 3, Token: oldToken.Reveal()})
+			page, err := lister.List(t.Context(), caller, ports.ListRequest{Status: session.StatusActive, After: after, Limit: 3, Token: oldToken.Reveal()})
 			if err != nil || len(page.Sessions) != c.want || page.Next != c.next || page.Sessions == nil {
 				t.Fatalf("List = %d sessions, next %v, %v", len(page.Sessions), page.Next, err)
 			}
@@ -71,7 +73,7 @@ func TestLister_List(t *testing.T) {
 		t.Parallel()
 		b, _, lister := newLister(t)
 		b.store.EXPECT().List(gomock.Any(), gomock.Any()).Return(nil, errDown)
-		if _, err := lister.List(t.Context(), user, ports.ListRequest{Limit: 1}); !errors.Is(err, session.KindUnavailable) {
+		if _, err := lister.List(t.Context(), caller, ports.ListRequest{Limit: 1}); !errors.Is(err, session.KindUnavailable) {
 			t.Errorf("List = %v", err)
 		}
 	})
@@ -103,7 +105,7 @@ func TestLister_List_Bytes(t *testing.T) {
 				found = append(found, active(fmt.Sprint("s", n), age(time.Duration(n)*time.Minute), of(bytes)))
 			}
 			b.store.EXPECT().List(gomock.Any(), gomock.Any()).Return(found, nil)
-			page, err := lister.List(t.Context(), user, ports.ListRequest{Limit: 9})
+			page, err := lister.List(t.Context(), caller, ports.ListRequest{Limit: 9})
 			if err != nil || len(page.Sessions) != c.want {
 				t.Fatalf("List = %d sessions, %v", len(page.Sessions), err)
 			}
@@ -119,19 +121,19 @@ func TestLister_Show(t *testing.T) {
 	t.Parallel()
 	for token, current := range map[string]bool{oldToken.Reveal(): true, newToken.Reveal(): false, "": false, "nonsense": false} {
 		b, _, lister := newLister(t)
-		b.store.EXPECT().FindByID(gomock.Any(), user, id("s0")).Return(listable(0), nil)
-		got, err := lister.Show(t.Context(), user, id("s0"), token)
+		b.store.EXPECT().FindByID(gomock.Any(), user, id("s0"), caller.Bearer).Return(listable(0), nil)
+		got, err := lister.Show(t.Context(), caller, id("s0"), token)
 		if err != nil || got.Session.ID() != id("s0") || got.Current != current || got.Status != session.StatusActive || got.ExpiresIn != time.Hour {
 			t.Errorf("Show = %+v, %v, want current %v", got, err, current)
 		}
 	}
 	b, _, lister := newLister(t)
-	b.store.EXPECT().FindByID(gomock.Any(), user, id("s0")).Return(active("s0", left(0)), nil)
-	if got, err := lister.Show(t.Context(), user, id("s0"), oldToken.Reveal()); err != nil || got.Current || got.Status != session.StatusExpired {
+	b.store.EXPECT().FindByID(gomock.Any(), user, id("s0"), caller.Bearer).Return(active("s0", left(0)), nil)
+	if got, err := lister.Show(t.Context(), caller, id("s0"), oldToken.Reveal()); err != nil || got.Current || got.Status != session.StatusExpired {
 		t.Errorf("what is past its time is current: %+v, %v", got, err)
 	}
-	b.store.EXPECT().FindByID(gomock.Any(), user, id("x")).Return(session.Session{}, session.KindNotFound)
-	if _, err := lister.Show(t.Context(), user, id("x"), ""); !errors.Is(err, session.KindNotFound) {
+	b.store.EXPECT().FindByID(gomock.Any(), user, id("x"), caller.Bearer).Return(session.Session{}, session.KindNotFound)
+	if _, err := lister.Show(t.Context(), caller, id("x"), ""); !errors.Is(err, session.KindNotFound) {
 		t.Errorf("Show = %v", err)
 	}
 }
@@ -162,11 +164,11 @@ func TestLister_Activity(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, store, lister := newLister(t)
-			store.EXPECT().ListActivity(gomock.Any(), ports.ActivityQuery{User: user, Session: c.session, After: after, Limit: 3}).Return(records[:c.found], c.fails)
+			store.EXPECT().ListActivity(gomock.Any(), ports.ActivityQuery{User: user, By: caller.Bearer, Session: c.session, After: after, Limit: 3}).Return(records[:c.found], c.fails)
 			if c.looks {
-				b.store.EXPECT().FindByID(gomock.Any(), user, c.session).Return(session.Session{}, c.missing)
+				b.store.EXPECT().FindByID(gomock.Any(), user, c.session, caller.Bearer).Return(session.Session{}, c.missing)
 			}
-			page, err := lister.Activity(t.Context(), user, ports.ActivityRequest{Session: c.session, After: after, Limit: 2})
+			page, err := lister.Activity(t.Context(), caller, ports.ActivityRequest{Session: c.session, After: after, Limit: 2})
 			want := min(c.found, 2)
 			if !errors.Is(err, c.want) || len(page.Activity) != want || page.Next != c.next {
 				t.Fatalf("Activity = %+v, %v", page, err)
@@ -177,5 +179,110 @@ func TestLister_Activity(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An actor sees what the actor has: all else is not there for it, and all that
+// happened is for the user alone.
+func TestLister_Actor(t *testing.T) {
+	t.Parallel()
+	x, of, by := active("x", acted(agent)), ports.ActivityRequest{Session: id("x"), Limit: 1}, as(agent).Bearer
+	t.Run("Lists", func(t *testing.T) {
+		t.Parallel()
+		b, _, lister := newLister(t)
+		b.store.EXPECT().List(gomock.Any(), ports.ListQuery{
+			User: user, By: by, Actor: agent, Cutoff: b.parts.Policy.Cutoff(noon), Limit: 2, Bytes: lifecycle.MaxPageBytes,
+		}).Return([]session.Session{x}, nil)
+		if page, err := lister.List(t.Context(), as(agent), ports.ListRequest{Limit: 1}); err != nil || len(page.Sessions) != 1 {
+			t.Errorf("List = %+v, %v", page, err)
+		}
+	})
+	t.Run("Shows", func(t *testing.T) {
+		t.Parallel()
+		b, activity, lister := newLister(t)
+		b.store.EXPECT().FindByID(gomock.Any(), user, id("x"), by).Return(x, nil).Times(2)
+		if got, err := lister.Show(t.Context(), as(agent), id("x"), oldToken.Reveal()); err != nil || !got.Current {
+			t.Errorf("Show = %+v, %v", got, err)
+		}
+		activity.EXPECT().ListActivity(gomock.Any(), ports.ActivityQuery{User: user, By: by, Session: id("x"), Limit: 2}).Return([]session.Activity{{ID: id("a")}}, nil)
+		if page, err := lister.Activity(t.Context(), as(agent), of); err != nil || len(page.Activity) != 1 {
+			t.Errorf("Activity = %+v, %v", page, err)
+		}
+	})
+	for name, others := range map[string]session.Session{"OfTheUser": active("x"), "OfAnotherActor": active("x", acted(support))} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _, lister := newLister(t)
+			b.store.EXPECT().FindByID(gomock.Any(), user, id("x"), by).Return(others, nil).Times(2)
+			if got, err := lister.Show(t.Context(), as(agent), id("x"), oldToken.Reveal()); session.KindOf(err) != session.KindNotFound || got.Session.ID() != (session.ID{}) {
+				t.Errorf("Show = %+v, %v", got, err)
+			}
+			if _, err := lister.Activity(t.Context(), as(agent), of); session.KindOf(err) != session.KindNotFound {
+				t.Errorf("Activity = %v", err)
+			}
+		})
+	}
+	t.Run("AllActivity", func(t *testing.T) {
+		t.Parallel()
+		_, _, lister := newLister(t)
+		if _, err := lister.Activity(t.Context(), as(agent), ports.ActivityRequest{Limit: 1}); session.KindOf(err) != session.KindActorDenied {
+			t.Errorf("Activity = %v", err)
+		}
+	})
+}
+
+// The user sees what actors have.
+func TestLister_UserSeesActors(t *testing.T) {
+	t.Parallel()
+	b, _, lister := newLister(t)
+	b.store.EXPECT().FindByID(gomock.Any(), user, id("x"), caller.Bearer).Return(active("x", acted(agent)), nil)
+	if got, err := lister.Show(t.Context(), caller, id("x"), ""); err != nil || got.Session.Actor() != agent {
+		t.Errorf("Show = %+v, %v", got, err)
+	}
+}
+
+// An admin lists anybody's, in person, and as themselves.
+func TestLister_ListOf(t *testing.T) {
+	t.Parallel()
+	b, _, lister := newLister(t)
+	b.store.EXPECT().List(gomock.Any(), ports.ListQuery{
+		User: user, By: boss(day).Bearer, Cutoff: b.parts.Policy.Cutoff(noon), Limit: 2, Bytes: lifecycle.MaxPageBytes,
+	}).Return([]session.Session{active("a"), active("x", acted(agent))}, nil)
+	if page, err := lister.ListOf(t.Context(), boss(day), user, ports.ListRequest{Limit: 1}); err != nil || len(page.Sessions) != 1 || page.Next.ID != id("a") {
+		t.Errorf("ListOf = %+v, %v", page, err)
+	}
+	if _, err := lister.ListOf(t.Context(), actingBoss(), user, ports.ListRequest{Limit: 1}); session.KindOf(err) != session.KindActorDenied {
+		t.Errorf("of an actor, ListOf = %v", err)
+	}
+}
+
+// A sign-in that was signed out reads nothing.
+func TestLister_Blocked(t *testing.T) {
+	t.Parallel()
+	b, activity, lister := newLister(t)
+	b.store.EXPECT().FindByID(gomock.Any(), user, id("a"), caller.Bearer).Return(active("a"), session.KindSignedOut)
+	b.store.EXPECT().List(gomock.Any(), gomock.Any()).Return(nil, session.KindSignedOut).Times(2)
+	activity.EXPECT().ListActivity(gomock.Any(), gomock.Any()).Return(nil, session.KindSignedOut)
+	for name, read := range map[string]func(context.Context, access.Caller) error{
+		"Show": func(ctx context.Context, c access.Caller) error {
+			_, err := lister.Show(ctx, c, id("a"), "")
+			return err
+		},
+		"List": func(ctx context.Context, c access.Caller) error {
+			_, err := lister.List(ctx, c, ports.ListRequest{Limit: 1})
+			return err
+		},
+		"ListOf": func(ctx context.Context, c access.Caller) error {
+			_, err := lister.ListOf(ctx, c, stranger, ports.ListRequest{Limit: 1})
+			return err
+		},
+		"Activity": func(ctx context.Context, c access.Caller) error {
+			_, err := lister.Activity(ctx, c, ports.ActivityRequest{Limit: 1})
+			return err
+		},
+	} {
+		if err := read(t.Context(), caller); session.KindOf(err) != session.KindSignedOut {
+			t.Errorf("%s = %v", name, err)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"chatkit-session/core/access"
@@ -50,12 +51,15 @@ func (o *Opener) Open(ctx context.Context, caller access.Caller, request ports.O
 	op := opening{
 		Opener:  o,
 		caller:  caller,
-		slot:    session.Slot{User: caller.User, Workflow: workflow, Device: request.Device},
+		slot:    session.Slot{User: caller.User, Workflow: workflow, Device: request.Device, Actor: caller.Actor},
 		request: request,
 		now:     o.Clock.Now(),
 	}
+	if token, err := session.ParseToken(request.Token); err == nil && request.Device.IsZero() {
+		op.shown = token.Hash()
+	}
 	op.tooOften = o.tooOften(ctx, op.now, caller.User)
-	found, err := o.Store.Find(ctx, op.slot)
+	found, err := o.Store.Find(ctx, op.slot, caller.SignIn)
 	switch {
 	case err == nil:
 		if done, err := op.reusesAsItIs(found); done || err != nil {
@@ -104,9 +108,11 @@ func (o *Opener) tooOften(ctx context.Context, now time.Time, user session.UserI
 // opening is one call of Open on its way.
 type opening struct {
 	*Opener
-	caller   access.Caller
-	slot     session.Slot
-	request  ports.OpenRequest
+	caller  access.Caller
+	slot    session.Slot
+	request ports.OpenRequest
+	// shown is the hash of the token that a request without a device showed.
+	shown    session.TokenHash
 	now      time.Time
 	tooOften bool
 
@@ -115,81 +121,117 @@ type opening struct {
 	token     session.Token
 	changes   ports.Changes
 	anomalies []session.Rule
-	refused   bool // because of one of them
+	// failed is what becomes of the caller though the changes are stored.
+	failed error
 }
 
 // scope is what has to be seen to decide.
 func (op *opening) scope() ports.Scope {
-	scope := ports.Scope{User: op.slot.User, SignIn: op.caller.SignIn}
+	scope := ports.Scope{User: op.slot.User, By: op.caller.Bearer}
 	if op.Rules.NewDevices.Most > 0 {
 		scope.CreatedAfter, scope.NewDevices = op.Rules.DevicesSince(op.now), op.Rules.NewDevices.Most+1
 	}
 	return scope
 }
 
-// reusesAsItIs reports whether the session is the caller's and there is
-// nothing to write.
+// reusesAsItIs reports whether the caller holds the session and there is
+// nothing to write. A token that is shown and is not the session's own is of
+// another session, which may have to end.
 func (op *opening) reusesAsItIs(current session.Session) (bool, error) {
+	if !current.HeldBy(op.caller.Holder) {
+		return false, nil
+	}
 	if err := op.decide(&current); err != nil {
 		return false, err
 	}
-	if op.tooOften || op.decision.Outcome != session.OutcomeReused {
+	previous, _ := current.Previous()
+	foreign := !op.shown.IsZero() && op.shown != current.Credential().Hash && op.shown != previous
+	if foreign || op.tooOften || op.decision.Outcome != session.OutcomeReused {
 		return false, nil
 	}
 	op.opened = current
-	return !op.opened.Continue(op.caller.SignIn, op.request.Metadata, op.decision), nil
+	return !op.opened.Continue(op.request.Metadata, op.decision), nil
 }
 
-// apply decides, under the store's lock, what becomes of the sessions that it
-// is shown, and returns what has to be written for it.
-func (op *opening) apply(seen []session.Session) (ports.Changes, error) {
+// apply decides, under the store's lock, what becomes of what it is shown, and
+// returns what has to be written for it.
+func (op *opening) apply(seen ports.Seen) (ports.Changes, error) {
 	op.now = op.Clock.Now()
-	current := op.current(seen)
-	if err := op.decide(current); err != nil {
-		return ports.Changes{}, err
+	seen.Sessions = op.Usage.Exact(seen.Sessions)
+	current, rival := op.current(seen.Sessions), op.rival(seen.Sessions)
+	if rival != nil {
+		switch err := op.mayReplace(op.caller, seen.SignIns, *rival, op.now); {
+		case errors.Is(err, session.KindContested):
+			op.failed = err
+			op.suspect(session.RuleContestedDevice, *rival, seen)
+			return op.changes, nil
+		case err != nil:
+			return ports.Changes{}, err
+		}
 	}
-	if err := op.mayTake(seen, current); err != nil {
+	if err := op.choose(current, rival); err != nil {
 		return ports.Changes{}, err
 	}
 	var err error
 	switch op.decision.Outcome {
 	case session.OutcomeCreated:
-		err = op.create(seen, current)
+		err = op.create(seen.Sessions, current, rival)
 	case session.OutcomeRefreshed:
 		err = op.refresh(*current)
 	case session.OutcomeReused, session.OutcomeTransferred:
 		op.reuse(*current)
 	}
-	if op.tooOften && err == nil {
-		op.suspect(session.RuleOpens, seen)
+	if err != nil {
+		return ports.Changes{}, err
 	}
-	return op.changes, err
+	if rival != nil {
+		op.replace(*rival)
+	}
+	op.judge(seen)
+	if !op.changes.IsZero() && op.failed == nil {
+		op.remember(seen)
+	}
+	return op.changes, nil
 }
 
-// mayTake says whether the caller may have what they would get. A session that
-// another sign-in opened is as good as transferred to this one: whoever was
-// signed out does not get it, and it may take step-up.
-func (op *opening) mayTake(seen []session.Session, current *session.Session) error {
-	created := op.decision.Outcome == session.OutcomeCreated
-	if !created && current.SignIn() == op.caller.SignIn {
-		return nil
-	}
-	if blocked(seen, op.caller.SignIn) {
-		return session.Wrap(session.KindSignedOut, errBlocked)
-	}
-	if created {
-		return nil
-	}
-	return op.StepUp.Require(op.caller)
-}
-
-// current is the session that the slot continues, nil when there is none.
+// current is the active session that the slot continues, whether or not its
+// time is up, nil when there is none. One that another sign-in holds is
+// continued only to end it.
 func (op *opening) current(seen []session.Session) *session.Session {
 	for i, s := range seen {
-		mine := s.Device() == op.slot.Device || (op.slot.Device.IsZero() && s.Generated())
-		if s.Status() == session.StatusActive && s.Workflow() == op.slot.Workflow && mine {
+		mine := s.Device() == op.slot.Device || (op.slot.Device.IsZero() && s.Generated() && s.HeldBy(op.caller.Holder))
+		if mine && s.Status() == session.StatusActive && s.Workflow() == op.slot.Workflow && s.Actor() == op.slot.Actor {
 			return &seen[i]
 		}
+	}
+	return nil
+}
+
+// rival is the session of another sign-in whose place the caller's takes: that
+// on the device, or that whose current token the caller showed.
+func (op *opening) rival(seen []session.Session) *session.Session {
+	for i, s := range seen {
+		same := s.Device() == op.slot.Device || (!op.shown.IsZero() && s.Credential().Hash == op.shown)
+		if same && s.Workflow() == op.slot.Workflow && s.Actor() == op.slot.Actor &&
+			!s.HeldBy(op.caller.Holder) && op.Policy.StatusAt(op.now, s) == session.StatusActive {
+			return &seen[i]
+		}
+	}
+	return nil
+}
+
+// choose decides what the caller gets: what the slot continues, or a new session.
+// A new one in the rival's place is remembered if the rival was and the request
+// does not say.
+func (op *opening) choose(current, rival *session.Session) error {
+	if rival != nil && current != nil && current.ID() == rival.ID() {
+		current = nil
+	}
+	if err := op.decide(current); err != nil {
+		return err
+	}
+	if rival != nil && op.decision.Outcome == session.OutcomeCreated {
+		op.decision = op.Policy.Create(op.now, op.slot.Actor, op.request.Remember, rival.Remembered() || op.decision.Remembered)
 	}
 	return nil
 }
@@ -205,13 +247,13 @@ func (op *opening) decide(current *session.Session) error {
 		}
 		found = &session.Found{Session: *current, Unreadable: err != nil}
 	}
-	op.decision = op.Policy.Decide(op.now, found, op.request.Remember)
+	op.decision = op.Policy.Decide(op.now, op.slot.Actor, found, op.request.Remember)
 	return nil
 }
 
 func (op *opening) reuse(current session.Session) {
 	op.opened = current
-	if op.opened.Continue(op.caller.SignIn, op.request.Metadata, op.decision) {
+	if op.opened.Continue(op.request.Metadata, op.decision) {
 		op.opened.Use(op.now) // its new terms may have a shorter idle timeout
 		op.changes.Sessions = append(op.changes.Sessions, op.opened)
 	}
@@ -224,13 +266,13 @@ func (op *opening) refresh(current session.Session) error {
 	}
 	op.token, op.opened = token, current
 	op.opened.Rotate(credential, op.now, op.decision.ExpiresAt, op.now.Add(op.Policy.Grace))
-	op.opened.Continue(op.caller.SignIn, op.request.Metadata, op.decision)
+	op.opened.Continue(op.request.Metadata, op.decision)
 	op.write(op.opened, note(op.caller, op.opened, op.now, session.ActivityRefreshed, map[string]string{session.DetailDevice: op.opened.Device().String()}))
 	return nil
 }
 
 // create makes room for a new session and makes it.
-func (op *opening) create(seen []session.Session, current *session.Session) error {
+func (op *opening) create(seen []session.Session, current, rival *session.Session) error {
 	id, err := op.IDs.SessionID()
 	if err != nil {
 		return err
@@ -250,22 +292,20 @@ func (op *opening) create(seen []session.Session, current *session.Session) erro
 		draft.Metadata = *op.request.Metadata
 	}
 	op.token, op.opened = token, session.New(draft, op.now)
-	op.makeRoom(seen, current)
-	op.write(op.opened, note(op.caller, op.opened, op.now, session.ActivityCreated, map[string]string{session.DetailDevice: op.opened.Device().String()}))
-	before, devices := op.Rules.NewDevicesAt(op.now, seen), op.Rules.NewDevicesAt(op.now, append(seen[:len(seen):len(seen)], op.opened))
-	if limit := op.Rules.NewDevices; limit.Passed(devices) && !limit.Passed(before) {
-		op.suspect(session.RuleNewDevices, seen)
+	if err := op.makeRoom(seen, current, rival); err != nil {
+		return err
 	}
+	op.write(op.opened, note(op.caller, op.opened, op.now, session.ActivityCreated, map[string]string{session.DetailDevice: op.opened.Device().String()}))
 	return nil
 }
 
 // makeRoom ends the sessions whose time is up, the current one among them, and
-// those that are too many.
-func (op *opening) makeRoom(seen []session.Session, current *session.Session) {
+// those that are too many. The rival ends otherwise.
+func (op *opening) makeRoom(seen []session.Session, current, rival *session.Session) error {
 	var live []session.Session
 	for _, s := range seen {
 		switch {
-		case s.Status() != session.StatusActive:
+		case s.Status() != session.StatusActive || (rival != nil && s.ID() == rival.ID()):
 		case (current != nil && s.ID() == current.ID()) || op.Policy.StatusAt(op.now, s) == session.StatusExpired:
 			s.Expire(op.now)
 			op.write(s, expired(s, op.now))
@@ -273,10 +313,22 @@ func (op *opening) makeRoom(seen []session.Session, current *session.Session) {
 			live = append(live, s)
 		}
 	}
-	for _, s := range op.Policy.Excess(op.Usage.Exact(live)) {
+	for _, s := range op.Policy.Excess(op.now, live, op.caller.Holder) {
+		if !s.HeldBy(op.caller.Holder) && !s.Unused(op.now) {
+			if err := op.StepUp.Require(op.caller, op.now); err != nil {
+				return err
+			}
+		}
 		s.Revoke(session.EndLimit, op.now)
 		op.write(s, note(op.caller, s, op.now, session.ActivityLimit, map[string]string{session.DetailSuccessor: op.opened.ID().String()}))
 	}
+	return nil
+}
+
+// replace ends the session whose place the opened one takes.
+func (op *opening) replace(rival session.Session) {
+	record := replaced(op.caller, &rival, op.opened.ID(), op.now)
+	op.write(rival, record)
 }
 
 // freeDevice makes the name of a device, of the next millisecond where one is
@@ -293,37 +345,37 @@ func (op *opening) freeDevice(seen []session.Session) session.DeviceID {
 	}
 }
 
-// suspect notes an anomaly in what the sign-in does, and ends its sessions
-// where that is what is to be done.
-func (op *opening) suspect(rule session.Rule, seen []session.Session) {
-	action := op.Rules.Action(rule)
-	op.anomalies = append(op.anomalies, rule)
-	op.changes.Activity = append(op.changes.Activity, anomalyOf(op.caller, op.opened, op.now, rule, action))
-	if action == session.ActionRevoke {
-		op.refuse(rule, seen)
+// judge looks whether what the sign-in does is an anomaly.
+func (op *opening) judge(seen ports.Seen) {
+	if op.decision.Outcome == session.OutcomeCreated {
+		before := op.Rules.NewDevicesAt(op.now, seen.Sessions)
+		devices := op.Rules.NewDevicesAt(op.now, append(slices.Clone(seen.Sessions), op.opened))
+		if limit := op.Rules.NewDevices; limit.Passed(devices) && !limit.Passed(before) {
+			op.suspect(session.RuleNewDevices, op.opened, seen)
+		}
+	}
+	if op.tooOften {
+		op.suspect(session.RuleOpens, op.opened, seen)
 	}
 }
 
-// refuse ends all sessions of the sign-in, the one that is being opened among
-// them, and blocks it.
-func (op *opening) refuse(rule session.Rule, seen []session.Session) {
-	op.refused = true
-	changed := make(map[session.ID]bool, len(seen)+1)
-	for _, s := range op.changes.Sessions {
-		changed[s.ID()] = true
+// suspect notes an anomaly of the sign-in, which is about a session.
+func (op *opening) suspect(rule session.Rule, about session.Session, seen ports.Seen) {
+	op.anomalies = append(op.anomalies, rule)
+	if err := op.Parts.suspect(op.caller, rule, about, seen, &op.changes, op.now); err != nil {
+		op.failed = err
 	}
-	for _, s := range append([]session.Session{op.opened}, seen...) {
-		if !changed[s.ID()] && s.Status() == session.StatusActive && s.SignIn() == op.caller.SignIn {
-			changed[s.ID()] = true
-			op.changes.Sessions = append(op.changes.Sessions, s)
-		}
-	}
-	for i := range op.changes.Sessions {
-		if s := &op.changes.Sessions[i]; s.Status() == session.StatusActive {
-			s.SignOut(session.SignInID{}, session.EndAnomaly, op.now)
-			op.changes.Activity = append(op.changes.Activity, byService(*s, op.now, rule))
-		}
-	}
+}
+
+// remember notes the caller's sign-in, and forgets those that are too many when
+// the changes are stored.
+func (op *opening) remember(seen ports.Seen) {
+	me := seen.SignIns.See(op.caller.Bearer, op.now)
+	then := slices.Concat(op.changes.Sessions, []session.Session{op.opened}, slices.DeleteFunc(slices.Clone(seen.Sessions), func(s session.Session) bool {
+		return only(op.changes.Sessions, s.ID()) != nil
+	}))
+	op.changes.SignIns = append(op.changes.SignIns, me)
+	op.changes.Forget = append(slices.Clone(seen.SignIns), me).Forgettable(then)
 }
 
 func (op *opening) write(s session.Session, record session.Activity) {
@@ -333,32 +385,27 @@ func (op *opening) write(s session.Session, record session.Activity) {
 
 // result turns how the opening went into Open's answer.
 func (op *opening) result(err error) (ports.Opened, error) {
-	if err != nil && op.tooOften {
+	if op.tooOften && (err != nil || !slices.Contains(op.anomalies, session.RuleOpens)) {
 		op.opens.owe(op.now, op.slot.User)
 	}
 	if err == nil {
 		for _, rule := range op.anomalies {
 			op.Meter.Anomaly(rule)
 		}
-		if op.refused {
-			err = session.Wrap(session.KindSignedOut, errBlocked)
-		}
+		err = op.failed
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		if op.decision.Outcome != session.OutcomeCreated { // a new one is opened once
 			op.Usage.Opened(op.opened, op.now, op.caller.Source)
 		}
 		return op.Parts.opened(op.now, op.opened, op.token, op.decision.Outcome), nil
-	case errors.Is(err, session.KindOverloaded):
-		return ports.Opened{}, session.Wrap(session.KindOverloaded, err)
-	case errors.Is(err, session.KindUnavailable):
-		return ports.Opened{}, session.Wrap(session.KindUnavailable, err)
-	case errors.Is(err, session.KindSignedOut):
-		return ports.Opened{}, session.Wrap(session.KindSignedOut, err)
-	case errors.Is(err, session.KindReverification):
-		return ports.Opened{}, session.Wrap(session.KindReverification, err)
-	case op.decision.Outcome == session.OutcomeRefreshed:
+	}
+	for _, kind := range []session.Kind{session.KindOverloaded, session.KindUnavailable, session.KindSignedOut, session.KindContested, session.KindReverification} {
+		if errors.Is(err, kind) {
+			return ports.Opened{}, session.Wrap(kind, err)
+		}
+	}
+	if op.decision.Outcome == session.OutcomeRefreshed {
 		return ports.Opened{}, session.Wrap(session.KindRefreshFailed, err)
 	}
 	return ports.Opened{}, session.Wrap(session.KindCreateFailed, err)

@@ -32,14 +32,14 @@ func (b *bench) opens(t *testing.T, caller access.Caller, request ports.OpenRequ
 		t.Fatal(err)
 	}
 	s := got.Session
-	if !got.RefreshAfter.Equal(s.ExpiresAt().Add(-b.parts.Policy.Threshold)) || got.ExpiresIn != s.ExpiresAt().Sub(b.now) {
+	if !got.RefreshAfter.Equal(b.parts.Policy.RefreshAfter(s)) || got.ExpiresIn != s.ExpiresAt().Sub(b.now) {
 		t.Errorf("refreshes after %s, expires in %s, at %s", got.RefreshAfter, got.ExpiresIn, s.ExpiresAt())
 	}
 	if s.Credential().Hash != got.Token.Hash() {
 		t.Error("the token is not the session's")
 	}
-	if s.User() != user || s.Workflow() != workflow || s.SignIn() != caller.SignIn {
-		t.Errorf("the session is of %s, %s, %s", s.User(), s.Workflow(), s.SignIn())
+	if s.User() != user || s.Workflow() != workflow || !s.HeldBy(caller.Holder) || s.Actor() != caller.Actor {
+		t.Errorf("the session is of %s, %s, %v", s.User(), s.Workflow(), s.Holder())
 	}
 	for _, written := range b.changes.Sessions {
 		if written.ID() == s.ID() && !reflect.DeepEqual(written, s) {
@@ -100,9 +100,9 @@ func TestOpener_Open_Creates(t *testing.T) {
 			onPhone,
 			"a expired (expired); c expired (expired); new active", "expired a; expired c; " + createdHere,
 		},
-		"LimitEndsTheLeastRecentlyUsed": {
+		"LimitEndsTheLongestUnused": {
 			most(2),
-			[]session.Session{active("a", idle(time.Minute)), active("b", idle(time.Hour), by("sess_2"))},
+			[]session.Session{active("a", idle(time.Minute)), active("b", idle(time.Hour))},
 			onPhone,
 			"b revoked (limit); new active", "limit b from 192.0.2.1 successor=new; " + createdHere,
 		},
@@ -136,9 +136,6 @@ func TestOpener_Open_Creates(t *testing.T) {
 			most(2), []session.Session{active("a", signedOut, by("sess_2")), active("b")}, onPhone, "new active", createdHere,
 		},
 		"NoLimit": {most(0), []session.Session{active("a"), active("b")}, onPhone, "new active", createdHere},
-		"AnotherSignInIsBlocked": {
-			nil, []session.Session{active("a", signedOut, by("sess_2"))}, onPhone, "new active", createdHere,
-		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -152,6 +149,7 @@ func TestOpener_Open_Creates(t *testing.T) {
 			b.updates(nil, c.seen...)
 			got := b.opens(t, caller, c.request)
 			b.changed(t, c.wrote, c.recorded)
+			b.notes(t, "sess_1 seen 0s")
 			if got.Outcome != session.OutcomeCreated || got.Token != newToken || got.Session.ID() != id("new") || got.Session.Generated() != c.request.Device.IsZero() {
 				t.Errorf("%s %s, generated %v", got.Outcome, got.Session.ID(), got.Session.Generated())
 			}
@@ -188,7 +186,7 @@ func TestOpener_Open_CreatesWhatIsAskedFor(t *testing.T) {
 			if s.Device() != phone || s.Source() != atHome || s.Opens() != 1 || string(s.Credential().Sealed) != "new" {
 				t.Errorf("on %s from %v, opened %d times", s.Device(), s.Source(), s.Opens())
 			}
-			if want := (ports.Scope{User: user, SignIn: signIn, CreatedAfter: noon.Add(-10 * time.Minute), NewDevices: 11}); b.scope != want {
+			if want := (ports.Scope{User: user, By: caller.Bearer, CreatedAfter: noon.Add(-10 * time.Minute), NewDevices: 11}); b.scope != want {
 				t.Errorf("looks at %+v, want %+v", b.scope, want)
 			}
 		})
@@ -201,7 +199,7 @@ func TestOpener_Open_CreatesWhatIsAskedFor(t *testing.T) {
 		b.creates()
 		b.updates(nil)
 		b.opens(t, caller, onPhone)
-		if want := (ports.Scope{User: user, SignIn: signIn}); b.scope != want {
+		if want := (ports.Scope{User: user, By: caller.Bearer}); b.scope != want {
 			t.Errorf("looks at %+v, want %+v", b.scope, want)
 		}
 	})
@@ -246,7 +244,6 @@ func TestOpener_Open_Reuse_WritesWhatIsNew(t *testing.T) {
 		want    session.Session
 	}{
 		"Metadata":     {active("phone"), ports.OpenRequest{Device: phone, Metadata: &metadata}, active("phone", idle(0), func(s *session.Stored) { s.Metadata = metadata })},
-		"SignIn":       {active("phone", by("sess_2")), onPhone, active("phone", idle(0))},
 		"Remember":     {active("phone"), ports.OpenRequest{Device: phone, Remember: new(true)}, active("phone", idle(0), remembered, left(30*day))},
 		"NotAnyMore":   {active("phone", remembered, left(20*day)), ports.OpenRequest{Device: phone, Remember: new(false)}, active("phone", idle(0), left(day))},
 		"LateRemember": {active("phone", left(us)), ports.OpenRequest{Device: phone, Remember: new(true)}, active("phone", idle(0), remembered, left(30*day))},
@@ -263,6 +260,7 @@ func TestOpener_Open_Reuse_WritesWhatIsNew(t *testing.T) {
 				t.Errorf("%s %+v, want %+v", got.Outcome, got.Session, c.want)
 			}
 			b.changed(t, "phone active", "")
+			b.notes(t, "sess_1 seen 0s")
 			if used := b.used(t); used != "phone 1/0 from 192.0.2.1" {
 				t.Errorf("used are %q", used)
 			}
@@ -279,7 +277,6 @@ func TestOpener_Open_Refreshes(t *testing.T) {
 	}{
 		"AtTheThreshold":      {active("phone", left(time.Hour)), onPhone, day},
 		"TokenThatNoKeyOpens": {active("phone", sealed("lost")), onPhone, day},
-		"OfAnotherSignIn":     {active("phone", left(time.Hour), by("sess_2")), onPhone, day},
 		"Remembered":          {active("phone", left(time.Hour), remembered), onPhone, 30 * day},
 		"LostAndRemembered":   {active("phone", sealed("lost")), ports.OpenRequest{Device: phone, Remember: new(true)}, 30 * day},
 		"WithMetadata":        {active("phone", left(time.Hour)), ports.OpenRequest{Device: phone, Metadata: &metadata}, day},
@@ -302,6 +299,7 @@ func TestOpener_Open_Refreshes(t *testing.T) {
 				t.Errorf("metadata = %v", s.Metadata().Tree())
 			}
 			b.changed(t, "phone active", "refreshed phone from 192.0.2.1 deviceId=phone")
+			b.notes(t, "sess_1 seen 0s")
 			if used := b.used(t); used != "phone 1/0 from 192.0.2.1" {
 				t.Errorf("used are %q", used)
 			}
@@ -321,7 +319,7 @@ func TestOpener_Open_LosesTheRace(t *testing.T) {
 	}{
 		"ToCreate":       {nil, []session.Session{active("phone", left(day))}, oldToken, session.OutcomeReused, ""},
 		"ToRefresh":      {[]session.Session{active("phone", left(time.Hour))}, []session.Session{winner}, newToken, session.OutcomeReused, ""},
-		"ToTakeOver":     {[]session.Session{active("phone", by("sess_2"))}, []session.Session{active("phone")}, oldToken, session.OutcomeReused, ""},
+		"ToReplace":      {[]session.Session{active("phone", by("sess_2"))}, []session.Session{active("phone")}, oldToken, session.OutcomeReused, ""},
 		"ToWhoSignsOut":  {[]session.Session{active("phone", left(time.Hour))}, nil, newToken, session.OutcomeCreated, "new active"},
 		"ToWhoRefreshes": {nil, []session.Session{active("phone", left(time.Hour))}, newToken, session.OutcomeRefreshed, "phone active"},
 	} {
@@ -347,7 +345,7 @@ func TestOpener_Open_TakesTheTimeUnderTheLock(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.creates()
-	b.store.EXPECT().Find(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, session.Slot) (session.Session, error) {
+	b.store.EXPECT().Find(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, session.Slot, session.SignInID) (session.Session, error) {
 		b.now = noon.Add(time.Hour)
 		return session.Session{}, session.KindNotFound
 	})
@@ -357,107 +355,13 @@ func TestOpener_Open_TakesTheTimeUnderTheLock(t *testing.T) {
 	}
 }
 
-// A sign-in that was signed out from elsewhere makes no session, and does not
-// get one by naming its device; what it has, it keeps.
-func TestOpener_Open_SignedOut(t *testing.T) {
-	t.Parallel()
-	blocker := active("ended", signedOut)
-	for name, c := range map[string]struct {
-		seen  []session.Session
-		wrote string
-		ok    bool
-	}{
-		"Creates":            {nil, "", false},
-		"ReplacesItsStale":   {[]session.Session{active("phone", left(0))}, "", false},
-		"TakesOver":          {[]session.Session{active("phone", by("sess_2"))}, "", false},
-		"TakesOverByRefresh": {[]session.Session{active("phone", by("sess_2"), left(time.Hour))}, "", false},
-		"ContinuesItsOwn":    {[]session.Session{active("phone")}, "phone active", true},
-		"RefreshesItsOwn":    {[]session.Session{active("phone", left(time.Hour))}, "phone active", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := setup(t)
-			if c.ok {
-				b.ids.EXPECT().Token().Return(newToken, nil).MaxTimes(1)
-				b.sealer.EXPECT().Seal(gomock.Any(), newToken).Return([]byte("new"), nil).MaxTimes(1)
-			}
-			seen := append([]session.Session{blocker}, c.seen...)
-			b.has(seen...)
-			b.updates(nil, seen...)
-			got, err := b.opener().Open(t.Context(), caller, ports.OpenRequest{Device: phone, Metadata: &metadata})
-			if c.ok != (err == nil) || (err != nil && session.KindOf(err) != session.KindSignedOut) || b.wrote() != c.wrote {
-				t.Errorf("Open = %v, wrote %q", err, b.wrote())
-			}
-			if !c.ok && (!reflect.DeepEqual(got, ports.Opened{}) || b.used(t) != "") {
-				t.Errorf("it gets %+v", got)
-			}
-		})
-	}
-}
-
-// With a time for step-up, what another sign-in opened is not had for the
-// device's name alone; what is new, or one's own, is.
-func TestOpener_Open_StepUp(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		current session.Session
-		ago     time.Duration
-		want    error
-	}{
-		"Unproved":        {active("phone", by("sess_2")), -1, session.KindReverification},
-		"TooLate":         {active("phone", by("sess_2")), time.Minute, session.KindReverification},
-		"TooLateRefresh":  {active("phone", by("sess_2"), left(time.Hour)), time.Minute, session.KindReverification},
-		"Proved":          {active("phone", by("sess_2")), time.Minute - us, nil},
-		"OnesOwn":         {active("phone"), -1, nil},
-		"OthersThatEnded": {active("phone", by("sess_2"), left(0)), -1, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := setup(t)
-			b.parts.StepUp.Within = time.Minute
-			b.ids.EXPECT().SessionID().Return(id("new"), nil).MaxTimes(1)
-			b.ids.EXPECT().Token().Return(newToken, nil).MaxTimes(1)
-			b.sealer.EXPECT().Seal(gomock.Any(), newToken).Return([]byte("new"), nil).MaxTimes(1)
-			b.has(c.current)
-			b.updates(nil, c.current)
-			if _, err := b.opener().Open(t.Context(), verified(c.ago), ports.OpenRequest{Device: phone, Metadata: &metadata}); !errors.Is(err, c.want) || (err != nil) != (c.want != nil) {
-				t.Errorf("Open = %v", err)
-			}
-			if (b.wrote() == "") != (c.want != nil) {
-				t.Errorf("wrote %q", b.wrote())
-			}
-		})
-	}
-}
-
-// Whoever impersonates the user is in everything that they did.
-func TestOpener_Open_ActedBy(t *testing.T) {
-	t.Parallel()
-	support := caller
-	support.ActedBy = "user_support"
-	b := setup(t)
-	b.parts.Policy.MostSessions = 2
-	b.creates()
-	seen := []session.Session{active("a", left(0)), active("b"), active("c", idle(2*time.Hour))}
-	b.has(seen...)
-	b.updates(nil, seen...)
-	b.opens(t, support, onPhone)
-	b.changed(t, "a expired (expired); c revoked (limit); new active",
-		"expired a; limit c from 192.0.2.1 actor=user_support successor=new; created new from 192.0.2.1 actor=user_support deviceId=phone")
-
-	b = setup(t)
-	b.mints(id("phone"))
-	b.has(active("phone", left(time.Hour)))
-	b.updates(nil, active("phone", left(time.Hour)))
-	b.opens(t, support, onPhone)
-	b.changed(t, "phone active", "refreshed phone from 192.0.2.1 actor=user_support deviceId=phone")
-}
-
 func TestOpener_Open_Fails(t *testing.T) {
 	t.Parallel()
 	refreshes := active("phone", left(time.Hour))
 	finds := func(err error) func(*bench) {
-		return func(b *bench) { b.store.EXPECT().Find(gomock.Any(), gomock.Any()).Return(session.Session{}, err) }
+		return func(b *bench) {
+			b.store.EXPECT().Find(gomock.Any(), gomock.Any(), gomock.Any()).Return(session.Session{}, err)
+		}
 	}
 	creating := func(err error) func(*bench) {
 		return func(b *bench) { b.creates(); b.has(); b.updates(err) }
@@ -493,9 +397,10 @@ func TestOpener_Open_Fails(t *testing.T) {
 		"NoTokenToRefreshWith": {func(b *bench) { b.has(refreshes); b.updates(nil, refreshes); noToken(b) }, session.KindRefreshFailed, errBug},
 		"SealerBroken":         {func(b *bench) { b.has(active("phone", sealed("broken"))) }, session.KindCreateFailed, errBug},
 		"SealerBrokenLater":    {func(b *bench) { b.has(); b.updates(nil, active("phone", sealed("broken"))) }, session.KindCreateFailed, errBug},
+		"SignedOut":            {creating(session.KindSignedOut), session.KindSignedOut, session.KindSignedOut},
 		"ReuseBroken": {func(b *bench) {
-			b.has(active("phone", by("sess_2")))
-			b.updates(errBug, active("phone", by("sess_2")))
+			b.has()
+			b.updates(errBug, active("phone"))
 		}, session.KindCreateFailed, errBug},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,7 @@ func (p Parts) opened(now time.Time, s session.Session, token session.Token, out
 	left, _ := p.Policy.Left(now, s)
 	return ports.Opened{
 		Session: s, Token: token, Outcome: outcome,
-		RefreshAfter: p.Policy.RefreshAfter(s.ExpiresAt()), ExpiresIn: left,
+		RefreshAfter: p.Policy.RefreshAfter(s), ExpiresIn: left,
 	}
 }
 
@@ -52,8 +52,8 @@ func (p Parts) opened(now time.Time, s session.Session, token session.Token, out
 // judge may find that it is none any more and return no changes.
 func (p Parts) report(ctx context.Context, user session.UserID, id session.ID, rule session.Rule, judge func(session.Session) ports.Changes) error {
 	seen := false
-	err := p.Store.Update(ctx, ports.Scope{User: user}, func(active []session.Session) (ports.Changes, error) {
-		for _, s := range active {
+	err := p.Store.Update(ctx, ports.Scope{User: user}, func(shown ports.Seen) (ports.Changes, error) {
+		for _, s := range shown.Sessions {
 			if s.ID() == id && s.Status() == session.StatusActive {
 				changes := judge(s)
 				seen = len(changes.Activity) > 0
@@ -75,15 +75,30 @@ func anomalyOf(caller access.Caller, s session.Session, now time.Time, rule sess
 	})
 }
 
+// suspect adds to changes that what the caller's sign-in does is an anomaly, which
+// is about a session. Where that is what is to be done, it blocks the sign-in and
+// ends all that it holds; then the caller is to get its error.
+func (p Parts) suspect(caller access.Caller, rule session.Rule, about session.Session, seen ports.Seen, changes *ports.Changes, now time.Time) error {
+	action := p.Rules.Action(rule)
+	changes.Activity = append(changes.Activity, anomalyOf(caller, about, now, rule, action))
+	if action != session.ActionRevoke {
+		return nil
+	}
+	culprit := []session.Holder{caller.Holder}
+	changes.Sessions = withHeld(changes.Sessions, seen.Sessions, culprit)
+	for i := range changes.Sessions {
+		if s := &changes.Sessions[i]; s.Status() == session.StatusActive {
+			changes.Activity = append(changes.Activity, revokedFor(rule, s, now))
+		}
+	}
+	changes.SignIns = blocked(seen.SignIns, culprit, now)
+	return session.Wrap(session.KindSignedOut, errBlocked)
+}
+
 // revokedFor ends s because of an anomaly and returns the record of that.
 func revokedFor(rule session.Rule, s *session.Session, now time.Time) session.Activity {
 	s.Revoke(session.EndAnomaly, now)
-	return byService(*s, now, rule)
-}
-
-// byService is the record of a revocation that an anomaly of rule caused.
-func byService(s session.Session, now time.Time, rule session.Rule) session.Activity {
-	return note(access.Caller{}, s, now, session.ActivityRevoked, map[string]string{
+	return note(access.Caller{}, *s, now, session.ActivityRevoked, map[string]string{
 		session.DetailBy: session.DetailByService, session.DetailReason: string(rule),
 	})
 }
@@ -95,18 +110,8 @@ func expired(s session.Session, now time.Time) session.Activity {
 
 // note is the record of what caller, zero for nobody, did to s.
 func note(caller access.Caller, s session.Session, now time.Time, what session.ActivityType, detail map[string]string) session.Activity {
-	if caller.ActedBy != "" {
-		detail[session.DetailActor] = caller.ActedBy
+	if !caller.Actor.IsZero() {
+		detail[session.DetailActor] = caller.Actor.Subject()
 	}
 	return session.Activity{User: s.User(), Session: s.ID(), Type: what, At: now, Source: caller.Source, Detail: detail}
-}
-
-// blocked reports whether one of the sessions that were seen blocks a sign-in.
-func blocked(seen []session.Session, signIn session.SignInID) bool {
-	for _, s := range seen {
-		if s.BlocksSignIn() && s.SignIn() == signIn {
-			return true
-		}
-	}
-	return false
 }

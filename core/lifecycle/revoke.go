@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"chatkit-session/core/access"
@@ -10,7 +12,10 @@ import (
 	"chatkit-session/ports"
 )
 
-var errKeepsNone = errors.New("the session to keep is no active one of the caller")
+var (
+	errKeepsNone = errors.New("the session to keep is no active one of the caller")
+	errProtected = errors.New("the other sign-in is newer and was verified in the last ten minutes")
+)
 
 // Why a session is signed out, as its timeline says it.
 const (
@@ -28,81 +33,174 @@ func NewRevoker(parts Parts) *Revoker { return &Revoker{parts} }
 
 // Revoke implements ports.Revoker.
 func (r *Revoker) Revoke(ctx context.Context, caller access.Caller, id session.ID) error {
-	if _, err := r.Store.FindByID(ctx, caller.User, id); err != nil {
+	found, err := r.Store.FindByID(ctx, caller.User, id, caller.Bearer)
+	if err != nil {
 		return err
 	}
-	_, err := r.end(ctx, caller, reasonOne, func(_ time.Time, active []session.Session) ([]session.Session, error) {
-		return only(active, id), nil
+	if !owns(caller, found) {
+		return session.Wrap(session.KindNotFound, errNoSuchSession)
+	}
+	_, err = r.end(ctx, caller, ports.Scope{User: caller.User, Session: id}, reasonOne, func(_ time.Time, seen ports.Seen) (signOut, error) {
+		return one(seen, id, caller.Holder)
 	})
 	return err
 }
 
+// owns reports whether a session of the caller's user is the caller's: an actor
+// has the actor's own alone.
+func owns(caller access.Caller, s session.Session) bool {
+	return caller.Actor.IsZero() || caller.Actor == s.Actor()
+}
+
 // RevokeAll implements ports.Revoker.
 func (r *Revoker) RevokeAll(ctx context.Context, caller access.Caller, keep session.ID) (int, error) {
-	return r.end(ctx, caller, reasonAll, func(now time.Time, active []session.Session) ([]session.Session, error) {
-		ends, kept := make([]session.Session, 0, len(active)), keep.IsZero()
-		for _, s := range active {
-			if s.ID() == keep && r.Policy.StatusAt(now, s) == session.StatusActive {
+	return r.end(ctx, caller, ports.Scope{User: caller.User}, reasonAll, func(now time.Time, seen ports.Seen) (signOut, error) {
+		var out signOut
+		spared := []session.Holder{caller.Holder}
+		var held []session.Holder
+		kept := keep.IsZero()
+		for _, s := range seen.Sessions {
+			switch {
+			case !owns(caller, s):
+			case s.ID() == keep && r.Policy.StatusAt(now, s) == session.StatusActive:
 				kept = true
-				continue
+				spared = append(spared, s.Holder())
+			default:
+				out.end(s)
+				held = append(held, s.Holder())
 			}
-			ends = append(ends, s)
 		}
 		if !kept {
-			return nil, session.Wrap(session.KindNotFound, errKeepsNone)
+			return signOut{}, session.Wrap(session.KindNotFound, errKeepsNone)
 		}
-		return ends, nil
+		for _, holder := range append(held, seen.SignIns.Holders()...) {
+			mine := caller.Actor.IsZero() || caller.Actor == holder.Actor
+			if mine && !slices.Contains(spared, holder) {
+				out.block(holder)
+			}
+		}
+		if caller.Actor.IsZero() {
+			out.moment = session.UserMoment(seen.SignIns.VerifiedBy(caller.Bearer, now), now)
+		}
+		return out, nil
 	})
 }
 
-// end signs out those of the caller's active sessions that choose returns.
-func (r *Revoker) end(ctx context.Context, caller access.Caller, reason string, choose chooser) (int, error) {
-	how := signingOut{as: session.EndUser, by: session.DetailByUser, reason: reason}
-	return r.signOut(ctx, caller.User, caller, how, func(now time.Time, active []session.Session) ([]session.Session, error) {
-		ends, err := choose(now, active)
+// end signs out what choose returns of the caller's, unless it means a sign-in
+// that is protected from the caller's, or others than the caller's and the
+// caller has not verified a factor recently enough.
+func (r *Revoker) end(ctx context.Context, caller access.Caller, scope ports.Scope, reason string, choose chooser) (int, error) {
+	how := signingOut{as: session.EndUser, detail: map[string]string{session.DetailBy: session.DetailByUser, session.DetailReason: reason}}
+	return r.signOut(ctx, caller, scope, how, func(now time.Time, seen ports.Seen) (signOut, error) {
+		out, err := choose(now, seen)
 		if err != nil {
-			return nil, err
+			return signOut{}, err
 		}
-		for _, s := range ends {
-			if s.SignIn() != caller.SignIn && r.Policy.StatusAt(now, s) == session.StatusActive {
-				return ends, r.StepUp.Require(caller)
+		verified := seen.SignIns.VerifiedBy(caller.Bearer, now)
+		others := !out.moment.IsZero()
+		for _, holder := range out.affects(now, r.Policy) {
+			if holder == caller.Holder {
+				continue
+			}
+			others = true
+			if seen.SignIns.Protected(holder, verified, now) {
+				return signOut{}, session.Wrap(session.KindReverification, errProtected)
 			}
 		}
-		return ends, nil
+		if others {
+			err = r.StepUp.Require(caller, now)
+		}
+		return out, err
 	})
+}
+
+// signOut is what is to end.
+type signOut struct {
+	// ends are active sessions, in any state.
+	ends []session.Session
+	// blocks are sign-ins, all of whose sessions end, too.
+	blocks []session.Holder
+	// moment blocks those not seen yet; zero for none.
+	moment time.Time
+}
+
+// end adds s, if it is active.
+func (o *signOut) end(s session.Session) {
+	if s.Status() == session.StatusActive {
+		o.ends = append(o.ends, s)
+	}
+}
+
+// block adds a sign-in, unless it is unknown.
+func (o *signOut) block(holder session.Holder) {
+	if !holder.SignIn.IsZero() && !slices.Contains(o.blocks, holder) {
+		o.blocks = append(o.blocks, holder)
+	}
+}
+
+// affects returns the holders of what is to end before its time, and the
+// sign-ins that are to be blocked.
+func (o *signOut) affects(now time.Time, policy session.Policy) []session.Holder {
+	holders := slices.Clone(o.blocks)
+	for _, s := range o.ends {
+		if policy.StatusAt(now, s) == session.StatusActive {
+			holders = append(holders, s.Holder())
+		}
+	}
+	return holders
+}
+
+// one signs out the session with this id, if it was seen, and the sign-in that
+// holds it, or held it, if that is another than by.
+func one(seen ports.Seen, id session.ID, by session.Holder) (out signOut, _ error) {
+	for _, s := range seen.Sessions {
+		if s.ID() != id {
+			continue
+		}
+		out.end(s)
+		if s.Holder() != by && !seen.HolderBlocked {
+			out.block(s.Holder())
+		}
+	}
+	return out, nil
 }
 
 // signingOut says in whose name sessions end.
 type signingOut struct {
-	as         session.EndReason
-	by, reason string
+	as     session.EndReason
+	detail map[string]string // of the activity
 }
 
-// chooser returns those of a user's active sessions that are to end.
-type chooser func(now time.Time, active []session.Session) ([]session.Session, error)
+// chooser returns what of a user's is to end.
+type chooser func(now time.Time, seen ports.Seen) (signOut, error)
 
-// signOut ends those of the user's active sessions that choose returns, and
-// returns how many. Those whose time is up end as expired and do not count.
-func (p Parts) signOut(ctx context.Context, user session.UserID, caller access.Caller, how signingOut, choose chooser) (int, error) {
+// signOut ends what choose returns, and returns how many sessions that were.
+// Those whose time is up end as expired and do not count.
+func (p Parts) signOut(ctx context.Context, caller access.Caller, scope ports.Scope, how signingOut, choose chooser) (int, error) {
 	ended := 0
-	err := p.Store.Update(ctx, ports.Scope{User: user, Settled: true}, func(active []session.Session) (ports.Changes, error) {
+	scope.By, scope.Settled = caller.Bearer, true
+	err := p.Store.Update(ctx, scope, func(seen ports.Seen) (ports.Changes, error) {
 		now := p.Clock.Now()
-		ends, err := choose(now, active)
+		out, err := choose(now, seen)
 		if err != nil {
 			return ports.Changes{}, err
 		}
-		changes := ports.Changes{Sessions: ends}
-		for i := range ends {
-			s := &ends[i]
+		changes := ports.Changes{Sessions: withHeld(out.ends, seen.Sessions, out.blocks)}
+		for i := range changes.Sessions {
+			s := &changes.Sessions[i]
 			if p.Policy.StatusAt(now, *s) == session.StatusExpired {
 				s.Expire(now)
 				changes.Activity = append(changes.Activity, expired(*s, now))
 				continue
 			}
 			ended++
-			s.SignOut(caller.SignIn, how.as, now)
-			detail := map[string]string{session.DetailBy: how.by, session.DetailReason: how.reason}
-			changes.Activity = append(changes.Activity, note(caller, *s, now, session.ActivityRevoked, detail))
+			s.Revoke(how.as, now)
+			changes.Activity = append(changes.Activity, note(caller, *s, now, session.ActivityRevoked, maps.Clone(how.detail)))
+		}
+		changes.Moment = out.moment
+		changes.SignIns = blocked(seen.SignIns, out.blocks, now)
+		if caller.User == scope.User && !changes.IsZero() {
+			changes.SignIns = append(changes.SignIns, seen.SignIns.See(caller.Bearer, now))
 		}
 		return changes, nil
 	})
@@ -112,12 +210,31 @@ func (p Parts) signOut(ctx context.Context, user session.UserID, caller access.C
 	return ended, nil
 }
 
-// only returns the session with this id, if it is there.
-func only(list []session.Session, id session.ID) []session.Session {
-	for _, s := range list {
-		if s.ID() == id {
-			return []session.Session{s}
+// withHeld adds to ends the active sessions that one of holders holds.
+func withHeld(ends, seen []session.Session, holders []session.Holder) []session.Session {
+	for _, s := range seen {
+		held := slices.ContainsFunc(holders, s.HeldBy)
+		if held && s.Status() == session.StatusActive && only(ends, s.ID()) == nil {
+			ends = append(ends, s)
 		}
 	}
-	return nil
+	return ends
+}
+
+// blocked is what is remembered of sign-ins that are blocked at now.
+func blocked(known session.SignIns, holders []session.Holder, now time.Time) []session.SignIn {
+	blocks := make([]session.SignIn, len(holders))
+	for i, holder := range holders {
+		blocks[i] = known.Block(holder, now)
+	}
+	return blocks
+}
+
+// only returns the session with this id, nil if it is not there.
+func only(list []session.Session, id session.ID) *session.Session {
+	i := slices.IndexFunc(list, func(s session.Session) bool { return s.ID() == id })
+	if i < 0 {
+		return nil
+	}
+	return &list[i]
 }

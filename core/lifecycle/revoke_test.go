@@ -20,9 +20,15 @@ func three() []session.Session {
 	return []session.Session{active("one"), active("two", by("sess_2")), active("old", by("sess_3"), left(0))}
 }
 
+// theirSignIns are what is remembered of those, an hour older than noon, and of
+// one that holds nothing.
+func theirSignIns() session.SignIns {
+	return session.SignIns{known("sess_1", time.Hour), known("sess_2", time.Hour), known("sess_3", time.Hour), known("sess_4", time.Hour)}
+}
+
 const (
 	oneEnded = "one revoked (user)"
-	twoEnded = "two revoked (user) blocks sess_2"
+	twoEnded = "two revoked (user)"
 	oldEnded = "old expired (expired)"
 
 	oneOut = "revoked one from 192.0.2.1 by=user reason="
@@ -30,115 +36,354 @@ const (
 	oldOut = "expired old"
 )
 
-// verified is the caller who verified a factor so long ago.
-func verified(ago time.Duration) access.Caller {
-	c := caller
-	c.VerifiedAgo = ago
-	return c
-}
-
+// Whoever holds a session that is signed out is blocked, and loses all else,
+// but not the caller: that is how people leave a device.
 func TestRevoker_Revoke(t *testing.T) {
 	t.Parallel()
+	alsoTheirs := active("more", by("sess_2"), of("workflow_2"))
 	for name, c := range map[string]struct {
 		id       string
-		caller   access.Caller
-		fails    error
-		want     error
+		seen     []session.Session
+		blocked  bool // is the session's holder, already
 		wrote    string
 		recorded string
+		noted    string
 	}{
-		"TheirOwnSignIn":        {"one", caller, nil, nil, oneEnded, oneOut + "sign_out"},
-		"AnotherSignIn":         {"two", verified(0), nil, nil, twoEnded, twoOut + "sign_out"},
-		"AnotherSignInUnproved": {"two", caller, nil, session.KindReverification, "", ""},
-		"AnotherSignInTooLate":  {"two", verified(time.Minute), nil, session.KindReverification, "", ""},
-		"OneThatEnded":          {"ended", caller, nil, nil, "", ""},
-		"OneThatIsOver":         {"old", caller, nil, nil, oldEnded, oldOut},
-		"StoreDown":             {"one", caller, errDown, session.KindUnavailable, oneEnded, oneOut + "sign_out"},
+		"TheirOwnSignIn":  {"one", three(), false, oneEnded, oneOut + "sign_out", "sess_1 seen 0s"},
+		"TheirOwnAlone":   {"one", append(three(), active("mine")), false, oneEnded, oneOut + "sign_out", "sess_1 seen 0s"},
+		"AnotherSignIn":   {"two", three(), false, twoEnded, twoOut + "sign_out", "sess_2 blocked; sess_1 seen 0s"},
+		"AllOfAnother":    {"two", append(three(), alsoTheirs), false, twoEnded + "; more revoked (user)", twoOut + "sign_out; revoked more from 192.0.2.1 by=user reason=sign_out", "sess_2 blocked; sess_1 seen 0s"},
+		"StaleOfAnother":  {"old", three(), false, oldEnded, oldOut, "sess_3 blocked; sess_1 seen 0s"},
+		"ItHeldWhenEnded": {"x", []session.Session{active("x", by("sess_2"), signedOut), alsoTheirs}, false, "more revoked (user)", "revoked more from 192.0.2.1 by=user reason=sign_out", "sess_2 blocked; sess_1 seen 0s"},
+		"OneIsNotKnown":   {"x", []session.Session{active("x", by("sess_9"))}, false, "x revoked (user)", "revoked x from 192.0.2.1 by=user reason=sign_out", "sess_9 blocked; sess_1 seen 0s"},
+		"UnknownHolder":   {"x", []session.Session{active("x", by(""))}, false, "x revoked (user)", "revoked x from 192.0.2.1 by=user reason=sign_out", "sess_1 seen 0s"},
+		"AnActor":         {"x", []session.Session{active("x", acted(agent)), active("one")}, false, "x revoked (user)", "revoked x from 192.0.2.1 by=user reason=sign_out", "sess_1 agent:agent_1 blocked; sess_1 seen 0s"},
+		"Again/Another":   {"x", []session.Session{active("x", by("sess_2"), signedOut)}, true, "", "", ""},
+		"Again/TheirOwn":  {"x", []session.Session{active("x", signedOut)}, false, "", "", ""},
+		"PurgedMeanwhile": {"x", three(), false, "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			b.parts.StepUp.Within = time.Minute
-			b.store.EXPECT().FindByID(gomock.Any(), user, id(c.id)).Return(session.Session{}, nil)
-			b.updates(c.fails, three()...)
-			if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), c.caller, id(c.id)); !errors.Is(err, c.want) {
+			b.holderBlocked = c.blocked
+			b.remembers(theirSignIns()...)
+			b.store.EXPECT().FindByID(gomock.Any(), user, id(c.id), verified(0).Bearer).Return(session.Session{}, nil)
+			b.updates(nil, c.seen...)
+			if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), verified(0), id(c.id)); err != nil {
 				t.Errorf("Revoke = %v", err)
 			}
 			b.changed(t, c.wrote, c.recorded)
-			if b.scope != (ports.Scope{User: user, Settled: true}) {
+			b.notes(t, c.noted)
+			if b.scope != (ports.Scope{User: user, By: verified(0).Bearer, Session: id(c.id), Settled: true}) {
 				t.Errorf("looks at %+v", b.scope)
 			}
 		})
 	}
-	for _, fails := range []error{session.KindNotFound, session.KindUnavailable} {
+}
+
+// What is refused changes nothing.
+func TestRevoker_Revoke_Refuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		id     string
+		within time.Duration
+		caller access.Caller
+		other  time.Duration // ago when the other sign-in verified
+		want   error
+	}{
+		"OwnNeedsNoStepUp":    {"one", time.Minute, caller, time.Hour, nil},
+		"OwnNeedsNoneTooLate": {"one", time.Minute, verified(day), 0, nil},
+		"OtherUnproved":       {"two", time.Minute, caller, time.Hour, session.KindReverification},
+		"OtherTooLate":        {"two", time.Minute, verified(time.Minute), time.Hour, session.KindReverification},
+		"OtherInTime":         {"two", time.Minute, verified(time.Minute - us), time.Hour, nil},
+		"OldIsOthersToo":      {"old", time.Minute, caller, time.Hour, session.KindReverification},
+		"Newer":               {"two", 0, verified(time.Minute), time.Minute - us, session.KindReverification},
+		"Equal":               {"two", 0, verified(time.Minute), time.Minute, nil},
+		"Older":               {"two", 0, verified(time.Minute), time.Minute + us, nil},
+		"NewerTenMinutesAgo":  {"two", 0, verified(time.Hour), 10 * time.Minute, session.KindReverification},
+		"NewerBeforeThat":     {"two", 0, verified(time.Hour), 10*time.Minute + us, nil},
+		"NewerThatEnded":      {"ended", 0, verified(time.Hour), 0, session.KindReverification},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.parts.StepUp.Within = c.within
+			b.remembers(known("sess_1", 20*time.Hour), known("sess_2", c.other), known("sess_3", c.other))
+			b.store.EXPECT().FindByID(gomock.Any(), user, id(c.id), c.caller.Bearer).Return(session.Session{}, nil)
+			b.updates(nil, append(three(), active("ended", by("sess_2"), signedOut))...)
+			if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), c.caller, id(c.id)); !errors.Is(err, c.want) || (err != nil) != (c.want != nil) {
+				t.Errorf("Revoke = %v", err)
+			}
+			if changed := !b.changes.IsZero(); changed != (c.want == nil) {
+				t.Errorf("wrote %q, %q", b.wrote(), b.noted())
+			}
+		})
+	}
+	for _, fails := range []error{session.KindNotFound, session.KindUnavailable, session.KindSignedOut} {
 		b := setup(t)
-		b.store.EXPECT().FindByID(gomock.Any(), user, id("one")).Return(session.Session{}, fails)
+		b.store.EXPECT().FindByID(gomock.Any(), user, id("one"), caller.Bearer).Return(session.Session{}, fails)
+		if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), caller, id("one")); !errors.Is(err, fails) {
+			t.Errorf("Revoke = %v, want %v", err, fails)
+		}
+		b = setup(t)
+		b.store.EXPECT().FindByID(gomock.Any(), user, id("one"), caller.Bearer).Return(active("one"), nil)
+		b.updates(fails, three()...)
 		if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), caller, id("one")); !errors.Is(err, fails) {
 			t.Errorf("Revoke = %v, want %v", err, fails)
 		}
 	}
 }
 
+// Signing out all blocks every sign-in of the user, with or without a session,
+// but the caller's and the one that holds what is kept, and sets the moment.
 func TestRevoker_RevokeAll(t *testing.T) {
 	t.Parallel()
 	var none session.ID
 	const all = "sign_out_all"
+	more := append(three(), active("mine"), active("theirs", by("sess_2")), active("acted", acted(agent)))
 	for name, c := range map[string]struct {
 		keep     session.ID
-		caller   access.Caller
+		seen     []session.Session
 		fails    error
 		n        int
 		want     error
 		wrote    string
 		recorded string
+		noted    string
 	}{
 		"All": {
-			none, verified(0), nil, 2, nil,
+			none, three(), nil, 2, nil,
 			oneEnded + "; " + twoEnded + "; " + oldEnded, oneOut + all + "; " + twoOut + all + "; " + oldOut,
+			"sess_2 blocked; sess_3 blocked; sess_4 blocked; sess_1 agent:agent_1 blocked; sess_1 seen 0s; moment 0s",
 		},
-		"AllButOne":          {id("one"), verified(0), nil, 1, nil, twoEnded + "; " + oldEnded, twoOut + all + "; " + oldOut},
-		"AllButAnother":      {id("two"), verified(0), nil, 1, nil, oneEnded + "; " + oldEnded, oneOut + all + "; " + oldOut},
-		"KeepsNone":          {id("x"), verified(0), nil, 0, session.KindNotFound, "", ""},
-		"KeepsOneThatIsOver": {id("old"), verified(0), nil, 0, session.KindNotFound, "", ""},
-		"Unproved":           {none, caller, nil, 0, session.KindReverification, "", ""},
-		"UnprovedOther":      {id("one"), caller, nil, 0, session.KindReverification, "", ""},
+		"AllButOne": {
+			id("one"), three(), nil, 1, nil, twoEnded + "; " + oldEnded, twoOut + all + "; " + oldOut,
+			"sess_2 blocked; sess_3 blocked; sess_4 blocked; sess_1 agent:agent_1 blocked; sess_1 seen 0s; moment 0s",
+		},
+		"AllButAnother": {
+			id("two"), three(), nil, 1, nil, oneEnded + "; " + oldEnded, oneOut + all + "; " + oldOut,
+			"sess_3 blocked; sess_4 blocked; sess_1 agent:agent_1 blocked; sess_1 seen 0s; moment 0s",
+		},
+		"AllButOneOfMany": {
+			id("two"), more, nil, 4, nil,
+			"one revoked (user); old expired (expired); mine revoked (user); theirs revoked (user); acted revoked (user)",
+			oneOut + all + "; " + oldOut + "; revoked mine from 192.0.2.1 by=user reason=sign_out_all" +
+				"; revoked theirs from 192.0.2.1 by=user reason=sign_out_all; revoked acted from 192.0.2.1 by=user reason=sign_out_all",
+			"sess_3 blocked; sess_1 agent:agent_1 blocked; sess_4 blocked; sess_1 seen 0s; moment 0s",
+		},
+		"AllButAnActors": {
+			id("acted"), more, nil, 4, nil,
+			"one revoked (user); two revoked (user); old expired (expired); mine revoked (user); theirs revoked (user)",
+			oneOut + all + "; " + twoOut + all + "; " + oldOut + "; revoked mine from 192.0.2.1 by=user reason=sign_out_all" +
+				"; revoked theirs from 192.0.2.1 by=user reason=sign_out_all",
+			"sess_2 blocked; sess_3 blocked; sess_4 blocked; sess_1 seen 0s; moment 0s",
+		},
+		"NoSession":          {none, nil, nil, 0, nil, "", "", "sess_2 blocked; sess_3 blocked; sess_4 blocked; sess_1 agent:agent_1 blocked; sess_1 seen 0s; moment 0s"},
+		"KeepsNone":          {id("x"), three(), nil, 0, session.KindNotFound, "", "", ""},
+		"KeepsOneThatIsOver": {id("old"), three(), nil, 0, session.KindNotFound, "", "", ""},
 		"StoreDown": {
-			id("two"), verified(0), errDown, 0, session.KindUnavailable, oneEnded + "; " + oldEnded, oneOut + all + "; " + oldOut,
+			id("two"), three(), errDown, 0, session.KindUnavailable, oneEnded + "; " + oldEnded, oneOut + all + "; " + oldOut,
+			"sess_3 blocked; sess_4 blocked; sess_1 agent:agent_1 blocked; sess_1 seen 0s; moment 0s",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			b.parts.StepUp.Within = time.Minute
-			b.updates(c.fails, three()...)
-			n, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), c.caller, c.keep)
+			b.remembers(append(theirSignIns(), known("sess_1 agent:agent_1", 0))...)
+			b.updates(c.fails, c.seen...)
+			n, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), verified(0), c.keep)
 			if n != c.n || !errors.Is(err, c.want) {
 				t.Errorf("RevokeAll = %d, %v, want %d, %v", n, err, c.n, c.want)
 			}
 			b.changed(t, c.wrote, c.recorded)
+			b.notes(t, c.noted)
+			if b.scope != (ports.Scope{User: user, By: verified(0).Bearer, Settled: true}) {
+				t.Errorf("looks at %+v", b.scope)
+			}
 		})
 	}
 }
 
-// Signing out where nobody else's sign-in is needs no fresh proof; who
-// impersonates is in the record.
-func TestRevoker_RevokeAll_OwnSignInOnly(t *testing.T) {
+// The moment is the later of the caller's verification and ten minutes ago. The
+// caller is remembered with it, so that it never meets them.
+func TestRevoker_RevokeAll_Moment(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.parts.StepUp.Within = time.Minute
-	b.updates(nil, active("one"), active("more"))
-	support := caller
-	support.ActedBy = "user_support"
-	if n, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), support, session.ID{}); n != 2 || err != nil {
-		t.Errorf("RevokeAll = %d, %v", n, err)
+	for name, c := range map[string]struct {
+		caller access.Caller
+		known  []session.SignIn
+		noted  string
+	}{
+		"JustVerified":       {verified(0), nil, "sess_1 seen 0s; moment 0s"},
+		"MinutesAgo":         {verified(9 * time.Minute), nil, "sess_1 seen 9m0s; moment 9m0s"},
+		"LongAgo":            {verified(day), nil, "sess_1 seen 24h0m0s; moment 10m0s"},
+		"SeenSinceThen":      {verified(day), []session.SignIn{known("sess_1", time.Hour)}, "sess_1 seen 1h0m0s; moment 10m0s"},
+		"Unsaid":             {caller, []session.SignIn{known("sess_1", 5*time.Minute)}, "sess_1 seen 5m0s; moment 5m0s"},
+		"UnsaidAndNeverSeen": {caller, nil, "sess_1 seen 0s; moment 0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.remembers(c.known...)
+			b.updates(nil)
+			if n, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), c.caller, session.ID{}); n != 0 || err != nil {
+				t.Errorf("RevokeAll = %d, %v", n, err)
+			}
+			b.notes(t, c.noted)
+		})
 	}
-	b.changed(t, "one revoked (user); more revoked (user)",
-		"revoked one from 192.0.2.1 actor=user_support by=user reason=sign_out_all; revoked more from 192.0.2.1 actor=user_support by=user reason=sign_out_all")
 }
 
-// The admin acts from elsewhere, in a sign-in of their own.
+// All or none: one that is newer and was verified in the last ten minutes, with
+// or without a session, keeps all from being ended, unless it is kept or an
+// actor's. Whoever signs out all has others in mind, and proves themselves.
+func TestRevoker_RevokeAll_Refuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		within time.Duration
+		caller access.Caller
+		other  session.SignIn
+		keep   string
+		want   error
+	}{
+		"Unproved":                {time.Minute, caller, known("sess_2", time.Hour), "one", session.KindReverification},
+		"TooLate":                 {time.Minute, verified(time.Minute), known("sess_2", time.Hour), "one", session.KindReverification},
+		"InTime":                  {time.Minute, verified(time.Minute - us), known("sess_2", time.Hour), "one", nil},
+		"Newer":                   {0, verified(time.Hour), known("sess_2", time.Hour-us), "one", nil},
+		"NewerAndProtected":       {0, verified(time.Hour), known("sess_2", 10*time.Minute), "one", session.KindReverification},
+		"NoLongerProtected":       {0, verified(time.Hour), known("sess_2", 10*time.Minute+us), "one", nil},
+		"NewerWithoutASession":    {0, verified(time.Hour), known("sess_9", 0), "one", session.KindReverification},
+		"EqualIsNotNewer":         {0, verified(time.Minute), known("sess_2", time.Minute), "one", nil},
+		"NewerIsKept":             {0, verified(time.Hour), known("sess_2", 0), "two", nil},
+		"AnActorIsNeverProtected": {0, verified(time.Hour), known("sess_2 agent:agent_1", 0), "one", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.parts.StepUp.Within = c.within
+			b.remembers(known("sess_1", day), c.other)
+			b.updates(nil, three()...)
+			n, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), c.caller, id(c.keep))
+			if !errors.Is(err, c.want) || (err != nil) != (c.want != nil) || (n == 0) != (err != nil) {
+				t.Errorf("RevokeAll = %d, %v", n, err)
+			}
+			if changed := !b.changes.IsZero(); changed != (c.want == nil) {
+				t.Errorf("wrote %q, %q", b.wrote(), b.noted())
+			}
+		})
+	}
+	t.Run("UnprovedThoughNobodyElseWasSeen", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.parts.StepUp.Within = time.Minute
+		b.updates(nil, active("one"))
+		if _, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), caller, session.ID{}); session.KindOf(err) != session.KindReverification {
+			t.Errorf("RevokeAll = %v", err)
+		}
+	})
+	t.Run("NewerKeepsOneAndLosesNone", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.remembers(known("sess_1", day), known("sess_2", 0))
+		b.updates(nil, active("two", by("sess_2")), active("more", by("sess_2")))
+		if _, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), verified(day), id("two")); session.KindOf(err) != session.KindReverification {
+			t.Errorf("RevokeAll = %v", err)
+		}
+	})
+}
+
+// An actor signs out what the actor has, and nothing else; the user's and other
+// actors' are not there for it. It sets no moment, and is in the record.
+func TestRevoker_Actor(t *testing.T) {
+	t.Parallel()
+	const out = "revoked x from 192.0.2.1 actor=agent_1 by=user reason="
+	seen := []session.Session{active("one"), active("two", by("sess_2"), acted(support)), active("x", acted(agent)), active("y", acted(agent), by("sess_2"))}
+	signIns := []session.SignIn{known("sess_1", 0), known("sess_2", 0), known("sess_1 agent:agent_1", 0), known("sess_2 agent:agent_1", 0), known("sess_2 impersonator:user_support", 0)}
+	for name, c := range map[string]struct {
+		within   time.Duration
+		signOut  func(*lifecycle.Revoker) (int, error)
+		n        int
+		want     error
+		wrote    string
+		recorded string
+		noted    string
+	}{
+		"All": {
+			0, func(r *lifecycle.Revoker) (int, error) { return r.RevokeAll(t.Context(), as(agent), session.ID{}) }, 2, nil,
+			"x revoked (user); y revoked (user)", out + "sign_out_all; revoked y from 192.0.2.1 actor=agent_1 by=user reason=sign_out_all",
+			"sess_2 agent:agent_1 blocked; sess_1 agent:agent_1 seen 0s",
+		},
+		"AllButOne": {
+			0, func(r *lifecycle.Revoker) (int, error) { return r.RevokeAll(t.Context(), as(agent), id("y")) }, 1, nil,
+			"x revoked (user)", out + "sign_out_all", "sess_1 agent:agent_1 seen 0s",
+		},
+		"NeverSatisfiesStepUp": {
+			time.Hour, func(r *lifecycle.Revoker) (int, error) { return r.RevokeAll(t.Context(), as(agent), session.ID{}) }, 0, session.KindReverification, "", "", "",
+		},
+		"KeepsNotTheUsers": {
+			0, func(r *lifecycle.Revoker) (int, error) { return r.RevokeAll(t.Context(), as(agent), id("one")) }, 0, session.KindNotFound, "", "", "",
+		},
+		"KeepsNoOtherActors": {
+			0, func(r *lifecycle.Revoker) (int, error) { return r.RevokeAll(t.Context(), as(agent), id("two")) }, 0, session.KindNotFound, "", "", "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.parts.StepUp.Within = c.within
+			b.remembers(signIns...)
+			b.updates(nil, seen...)
+			if n, err := c.signOut(lifecycle.NewRevoker(b.parts)); n != c.n || !errors.Is(err, c.want) {
+				t.Errorf("it signs out %d, %v", n, err)
+			}
+			b.changed(t, c.wrote, c.recorded)
+			b.notes(t, c.noted)
+		})
+	}
+	t.Run("One", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.store.EXPECT().FindByID(gomock.Any(), user, id("x"), as(agent).Bearer).Return(seen[2], nil)
+		b.updates(nil, seen...)
+		if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), as(agent), id("x")); err != nil {
+			t.Errorf("Revoke = %v", err)
+		}
+		b.changed(t, "x revoked (user)", out+"sign_out")
+		b.notes(t, "sess_1 agent:agent_1 seen 0s")
+	})
+	t.Run("NothingLeft", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.updates(nil, active("one"))
+		if n, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), as(agent), session.ID{}); n != 0 || err != nil || !b.changes.IsZero() {
+			t.Errorf("RevokeAll = %d, %v, wrote %q", n, err, b.noted())
+		}
+	})
+	for name, others := range map[string]session.Session{"OfTheUser": seen[0], "OfAnotherActor": seen[1]} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.store.EXPECT().FindByID(gomock.Any(), user, others.ID(), as(agent).Bearer).Return(others, nil)
+			if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), as(agent), others.ID()); session.KindOf(err) != session.KindNotFound {
+				t.Errorf("Revoke = %v", err)
+			}
+		})
+	}
+}
+
+// The admin acts from elsewhere, in a sign-in of their own, that was verified so
+// long before noon.
 func boss(ago time.Duration) access.Caller {
-	return access.Caller{User: session.Must(session.ParseUserID("user_admin")), SignIn: signInID("sess_admin"), Role: admin, VerifiedAgo: ago, Source: from("198.51.100.7")}
+	bearer := session.Bearer{User: session.Must(session.ParseUserID("user_admin")), Holder: session.Holder{SignIn: signInID("sess_admin")}, Verified: noon.Add(-ago)}
+	return access.Caller{Bearer: bearer, Role: admin, Source: from("198.51.100.7")}
+}
+
+// actingBoss is somebody who impersonates the admin.
+func actingBoss() access.Caller {
+	c := boss(0)
+	c.Actor = support
+	return c
 }
 
 func administrator(t *testing.T) (*bench, *portmock.MockAdminStore, *lifecycle.Administrator) {
@@ -148,40 +393,60 @@ func administrator(t *testing.T) (*bench, *portmock.MockAdminStore, *lifecycle.A
 	return b, store, lifecycle.NewAdministrator(b.parts, store)
 }
 
+// An admin is bound by nobody's protection, and spares nobody but themselves.
 func TestAdministrator_Revoke(t *testing.T) {
 	t.Parallel()
 	const twoOut = "revoked two actor=user_admin by=admin reason=sign_out"
 	for name, c := range map[string]struct {
 		id       string
+		blocked  bool
 		fails    error
 		wrote    string
 		recorded string
+		noted    string
 	}{
-		"AnySession":   {"two", nil, "two revoked (admin) blocks sess_2", twoOut},
-		"OneThatEnded": {"ended", nil, "", ""},
-		"StoreDown":    {"two", errDown, "two revoked (admin) blocks sess_2", twoOut},
+		"AnySession":   {"two", false, nil, "two revoked (admin)", twoOut, "sess_2 blocked"},
+		"OneThatEnded": {"ended", false, nil, "two revoked (admin)", twoOut, "sess_2 blocked"},
+		"Again":        {"ended", true, nil, "", "", ""},
+		"StoreDown":    {"two", false, errDown, "two revoked (admin)", twoOut, "sess_2 blocked"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, store, administrator := administrator(t)
-			store.EXPECT().OwnerOf(gomock.Any(), id(c.id)).Return(user, nil)
-			b.updates(c.fails, three()...)
-			if err := administrator.Revoke(t.Context(), boss(0), id(c.id)); !errors.Is(err, c.fails) {
+			store.EXPECT().OwnerOf(gomock.Any(), id(c.id), gomock.Any()).Return(user, nil)
+			b.holderBlocked = c.blocked
+			b.remembers(known("sess_1", 0), known("sess_2", -time.Second))
+			b.updates(c.fails, append(three(), active("ended", by("sess_2"), signedOut))...)
+			if err := administrator.Revoke(t.Context(), boss(us), id(c.id)); !errors.Is(err, c.fails) {
 				t.Errorf("Revoke = %v", err)
 			}
 			b.changed(t, c.wrote, c.recorded)
-			if b.scope != (ports.Scope{User: user, Settled: true}) {
+			b.notes(t, c.noted)
+			if b.scope != (ports.Scope{User: user, By: boss(us).Bearer, Session: id(c.id), Settled: true}) {
 				t.Errorf("looks at %+v", b.scope)
 			}
 		})
 	}
 	for _, fails := range []error{session.KindNotFound, errDown} {
 		_, store, administrator := administrator(t)
-		store.EXPECT().OwnerOf(gomock.Any(), id("x")).Return(session.UserID{}, fails)
+		store.EXPECT().OwnerOf(gomock.Any(), id("x"), gomock.Any()).Return(session.UserID{}, fails)
 		if err := administrator.Revoke(t.Context(), boss(0), id("x")); !errors.Is(err, fails) {
 			t.Errorf("Revoke = %v, want %v", err, fails)
 		}
 	}
+	t.Run("TheirOwn", func(t *testing.T) {
+		t.Parallel()
+		b, store, administrator := administrator(t)
+		me := boss(0)
+		me.User = user
+		store.EXPECT().OwnerOf(gomock.Any(), id("mine"), gomock.Any()).Return(user, nil)
+		b.updates(nil, active("mine", by("sess_admin")), active("more", by("sess_admin")))
+		if err := administrator.Revoke(t.Context(), me, id("mine")); err != nil {
+			t.Errorf("Revoke = %v", err)
+		}
+		b.changed(t, "mine revoked (admin)", "revoked mine actor=user_1 by=admin reason=sign_out")
+		b.notes(t, "sess_admin seen 0s")
+	})
 }
 
 func TestAdministrator_RevokeAll(t *testing.T) {
@@ -194,29 +459,67 @@ func TestAdministrator_RevokeAll(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, _, administrator := administrator(t)
+			b.remembers(append(theirSignIns(), known("sess_5", 0), known("sess_1 agent:agent_1", 0))...)
 			b.updates(c.fails, three()...)
 			n, err := administrator.RevokeAll(t.Context(), boss(0), user)
 			if n != c.n || !errors.Is(err, c.fails) {
 				t.Errorf("RevokeAll = %d, %v", n, err)
 			}
-			b.changed(t, "one revoked (admin) blocks sess_1; two revoked (admin) blocks sess_2; old expired (expired)",
+			b.changed(t, "one revoked (admin); two revoked (admin); old expired (expired)",
 				"revoked one"+how+"; revoked two"+how+"; expired old")
+			b.notes(t, "sess_1 blocked; sess_2 blocked; sess_3 blocked; sess_4 blocked; sess_5 blocked; sess_1 agent:agent_1 blocked; moment 5s")
+			if b.scope != (ports.Scope{User: user, By: boss(0).Bearer, Settled: true}) {
+				t.Errorf("looks at %+v", b.scope)
+			}
 		})
 	}
-}
-
-// Whatever an admin ends, they prove themselves first: nothing is asked of the
-// stores before.
-func TestAdministrator_StepUp(t *testing.T) {
-	t.Parallel()
-	for _, ago := range []time.Duration{-1, time.Minute} {
-		_, _, administrator := administrator(t)
-		if err := administrator.Revoke(t.Context(), boss(ago), id("one")); session.KindOf(err) != session.KindReverification {
-			t.Errorf("Revoke = %v", err)
-		}
-		if n, err := administrator.RevokeAll(t.Context(), boss(ago), user); n != 0 || session.KindOf(err) != session.KindReverification {
+	// An admin who signs out themselves loses all sessions, and may go on.
+	t.Run("Themselves", func(t *testing.T) {
+		t.Parallel()
+		b, _, administrator := administrator(t)
+		me := boss(30 * time.Second)
+		me.User = user
+		b.remembers(known("sess_1", 0))
+		b.updates(nil, active("mine", by("sess_admin")), active("one"))
+		if n, err := administrator.RevokeAll(t.Context(), me, user); n != 2 || err != nil {
 			t.Errorf("RevokeAll = %d, %v", n, err)
 		}
+		b.notes(t, "sess_1 blocked; sess_admin seen 30s; moment 5s")
+
+		b.remembers(known("sess_1", 0), known("sess_admin", time.Minute))
+		b.updates(nil)
+		if _, err := administrator.RevokeAll(t.Context(), me, user); err != nil {
+			t.Errorf("RevokeAll = %v", err)
+		}
+		b.notes(t, "sess_1 blocked; sess_admin seen 30s; moment 5s")
+	})
+}
+
+// Whatever an admin ends, they prove themselves first, and are there in person:
+// nothing is asked of the stores before.
+func TestAdministrator_Refuses(t *testing.T) {
+	t.Parallel()
+	unsaid := boss(0)
+	unsaid.Verified = time.Time{}
+	for name, c := range map[string]struct {
+		admin access.Caller
+		want  session.Kind
+	}{
+		"Unproved":  {unsaid, session.KindReverification},
+		"TooLate":   {boss(time.Minute), session.KindReverification},
+		"NotThem":   {actingBoss(), session.KindActorDenied},
+		"NeitherOf": {func() access.Caller { c := actingBoss(); c.Verified = time.Time{}; return c }(), session.KindActorDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, _, administrator := administrator(t)
+			if err := administrator.Revoke(t.Context(), c.admin, id("one")); session.KindOf(err) != c.want {
+				t.Errorf("Revoke = %v", err)
+			}
+			if n, err := administrator.RevokeAll(t.Context(), c.admin, user); n != 0 || session.KindOf(err) != c.want {
+				t.Errorf("RevokeAll = %d, %v", n, err)
+			}
+		})
 	}
 }
 
@@ -226,12 +529,15 @@ func TestAdministrator_Stats(t *testing.T) {
 	b, store, administrator := administrator(t)
 	since := time.Date(2024, 12, 3, 0, 0, 0, 0, time.UTC)
 	want := ports.Stats{Sessions: map[session.Status]int{session.StatusActive: 1}, Days: []ports.Day{{Start: since, Opens: 2}}}
-	store.EXPECT().Stats(gomock.Any(), b.parts.Policy.Cutoff(noon), since).Return(want, nil)
-	if got, err := administrator.Stats(t.Context()); err != nil || got.Sessions[session.StatusActive] != 1 || len(got.Days) != 1 {
+	store.EXPECT().Stats(gomock.Any(), boss(day).Bearer, b.parts.Policy.Cutoff(noon), since).Return(want, nil)
+	if got, err := administrator.Stats(t.Context(), boss(day)); err != nil || got.Sessions[session.StatusActive] != 1 || len(got.Days) != 1 {
 		t.Errorf("Stats = %+v, %v", got, err)
 	}
-	store.EXPECT().Stats(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Stats{}, errDown)
-	if _, err := administrator.Stats(t.Context()); !errors.Is(err, errDown) {
+	store.EXPECT().Stats(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Stats{}, errDown)
+	if _, err := administrator.Stats(t.Context(), boss(0)); !errors.Is(err, errDown) {
 		t.Errorf("Stats = %v", err)
+	}
+	if _, err := administrator.Stats(t.Context(), actingBoss()); session.KindOf(err) != session.KindActorDenied {
+		t.Errorf("of an actor, Stats = %v", err)
 	}
 }

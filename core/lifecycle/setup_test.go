@@ -43,8 +43,33 @@ var (
 	errBug  = errors.New("bug")
 
 	atHome = from("192.0.2.1")
-	caller = access.Caller{User: user, SignIn: signIn, Role: member, Source: atHome, VerifiedAgo: -1}
+	caller = access.Caller{Bearer: session.Bearer{User: user, Holder: session.Holder{SignIn: signIn}}, Role: member, Source: atHome}
+
+	agent   = session.Must(session.NewActor(session.ActorAgent, "agent_1"))
+	support = session.Must(session.NewActor(session.ActorImpersonator, "user_support"))
 )
+
+// verified is the caller who verified a factor so long before noon. Of the caller
+// as such nobody knows when that was.
+func verified(ago time.Duration) access.Caller {
+	c := caller
+	c.Verified = noon.Add(-ago)
+	return c
+}
+
+// as is the caller with an actor in their sign-in.
+func as(actor session.Actor) access.Caller {
+	c := caller
+	c.Actor = actor
+	return c
+}
+
+// known is what is remembered of a sign-in, "sess_1", or of an actor in one,
+// "sess_1 agent:agent_1", that was verified, and first seen, so long before noon.
+func known(name string, ago time.Duration) session.SignIn {
+	signIn, actor, _ := strings.Cut(name, " ")
+	return session.RestoreSignIn(session.StoredSignIn{SignIn: signIn, Actor: actor, FirstSeen: noon.Add(-ago), Verified: noon.Add(-ago)})
+}
 
 // from is a source in the network of an address, of Firefox on Linux.
 func from(address string) session.Source {
@@ -82,6 +107,10 @@ func age(d time.Duration) with  { return func(s *session.Stored) { s.CreatedAt =
 func idle(d time.Duration) with {
 	return func(s *session.Stored) { s.LastActivityAt = noon.Add(-d) }
 }
+
+func acted(by session.Actor) with {
+	return func(s *session.Stored) { s.Actor = by.String() }
+}
 func by(signIn string) with   { return func(s *session.Stored) { s.SignIn = signIn } }
 func on(device string) with   { return func(s *session.Stored) { s.Device = device } }
 func of(workflow string) with { return func(s *session.Stored) { s.Workflow = workflow } }
@@ -91,9 +120,9 @@ func sealed(sealed string) with {
 func generated(s *session.Stored)  { s.Generated = true }
 func remembered(s *session.Stored) { s.Remembered = true }
 
-// signedOut lets the session be signed out against its sign-in.
+// signedOut lets the session be signed out.
 func signedOut(s *session.Stored) {
-	s.Status, s.EndReason, s.EndedAt, s.BlocksSignIn = session.StatusRevoked, session.EndUser, noon.Add(-time.Minute), true
+	s.Status, s.EndReason, s.EndedAt = session.StatusRevoked, session.EndUser, noon.Add(-time.Minute)
 }
 
 // rotatedAgo lets newToken have superseded oldToken so long ago.
@@ -120,6 +149,11 @@ type bench struct {
 	shared  *portmock.MockSightings
 	parts   lifecycle.Parts
 	now     time.Time
+
+	// signIns are those that are remembered; holderBlocked is whether the one
+	// that holds the session that an Update is about is blocked.
+	signIns       session.SignIns
+	holderBlocked bool
 
 	scope   ports.Scope // of the last Update
 	changes ports.Changes
@@ -176,9 +210,9 @@ func (b *bench) creates() {
 // updates lets one Update see sessions and return fails after it has written.
 func (b *bench) updates(fails error, seen ...session.Session) {
 	b.store.EXPECT().Update(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
-		func(_ context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+		func(_ context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 			b.scope = scope
-			changes, err := change(slices.Clone(seen))
+			changes, err := change(ports.Seen{Sessions: slices.Clone(seen), SignIns: slices.Clone(b.signIns), HolderBlocked: b.holderBlocked})
 			if err != nil {
 				return err
 			}
@@ -187,8 +221,11 @@ func (b *bench) updates(fails error, seen ...session.Session) {
 		})
 }
 
-// wrote is what the last Update wrote of sessions: "id status"; of those that
-// ended, why, and whether that blocks their sign-in.
+// remembers lets sign-ins be remembered.
+func (b *bench) remembers(signIns ...session.SignIn) { b.signIns = signIns }
+
+// wrote is what the last Update wrote of sessions: "id status", and of those that
+// ended, why.
 func (b *bench) wrote() string {
 	var lines []string
 	for _, s := range b.changes.Sessions {
@@ -196,12 +233,39 @@ func (b *bench) wrote() string {
 		if s.Status() != session.StatusActive {
 			line += fmt.Sprintf(" (%s)", s.EndReason())
 		}
-		if s.BlocksSignIn() {
-			line += " blocks " + s.SignIn().String()
-		}
 		lines = append(lines, line)
 	}
 	return strings.Join(lines, "; ")
+}
+
+// noted is what the last Update wrote of sign-ins: "sess_1 seen" of one, with how
+// long before noon it was verified; "sess_2 blocked"; "sess_3 forgotten"; and
+// the moment, before noon, too.
+func (b *bench) noted() string {
+	var lines []string
+	name := func(h session.Holder) string { return strings.TrimSuffix(h.SignIn.String()+" "+h.Actor.String(), " ") }
+	for _, s := range b.changes.SignIns {
+		if s.BlockedAt().IsZero() {
+			lines = append(lines, fmt.Sprintf("%s seen %s", name(s.Holder()), noon.Sub(s.Verified())))
+		} else {
+			lines = append(lines, name(s.Holder())+" blocked")
+		}
+	}
+	for _, h := range b.changes.Forget {
+		lines = append(lines, name(h)+" forgotten")
+	}
+	if !b.changes.Moment.IsZero() {
+		lines = append(lines, fmt.Sprintf("moment %s", noon.Sub(b.changes.Moment)))
+	}
+	return strings.Join(lines, "; ")
+}
+
+// notes checks what the last Update wrote of sign-ins.
+func (b *bench) notes(t *testing.T, want string) {
+	t.Helper()
+	if got := b.noted(); got != want {
+		t.Errorf("noted of sign-ins is %q, want %q", got, want)
+	}
 }
 
 // recorded is what the last Update added to the timeline: "type id", from
@@ -265,10 +329,10 @@ func (b *bench) used(t *testing.T) string {
 }
 
 // find answers as a store does that has these sessions.
-func find(slot session.Slot, sessions []session.Session) (session.Session, error) {
+func find(slot session.Slot, by session.SignInID, sessions []session.Session) (session.Session, error) {
 	for _, s := range sessions {
-		same := s.Device() == slot.Device || (slot.Device.IsZero() && s.Generated())
-		if same && s.Status() == session.StatusActive && s.User() == slot.User && s.Workflow() == slot.Workflow {
+		same := s.Device() == slot.Device || (slot.Device.IsZero() && s.Generated() && s.Holder().SignIn == by)
+		if same && s.Status() == session.StatusActive && s.User() == slot.User && s.Workflow() == slot.Workflow && s.Actor() == slot.Actor {
 			return s, nil
 		}
 	}
@@ -278,8 +342,10 @@ func find(slot session.Slot, sessions []session.Session) (session.Session, error
 // has lets the store be asked for a slot once, and answer as one that has these
 // sessions.
 func (b *bench) has(sessions ...session.Session) {
-	b.store.EXPECT().Find(gomock.Any(), gomock.Any()).DoAndReturn(
-		func(_ context.Context, slot session.Slot) (session.Session, error) { return find(slot, sessions) })
+	b.store.EXPECT().Find(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
+		func(_ context.Context, slot session.Slot, by session.SignInID) (session.Session, error) {
+			return find(slot, by, sessions)
+		})
 }
 
 // hides checks that an error shows no secret.

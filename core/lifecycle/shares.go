@@ -73,18 +73,18 @@ func (s *Shares) FindByToken(ctx context.Context, hash session.TokenHash) (sessi
 }
 
 // FindByOffer implements ports.SecretFinder.
-func (s *Shares) FindByOffer(ctx context.Context, code session.TokenHash) (session.Session, error) {
-	return within(ctx, s.users, func() (session.Session, error) { return s.UserStore.FindByOffer(ctx, code) })
+func (s *Shares) FindByOffer(ctx context.Context, code session.TokenHash, by session.Bearer) (session.Session, error) {
+	return within(ctx, s.users, func() (session.Session, error) { return s.UserStore.FindByOffer(ctx, code, by) })
 }
 
 // Find implements ports.SessionStore.
-func (s *Shares) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
-	return within(ctx, s.users, func() (session.Session, error) { return s.UserStore.Find(ctx, slot) })
+func (s *Shares) Find(ctx context.Context, slot session.Slot, by session.SignInID) (session.Session, error) {
+	return within(ctx, s.users, func() (session.Session, error) { return s.UserStore.Find(ctx, slot, by) })
 }
 
 // FindByID implements ports.SessionStore.
-func (s *Shares) FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error) {
-	return within(ctx, s.users, func() (session.Session, error) { return s.UserStore.FindByID(ctx, user, id) })
+func (s *Shares) FindByID(ctx context.Context, user session.UserID, id session.ID, by session.Bearer) (session.Session, error) {
+	return within(ctx, s.users, func() (session.Session, error) { return s.UserStore.FindByID(ctx, user, id, by) })
 }
 
 // List implements ports.SessionStore.
@@ -98,21 +98,21 @@ func (s *Shares) ListActivity(ctx context.Context, query ports.ActivityQuery) ([
 }
 
 // OwnerOf implements ports.AdminStore.
-func (s *Shares) OwnerOf(ctx context.Context, id session.ID) (session.UserID, error) {
-	return within(ctx, s.users, func() (session.UserID, error) { return s.UserStore.OwnerOf(ctx, id) })
+func (s *Shares) OwnerOf(ctx context.Context, id session.ID, by session.Bearer) (session.UserID, error) {
+	return within(ctx, s.users, func() (session.UserID, error) { return s.UserStore.OwnerOf(ctx, id, by) })
 }
 
 // Stats implements ports.AdminStore, and returns a KindOverloaded error at once
 // when too many wait for totals.
-func (s *Shares) Stats(ctx context.Context, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
+func (s *Shares) Stats(ctx context.Context, by session.Bearer, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
 	return within(ctx, s.stats, func() (ports.Stats, error) {
-		return within(ctx, s.users, func() (ports.Stats, error) { return s.UserStore.Stats(ctx, cutoff, since) })
+		return within(ctx, s.users, func() (ports.Stats, error) { return s.UserStore.Stats(ctx, by, cutoff, since) })
 	})
 }
 
 // Update implements ports.SessionStore, and returns a KindOverloaded error at
 // once when too many wait for the same user.
-func (s *Shares) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+func (s *Shares) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	mine, err := s.turnOf(ctx, scope.User)
 	if err != nil {
 		return err

@@ -36,17 +36,17 @@ func (s *stuck) call(name string) {
 	s.mu.Unlock()
 }
 
-func (s *stuck) Find(context.Context, session.Slot) (session.Session, error) {
+func (s *stuck) Find(context.Context, session.Slot, session.SignInID) (session.Session, error) {
 	s.call("Find")
 	return active("found"), nil
 }
 
-func (s *stuck) FindByID(context.Context, session.UserID, session.ID) (session.Session, error) {
+func (s *stuck) FindByID(context.Context, session.UserID, session.ID, session.Bearer) (session.Session, error) {
 	s.call("FindByID")
 	return active("found"), nil
 }
 
-func (s *stuck) FindByOffer(context.Context, session.TokenHash) (session.Session, error) {
+func (s *stuck) FindByOffer(context.Context, session.TokenHash, session.Bearer) (session.Session, error) {
 	s.call("FindByOffer")
 	return active("found"), nil
 }
@@ -66,17 +66,17 @@ func (s *stuck) ListActivity(context.Context, ports.ActivityQuery) ([]session.Ac
 	return nil, nil
 }
 
-func (s *stuck) OwnerOf(context.Context, session.ID) (session.UserID, error) {
+func (s *stuck) OwnerOf(context.Context, session.ID, session.Bearer) (session.UserID, error) {
 	s.call("OwnerOf")
 	return user, nil
 }
 
-func (s *stuck) Stats(context.Context, session.Cutoff, time.Time) (ports.Stats, error) {
+func (s *stuck) Stats(context.Context, session.Bearer, session.Cutoff, time.Time) (ports.Stats, error) {
 	s.call("Stats")
 	return ports.Stats{}, nil
 }
 
-func (s *stuck) Update(context.Context, ports.Scope, func([]session.Session) (ports.Changes, error)) error {
+func (s *stuck) Update(context.Context, ports.Scope, func(ports.Seen) (ports.Changes, error)) error {
 	s.call("Update")
 	return errBug
 }
@@ -114,15 +114,15 @@ func TestShares(t *testing.T) {
 				store, shares := newShares(t, c.connections)
 				ctx := t.Context()
 				for n := range 40 {
-					go shares.FindByToken(ctx, session.TokenHash{}) //nolint:errcheck // see below
-					go shares.Find(ctx, session.Slot{User: user})   //nolint:errcheck // see below
-					go shares.FindByID(ctx, user, id("s"))          //nolint:errcheck // see below
-					go shares.FindByOffer(ctx, session.TokenHash{}) //nolint:errcheck // see below
-					go shares.List(ctx, ports.ListQuery{})          //nolint:errcheck // see below
+					go shares.FindByToken(ctx, session.TokenHash{})                   //nolint:errcheck // see below
+					go shares.Find(ctx, session.Slot{User: user}, session.SignInID{}) //nolint:errcheck // see below
+					go shares.FindByID(ctx, user, id("s"), session.Bearer{})          //nolint:errcheck // see below
+					go shares.FindByOffer(ctx, session.TokenHash{}, session.Bearer{}) //nolint:errcheck // see below
+					go shares.List(ctx, ports.ListQuery{})                            //nolint:errcheck // see below
 					go shares.ListActivity(ctx, ports.ActivityQuery{})
-					go shares.OwnerOf(ctx, id("s"))                //nolint:errcheck // see below
-					go shares.Stats(ctx, session.Cutoff{}, noon)   //nolint:errcheck // see below
-					go update(ctx, shares, fmt.Sprint("user_", n)) //nolint:errcheck // see below
+					go shares.OwnerOf(ctx, id("s"), session.Bearer{})              //nolint:errcheck // see below
+					go shares.Stats(ctx, session.Bearer{}, session.Cutoff{}, noon) //nolint:errcheck // see below
+					go update(ctx, shares, fmt.Sprint("user_", n))                 //nolint:errcheck // see below
 				}
 				if checks, all := store.busy("FindByToken"), store.busy(""); checks != c.checks || all != c.checks+c.users {
 					t.Errorf("%d checks and %d others are in the store", checks, all-checks)
@@ -181,11 +181,11 @@ func TestShares_GaveUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store, shares := newShares(t, 1)
-		go shares.Find(t.Context(), session.Slot{User: user}) //nolint:errcheck // it succeeds
+		go shares.Find(t.Context(), session.Slot{User: user}, session.SignInID{}) //nolint:errcheck // it succeeds
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		said := make(chan error, 2)
-		go func() { _, err := shares.Find(ctx, session.Slot{User: user}); said <- err }()
+		go func() { _, err := shares.Find(ctx, session.Slot{User: user}, session.SignInID{}); said <- err }()
 		go func() { said <- update(ctx, shares, "user_1") }()
 		synctest.Wait()
 		cancel()
@@ -207,10 +207,10 @@ func TestShares_Stats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, shares := newShares(t, 8)
 		for range 5 {
-			go shares.Stats(t.Context(), session.Cutoff{}, noon) //nolint:errcheck // it succeeds
+			go shares.Stats(t.Context(), session.Bearer{}, session.Cutoff{}, noon) //nolint:errcheck // it succeeds
 		}
 		synctest.Wait()
-		if _, err := shares.Stats(t.Context(), session.Cutoff{}, noon); !errors.Is(err, session.KindOverloaded) {
+		if _, err := shares.Stats(t.Context(), session.Bearer{}, session.Cutoff{}, noon); !errors.Is(err, session.KindOverloaded) {
 			t.Errorf("got %v", err)
 		}
 		close(store.release)

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -12,7 +13,8 @@ import (
 
 var (
 	errNoSuchSession = errors.New("the user has no such active session")
-	errBadCode       = errors.New("the code is not good")
+	errBadCode       = errors.New("the code is invalid")
+	errNotHolder     = errors.New("another sign-in holds the session")
 )
 
 // Transferrer moves sessions between devices. It implements
@@ -26,7 +28,7 @@ func NewTransferrer(parts Parts) *Transferrer { return &Transferrer{parts} }
 
 // Offer implements ports.Transferrer.
 func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id session.ID) (ports.Offered, error) {
-	if err := t.StepUp.Require(caller); err != nil {
+	if err := t.may(caller); err != nil {
 		return ports.Offered{}, err
 	}
 	code, err := t.IDs.TransferCode()
@@ -34,16 +36,18 @@ func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id sessio
 		return ports.Offered{}, err
 	}
 	offered := ports.Offered{Code: code}
-	err = t.Store.Update(ctx, ports.Scope{User: caller.User}, func(seen []session.Session) (ports.Changes, error) {
+	err = t.Store.Update(ctx, ports.Scope{User: caller.User, By: caller.Bearer}, func(seen ports.Seen) (ports.Changes, error) {
 		now := t.Clock.Now()
-		for _, s := range seen {
-			if s.ID() == id && t.Policy.StatusAt(now, s) == session.StatusActive {
-				offered.ExpiresAt = now.Add(t.Policy.OfferLifetime)
-				s.OfferTransfer(code.Hash(), offered.ExpiresAt)
-				return ports.Changes{Sessions: []session.Session{s}}, nil
-			}
+		found := only(seen.Sessions, id)
+		switch {
+		case found == nil || t.Policy.StatusAt(now, *found) != session.StatusActive:
+			return ports.Changes{}, session.Wrap(session.KindNotFound, errNoSuchSession)
+		case !found.HeldBy(caller.Holder):
+			return ports.Changes{}, session.Wrap(session.KindOtherSignIn, errNotHolder)
 		}
-		return ports.Changes{}, session.Wrap(session.KindNotFound, errNoSuchSession)
+		offered.ExpiresAt = now.Add(t.Policy.OfferLifetime)
+		found.OfferTransfer(code.Hash(), offered.ExpiresAt)
+		return ports.Changes{Sessions: []session.Session{*found}}, nil
 	})
 	if err != nil {
 		return ports.Offered{}, err
@@ -51,17 +55,22 @@ func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id sessio
 	return offered, nil
 }
 
+// may reports whether the caller may move anything.
+func (t *Transferrer) may(caller access.Caller) error {
+	if err := caller.InPerson(); err != nil {
+		return err
+	}
+	return t.StepUp.Require(caller, t.Clock.Now())
+}
+
 // Claim implements ports.Transferrer. It first looks whose the code is: that
 // somebody else has it is worth a record.
 func (t *Transferrer) Claim(ctx context.Context, caller access.Caller, text string, device session.DeviceID) (ports.Opened, error) {
-	if err := t.StepUp.Require(caller); err != nil {
+	if err := t.may(caller); err != nil {
 		return ports.Opened{}, err
 	}
-	code, err := session.ParseTransferCode(text)
-	if err != nil {
-		return ports.Opened{}, session.Wrap(session.KindNotFound, errBadCode)
-	}
-	found, err := t.Secrets.FindByOffer(ctx, code.Hash())
+	code, _ := session.ParseTransferCode(text) // a text that is no code finds none
+	found, err := t.Secrets.FindByOffer(ctx, code.Hash(), caller.Bearer)
 	if err != nil {
 		return ports.Opened{}, err
 	}
@@ -69,7 +78,11 @@ func (t *Transferrer) Claim(ctx context.Context, caller access.Caller, text stri
 		return ports.Opened{}, t.refuse(ctx, found, code.Hash())
 	}
 	c := claim{Transferrer: t, caller: caller, code: code.Hash(), device: device}
-	err = t.Store.Update(ctx, ports.Scope{User: caller.User, SignIn: caller.SignIn}, c.apply)
+	err = t.Store.Update(ctx, ports.Scope{User: caller.User, By: caller.Bearer}, c.apply)
+	if err == nil && c.failed != nil {
+		t.Meter.Anomaly(session.RuleContestedDevice)
+		err = c.failed
+	}
 	if err != nil {
 		return ports.Opened{}, err
 	}
@@ -112,26 +125,44 @@ type claim struct {
 	now   time.Time
 	moved session.Session
 	token session.Token
+	// failed is what becomes of the caller though the changes are stored: the
+	// device is contested.
+	failed error
 }
 
 // apply moves the session under the store's lock: of many claims, the first
 // takes the code away.
-func (c *claim) apply(seen []session.Session) (ports.Changes, error) {
+func (c *claim) apply(seen ports.Seen) (ports.Changes, error) {
 	c.now = c.Clock.Now()
-	current := c.offering(seen)
+	seen.Sessions = c.Usage.Exact(seen.Sessions)
+	current := c.offering(seen.Sessions)
 	switch {
 	case current == nil:
 		return ports.Changes{}, session.Wrap(session.KindNotFound, errBadCode)
-	case blocked(seen, c.caller.SignIn):
-		return ports.Changes{}, session.Wrap(session.KindSignedOut, errBlocked)
 	case current.Device() == c.device:
 		return ports.Changes{}, session.Invalid("deviceId", "must be another device than the session is on")
 	}
+	there := c.there(seen.Sessions, current.Slot())
+	if there != nil && !there.HeldBy(c.caller.Holder) && c.Policy.StatusAt(c.now, *there) == session.StatusActive {
+		switch err := c.mayReplace(c.caller, seen.SignIns, *there, c.now); {
+		case errors.Is(err, session.KindContested):
+			var changes ports.Changes
+			c.failed = cmp.Or(c.suspect(c.caller, session.RuleContestedDevice, *there, seen, &changes, c.now), err)
+			return changes, nil
+		case err != nil:
+			return ports.Changes{}, err
+		}
+	}
+	return c.move(*current, there, seen)
+}
+
+// move moves current to the device, and ends the session that is there.
+func (c *claim) move(current session.Session, there *session.Session, seen ports.Seen) (ports.Changes, error) {
 	token, credential, err := c.mint(current.ID())
 	if err != nil {
 		return ports.Changes{}, err
 	}
-	c.token, c.moved = token, *current
+	c.token, c.moved = token, current
 	c.moved.Move(c.device, c.caller.SignIn, credential, c.caller.Source, c.now)
 	changes := ports.Changes{
 		Sessions: []session.Session{c.moved},
@@ -139,11 +170,10 @@ func (c *claim) apply(seen []session.Session) (ports.Changes, error) {
 			session.DetailFromDevice: current.Device().String(), session.DetailDevice: c.device.String(),
 		})},
 	}
-	for _, s := range seen {
-		if s.Status() == session.StatusActive && s.Device() == c.device && s.Workflow() == c.moved.Workflow() {
-			changes.Activity = append(changes.Activity, c.end(&s))
-			changes.Sessions = append(changes.Sessions, s)
-		}
+	changes.SignIns = []session.SignIn{seen.SignIns.See(c.caller.Bearer, c.now)}
+	if there != nil {
+		changes.Activity = append(changes.Activity, c.end(there))
+		changes.Sessions = append(changes.Sessions, *there)
 	}
 	return changes, nil
 }
@@ -158,11 +188,25 @@ func (c *claim) offering(seen []session.Session) *session.Session {
 	return nil
 }
 
+// there is the active session that the device has in the place of slot.
+func (c *claim) there(seen []session.Session, slot session.Slot) *session.Session {
+	slot.Device = c.device
+	for i, s := range seen {
+		if s.Status() == session.StatusActive && s.Slot() == slot {
+			return &seen[i]
+		}
+	}
+	return nil
+}
+
 // end ends what the device had.
 func (c *claim) end(s *session.Session) session.Activity {
-	if c.Policy.StatusAt(c.now, *s) == session.StatusExpired {
+	switch {
+	case c.Policy.StatusAt(c.now, *s) == session.StatusExpired:
 		s.Expire(c.now)
 		return expired(*s, c.now)
+	case !s.HeldBy(c.caller.Holder):
+		return replaced(c.caller, s, c.moved.ID(), c.now)
 	}
 	s.Revoke(session.EndTransferred, c.now)
 	return note(c.caller, *s, c.now, session.ActivityTransferred, map[string]string{

@@ -1,7 +1,9 @@
 package lifecycle_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -33,6 +35,10 @@ func TestTransferrer_Offer(t *testing.T) {
 		"NoSuchSession":    {[]session.Session{active("a")}, nil, session.KindNotFound, ""},
 		"TimeIsUp":         {[]session.Session{active("phone", left(0))}, nil, session.KindNotFound, ""},
 		"Ended":            {[]session.Session{active("phone", signedOut)}, nil, session.KindNotFound, ""},
+		"OfAnotherSignIn":  {[]session.Session{active("phone", by("sess_2"))}, nil, session.KindOtherSignIn, ""},
+		"OfAnActor":        {[]session.Session{active("phone", acted(agent))}, nil, session.KindOtherSignIn, ""},
+		"OfNobodyKnowsWho": {[]session.Session{active("phone", by(""))}, nil, session.KindOtherSignIn, ""},
+		"StaleOfAnother":   {[]session.Session{active("phone", by("sess_2"), left(0))}, nil, session.KindNotFound, ""},
 		"StoreDown":        {[]session.Session{active("phone")}, errDown, session.KindUnavailable, "phone active"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +61,7 @@ func TestTransferrer_Offer(t *testing.T) {
 					t.Errorf("wrote %+v", s.Offer())
 				}
 			}
-			if b.scope != (ports.Scope{User: user}) {
+			if b.scope != (ports.Scope{User: user, By: caller.Bearer}) {
 				t.Errorf("looks at %+v", b.scope)
 			}
 		})
@@ -70,9 +76,16 @@ func TestTransferrer_Offer(t *testing.T) {
 	})
 }
 
+// noCode lets the store look for what is no code, which tells a blocked sign-in.
+func noCode(err error) func(*bench) {
+	return func(b *bench) {
+		b.secrets.EXPECT().FindByOffer(gomock.Any(), session.TransferCode{}.Hash(), gomock.Any()).Return(session.Session{}, err)
+	}
+}
+
 // claims is a Transferrer whose store finds a session by the code.
 func claims(b *bench, found session.Session, err error) *lifecycle.Transferrer {
-	b.secrets.EXPECT().FindByOffer(gomock.Any(), code.Hash()).Return(found, err)
+	b.secrets.EXPECT().FindByOffer(gomock.Any(), code.Hash(), gomock.Any()).Return(found, err)
 	return lifecycle.NewTransferrer(b.parts)
 }
 
@@ -93,9 +106,13 @@ func TestTransferrer_Claim(t *testing.T) {
 		},
 		"ThatHadOneOfAnotherSignIn": {
 			[]session.Session{active("laptop", by("sess_3")), phone},
-			"phone active; laptop revoked (transferred)",
-			moved + "; transferred laptop from 192.0.2.1 deviceId=laptop successor=phone",
+			"phone active; laptop revoked (replaced)",
+			moved + "; revoked laptop from 192.0.2.1 by=user reason=replaced successor=phone",
 		},
+		"ThatHadAStaleOneOfAnotherSignIn": {
+			[]session.Session{active("laptop", by("sess_3"), left(0)), phone}, "phone active; laptop expired (expired)", moved + "; expired laptop",
+		},
+		"ThatHasAnActors": {[]session.Session{active("laptop", acted(agent)), phone}, "phone active", moved},
 		"ThatHadOneWhoseTimeWasUp": {
 			[]session.Session{active("laptop", left(0)), phone}, "phone active; laptop expired (expired)", moved + "; expired laptop",
 		},
@@ -120,7 +137,11 @@ func TestTransferrer_Claim(t *testing.T) {
 			if got.Outcome != session.OutcomeTransferred || got.Token != newToken || got.ExpiresIn != 20*time.Hour || !got.RefreshAfter.Equal(noon.Add(19*time.Hour)) {
 				t.Errorf("Claim = %+v", got)
 			}
-			if b.scope != (ports.Scope{User: user, SignIn: signIn}) {
+			b.notes(t, "sess_1 seen 0s")
+			if !got.Session.HeldBy(caller.Holder) {
+				t.Errorf("held by %v", got.Session.Holder())
+			}
+			if b.scope != (ports.Scope{User: user, By: caller.Bearer}) {
 				t.Errorf("looks at %+v", b.scope)
 			}
 		})
@@ -128,19 +149,18 @@ func TestTransferrer_Claim(t *testing.T) {
 }
 
 // A generated device that is moved becomes a named one; the code is good in
-// lower case; who impersonates is in the record.
+// lower case.
 func TestTransferrer_Claim_FromAGeneratedDevice(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	x, support := active("x", generated, offers(us)), caller
-	support.ActedBy = "user_support"
+	x := active("x", generated, offers(us))
 	b.mints(id("x"))
 	b.updates(nil, x)
-	got, err := claims(b, x, nil).Claim(t.Context(), support, strings.ToLower(code.Reveal()), laptop)
+	got, err := claims(b, x, nil).Claim(t.Context(), caller, strings.ToLower(code.Reveal()), laptop)
 	if err != nil || got.Session.Generated() {
 		t.Errorf("Claim = %+v, %v", got, err)
 	}
-	b.changed(t, "x active", "transferred x from 192.0.2.1 actor=user_support deviceId=laptop fromDeviceId=x")
+	b.changed(t, "x active", "transferred x from 192.0.2.1 deviceId=laptop fromDeviceId=x")
 }
 
 // What is refused changes nothing, and no token is made for it: the mocks make
@@ -159,9 +179,6 @@ func TestTransferrer_Claim_Refuses(t *testing.T) {
 		"SessionIsTooOld":      {[]session.Session{active("phone", offers(us), left(0))}, laptop, session.KindNotFound},
 		"SessionEnded":         {nil, laptop, session.KindNotFound},
 		"SameDevice":           {[]session.Session{good}, phone, session.KindInvalid},
-		"SignedOut":            {[]session.Session{active("a", signedOut), good}, laptop, session.KindSignedOut},
-		"UnknownBeforeThat":    {[]session.Session{active("a", signedOut), used}, laptop, session.KindNotFound},
-		"SignedOutBeforeThat":  {[]session.Session{active("a", signedOut), good}, phone, session.KindSignedOut},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -190,10 +207,16 @@ func TestTransferrer_Claim_Fails(t *testing.T) {
 		arrange func(*bench)
 		want    error
 	}{
-		"NoCode":    {"", func(*bench) {}, session.KindNotFound},
-		"BadCode":   {code.Reveal()[1:], func(*bench) {}, session.KindNotFound},
+		"NoCode":    {"", noCode(session.KindNotFound), session.KindNotFound},
+		"BadCode":   {code.Reveal()[1:], noCode(session.KindNotFound), session.KindNotFound},
+		"Blocked":   {code.Reveal()[1:], noCode(session.KindSignedOut), session.KindSignedOut},
 		"Mistyped":  {code.Reveal(), func(b *bench) { claims(b, session.Session{}, session.KindNotFound) }, session.KindNotFound},
 		"StoreDown": {code.Reveal(), func(b *bench) { claims(b, session.Session{}, errDown) }, session.KindUnavailable},
+		"SignedOut": {code.Reveal(), func(b *bench) {
+			claims(b, good, nil)
+			b.mints(id("phone"))
+			b.updates(session.KindSignedOut, good)
+		}, session.KindSignedOut},
 		"StoreDownLater": {code.Reveal(), func(b *bench) {
 			claims(b, good, nil)
 			b.mints(id("phone"))
@@ -234,16 +257,14 @@ func TestTransferrer_StepUp(t *testing.T) {
 	if _, err := transferrer.Claim(t.Context(), caller, code.Reveal(), laptop); session.KindOf(err) != session.KindReverification {
 		t.Errorf("Claim = %v", err)
 	}
-	verified := caller
-	verified.VerifiedAgo = 0
 	b.ids.EXPECT().TransferCode().Return(code, nil)
 	b.updates(nil, active("phone"))
-	if _, err := transferrer.Offer(t.Context(), verified, id("phone")); err != nil {
+	if _, err := transferrer.Offer(t.Context(), verified(0), id("phone")); err != nil {
 		t.Errorf("Offer = %v", err)
 	}
 	b.mints(id("phone"))
 	b.updates(nil, active("phone", offers(us)))
-	if _, err := claims(b, active("phone", offers(us)), nil).Claim(t.Context(), verified, code.Reveal(), laptop); err != nil {
+	if _, err := claims(b, active("phone", offers(us)), nil).Claim(t.Context(), verified(0), code.Reveal(), laptop); err != nil {
 		t.Errorf("Claim = %v", err)
 	}
 }
@@ -288,7 +309,7 @@ func TestTransferrer_Claim_ForeignCode(t *testing.T) {
 				b.revokes(session.RuleForeignCode)
 			}
 			b.updates(c.fails, c.seen...)
-			foreign := access.Caller{User: stranger, SignIn: signInID("sess_9"), ActedBy: "user_9", Source: thief()}
+			foreign := access.Caller{Bearer: session.Bearer{User: stranger, Holder: session.Holder{SignIn: signInID("sess_9")}}, Source: thief()}
 			got, err := claims(b, active("phone", refused(0)), nil).Claim(t.Context(), foreign, code.Reveal(), laptop)
 			want := session.KindNotFound
 			if c.fails != nil {
@@ -342,4 +363,145 @@ func TestTransferrer_Claim_OwnerIsNoAnomaly(t *testing.T) {
 	}
 	b.changed(t, "", "")
 	b.metered(t)
+}
+
+// A session that the claiming device has goes by the rules of replacement: a
+// newer sign-in that uses it keeps it, and that somebody wanted it is recorded.
+func TestTransferrer_Claim_Contested(t *testing.T) {
+	t.Parallel()
+	const contested = "anomaly laptop from 192.0.2.1 action=%s rule=contested_device"
+	for name, c := range map[string]struct {
+		holder   string
+		verified time.Duration // ago, in what the other sign-in was
+		used     time.Duration
+		revokes  bool
+		want     error
+		wrote    string
+		recorded string
+		noted    string
+	}{
+		"Newer":        {"sess_3", time.Minute - us, 0, false, session.KindContested, "", fmt.Sprintf(contested, "record"), ""},
+		"Equal":        {"sess_3", time.Minute, 0, false, nil, "phone active; laptop revoked (replaced)", "", "sess_1 seen 1m0s"},
+		"Unknown":      {"", 0, 0, false, nil, "phone active; laptop revoked (replaced)", "", "sess_1 seen 1m0s"},
+		"NotUsedSince": {"sess_3", 0, time.Minute, false, nil, "phone active; laptop revoked (replaced)", "", "sess_1 seen 1m0s"},
+		"Revoke": {
+			"sess_3", 0, 0, true, session.KindContested, "phone revoked (anomaly); more revoked (anomaly)",
+			fmt.Sprintf(contested, "revoke") + "; revoked phone by=service reason=contested_device; revoked more by=service reason=contested_device", "sess_1 blocked",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			if c.revokes {
+				b.revokes(session.RuleContestedDevice)
+				c.want = session.KindSignedOut
+			}
+			if c.want == nil {
+				b.mints(id("phone"))
+			}
+			b.remembers(known("sess_3", c.verified))
+			good := active("phone", offers(us))
+			b.updates(nil, active("laptop", by(c.holder), idle(c.used)), good, active("more"))
+			got, err := claims(b, good, nil).Claim(t.Context(), verified(time.Minute), code.Reveal(), laptop)
+			if !errors.Is(err, c.want) || (err != nil) != (c.want != nil) || reflect.DeepEqual(got, ports.Opened{}) != (err != nil) {
+				t.Errorf("Claim = %+v, %v", got, err)
+			}
+			if b.wrote() != c.wrote || (c.recorded != "" && b.recorded(t) != c.recorded) {
+				t.Errorf("wrote %q, recorded %q", b.wrote(), b.recorded(t))
+			}
+			b.notes(t, c.noted)
+			b.metered(t, []session.Rule{session.RuleContestedDevice}[:min(1, len(c.recorded))]...)
+		})
+	}
+	t.Run("ExactUse", func(t *testing.T) { // known on this replica, and not written yet
+		t.Parallel()
+		b := setup(t)
+		b.remembers(known("sess_3", 0))
+		good, there := active("phone", offers(us)), active("laptop", by("sess_3"), idle(time.Hour))
+		b.parts.Usage.Checked(there, noon, atHome)
+		b.updates(nil, there, good)
+		if _, err := claims(b, good, nil).Claim(t.Context(), verified(time.Minute), code.Reveal(), laptop); session.KindOf(err) != session.KindContested {
+			t.Errorf("Claim = %v", err)
+		}
+	})
+	t.Run("StoreDown", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.remembers(known("sess_3", 0))
+		good := active("phone", offers(us))
+		b.updates(errDown, active("laptop", by("sess_3"), idle(0)), good)
+		if _, err := claims(b, good, nil).Claim(t.Context(), verified(time.Minute), code.Reveal(), laptop); session.KindOf(err) != session.KindUnavailable {
+			t.Errorf("Claim = %v", err)
+		}
+		b.metered(t)
+	})
+}
+
+// Actors move nothing: nothing is asked of the stores.
+func TestTransferrer_Actor(t *testing.T) {
+	t.Parallel()
+	for _, actor := range []session.Actor{agent, support} {
+		transferrer := lifecycle.NewTransferrer(setup(t).parts)
+		if _, err := transferrer.Offer(t.Context(), as(actor), id("phone")); session.KindOf(err) != session.KindActorDenied {
+			t.Errorf("Offer = %v", err)
+		}
+		if _, err := transferrer.Claim(t.Context(), as(actor), code.Reveal(), laptop); session.KindOf(err) != session.KindActorDenied {
+			t.Errorf("Claim = %v", err)
+		}
+	}
+}
+
+// However a session ends, its code is void.
+func TestTransferrer_TheEndVoidsTheCode(t *testing.T) {
+	t.Parallel()
+	voids := func(t *testing.T, b *bench) {
+		t.Helper()
+		for _, s := range b.changes.Sessions {
+			if s.ID() == id("phone") && (s.Status() == session.StatusActive || s.Offer() != (session.Offer{})) {
+				t.Errorf("%s offers %+v", s.Status(), s.Offer())
+			}
+		}
+		if !strings.Contains(b.wrote(), "phone ") {
+			t.Errorf("wrote %q", b.wrote())
+		}
+	}
+	offering := active("phone", offers(time.Minute), by("sess_2"))
+	t.Run("Replaced", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.has(offering)
+		b.creates()
+		b.updates(nil, offering)
+		b.opens(t, verified(0), onPhone)
+		voids(t, b)
+	})
+	t.Run("HolderBlocked", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.store.EXPECT().FindByID(gomock.Any(), user, id("x"), verified(0).Bearer).Return(active("x"), nil)
+		b.updates(nil, active("x", by("sess_2"), signedOut), offering)
+		if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), verified(0), id("x")); err != nil {
+			t.Fatal(err)
+		}
+		voids(t, b)
+	})
+}
+
+// The factor must have been verified recently enough when the device is taken
+// from another sign-in, however long that waited.
+func TestTransferrer_Claim_StepUpUnderTheLock(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parts.StepUp.Within = time.Minute
+	good := active("phone", offers(day))
+	b.secrets.EXPECT().FindByOffer(gomock.Any(), code.Hash(), gomock.Any()).DoAndReturn(func(context.Context, session.TokenHash, session.Bearer) (session.Session, error) {
+		b.now = noon.Add(time.Second)
+		return good, nil
+	})
+	b.updates(nil, active("laptop", by("sess_3"), idle(0)), good)
+	_, err := lifecycle.NewTransferrer(b.parts).Claim(t.Context(), verified(time.Minute-time.Second), code.Reveal(), laptop)
+	if session.KindOf(err) != session.KindReverification {
+		t.Errorf("Claim = %v", err)
+	}
+	b.changed(t, "", "")
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"chatkit-session/core/access"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
@@ -67,14 +68,23 @@ func NewWatcher(parts Parts, announcer *Announcer, streams Streams) *Watcher {
 }
 
 // Watch implements ports.Watcher.
-func (w *Watcher) Watch(ctx context.Context, user session.UserID, request ports.WatchRequest) (ports.Watch, error) {
+func (w *Watcher) Watch(ctx context.Context, caller access.Caller, request ports.WatchRequest) (ports.Watch, error) {
 	last, err := session.ParseKnown(request.Last)
 	resumes := err == nil
-	found, token, err := w.find(ctx, user, request)
-	if errors.Is(err, session.KindNotFound) && resumes && request.Token != "" {
+	id, token, err := w.find(ctx, request)
+	switch {
+	case errors.Is(err, session.KindNotFound) && resumes:
 		// A token is not found when its session has ended: the event says which
 		// it was.
-		found, err = w.store.FindByID(ctx, user, last.Session())
+		id = last.Session()
+	case errors.Is(err, session.KindNotFound):
+		id = session.ID{} // the store finds none, and says whether the caller may ask
+	case err != nil:
+		return nil, err
+	}
+	found, err := w.store.FindByID(ctx, caller.User, id, caller.Bearer)
+	if err == nil && !owns(caller, found) {
+		err = session.Wrap(session.KindNotFound, errNoSuchSession)
 	}
 	if err != nil {
 		return nil, err
@@ -90,41 +100,37 @@ func (w *Watcher) Watch(ctx context.Context, user session.UserID, request ports.
 	if known.Over() || (!resumes && w.policy.StatusAt(w.clock.Now(), found) != session.StatusActive) {
 		return nil, session.Wrap(session.KindNotFound, errNotWatchable)
 	}
-	return w.begin(user, known)
+	return w.begin(caller, known)
 }
 
-// find returns the user's session that the request names, and its token's hash
-// if it names it by that.
-func (w *Watcher) find(ctx context.Context, user session.UserID, request ports.WatchRequest) (session.Session, session.TokenHash, error) {
+// find returns the id of the session that the request names, and its token's
+// hash if it names it by that. Whose it is remains to be looked at.
+func (w *Watcher) find(ctx context.Context, request ports.WatchRequest) (session.ID, session.TokenHash, error) {
 	if request.Token == "" {
-		found, err := w.store.FindByID(ctx, user, request.Session)
-		return found, session.TokenHash{}, err
+		return request.Session, session.TokenHash{}, nil
 	}
 	token, err := session.ParseToken(request.Token)
 	if err != nil {
-		return session.Session{}, session.TokenHash{}, session.Wrap(session.KindNotFound, err)
+		return session.ID{}, session.TokenHash{}, session.Wrap(session.KindNotFound, err)
 	}
 	found, err := w.secrets.FindByToken(ctx, token.Hash())
-	if err == nil && found.User() != user {
-		err = session.Wrap(session.KindNotFound, errNoSuchSession)
-	}
-	return found, token.Hash(), err
+	return found.ID(), token.Hash(), err
 }
 
 // begin takes one of the streams that there may be.
-func (w *Watcher) begin(user session.UserID, known session.Known) (ports.Watch, error) {
+func (w *Watcher) begin(caller access.Caller, known session.Known) (ports.Watch, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case w.ofUsers[user] >= w.streams.MostOfUser:
+	case w.ofUsers[caller.User] >= w.streams.MostOfUser:
 		return nil, session.Wrap(session.KindRateLimited, errTooManyOfUser)
 	case w.open >= w.streams.Most:
 		return nil, session.Wrap(session.KindOverloaded, errTooManyStreams)
 	}
-	w.ofUsers[user]++
+	w.ofUsers[caller.User]++
 	w.open++
 	w.began++
-	one := &watch{Watcher: w, user: user, known: known, timer: time.NewTimer(0), share: share(w.began)}
+	one := &watch{Watcher: w, by: caller.Bearer, known: known, timer: time.NewTimer(0), share: share(w.began)}
 	one.bell, one.mute = w.announcer.listen(known.Session())
 	return one, nil
 }
@@ -148,7 +154,7 @@ func share(n uint64) float64 {
 // watch is a client's watching of a session. It implements ports.Watch.
 type watch struct {
 	*Watcher
-	user  session.UserID
+	by    session.Bearer
 	known session.Known
 	bell  *bell
 	mute  func()
@@ -172,7 +178,7 @@ func (w *watch) Close() {
 	w.closed = true
 	w.timer.Stop()
 	w.mute()
-	w.end(w.user)
+	w.end(w.by.User)
 }
 
 // Next implements ports.Watch. The bell was there before the first look, so
@@ -190,11 +196,14 @@ func (w *watch) Next(ctx context.Context) (ports.Event, error) {
 		case errors.Is(err, session.KindUnavailable):
 			w.timer.Reset(w.about(soon))
 			continue
-		case err != nil:
+		case err != nil && (found.ID().IsZero() || !errors.Is(err, session.KindSignedOut)):
 			return ports.Event{}, err
 		}
-		if event := w.tell(found); event.Type != "" {
+		if event := w.tell(found); event.Type.Ends() || (event.Type != "" && err == nil) {
 			return event, nil
+		}
+		if err != nil { // the session is another sign-in's, and goes on
+			return ports.Event{}, err
 		}
 	}
 }
@@ -222,7 +231,7 @@ func (w *watch) look(ctx context.Context) (session.Session, error) {
 	w.spread = false
 	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
 	defer cancel()
-	return w.store.FindByID(ctx, w.user, w.known.Session())
+	return w.store.FindByID(ctx, w.by.User, w.known.Session(), w.by)
 }
 
 // tell returns what there is to tell, with an empty type if there is nothing,
@@ -239,7 +248,7 @@ func (w *watch) tell(found session.Session) ports.Event {
 	left, _ := w.policy.Left(now, found)
 	return ports.Event{
 		Type: news.Event, Session: found, Reason: news.Reason,
-		RefreshAfter: w.policy.RefreshAfter(found.ExpiresAt()), ExpiresIn: left,
+		RefreshAfter: w.policy.RefreshAfter(found), ExpiresIn: left,
 	}
 }
 

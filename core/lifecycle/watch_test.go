@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/mock/gomock"
 
+	"chatkit-session/core/access"
 	"chatkit-session/core/lifecycle"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
@@ -28,6 +29,25 @@ type shelf struct {
 	reads []time.Time
 	fails error
 	hangs bool
+	// blocked are sign-ins that were signed out.
+	blocked map[session.Holder]bool
+}
+
+// block signs a sign-in out.
+func (s *shelf) block(holder session.Holder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocked[holder] = true
+}
+
+// refuses is the error of a sign-in that was signed out.
+func (s *shelf) refuses(by session.Bearer, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.blocked[by.Holder] && (err == nil || errors.Is(err, session.KindNotFound)) {
+		return session.Wrap(session.KindSignedOut, errBug)
+	}
+	return err
 }
 
 func (s *shelf) put(one session.Session) {
@@ -84,10 +104,11 @@ func newTheatre(t *testing.T, relay ports.Relay, streams lifecycle.Streams) *the
 	t.Helper()
 	ctrl := gomock.NewController(t)
 	store, secrets, clock := portmock.NewMockSessionStore(ctrl), portmock.NewMockSecretFinder(ctrl), portmock.NewMockClock(ctrl)
-	s := &shelf{all: map[session.ID]session.Session{}}
+	s := &shelf{all: map[session.ID]session.Session{}, blocked: map[session.Holder]bool{}}
 	clock.EXPECT().Now().DoAndReturn(func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }).AnyTimes()
-	store.EXPECT().FindByID(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, owner session.UserID, id session.ID) (session.Session, error) {
-		return s.find(ctx, func(one session.Session) bool { return one.ID() == id && one.User() == owner })
+	store.EXPECT().FindByID(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, owner session.UserID, id session.ID, by session.Bearer) (session.Session, error) {
+		found, err := s.find(ctx, func(one session.Session) bool { return one.ID() == id && one.User() == owner })
+		return found, s.refuses(by, err)
 	}).AnyTimes()
 	secrets.EXPECT().FindByToken(gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, hash session.TokenHash) (session.Session, error) {
 		found, err := s.find(ctx, func(one session.Session) bool {
@@ -122,7 +143,13 @@ type spectator struct {
 // watch begins to watch and listens until ctx ends.
 func (th *theatre) watch(t *testing.T, ctx context.Context, request ports.WatchRequest) *spectator { //nolint:revive // the test comes first
 	t.Helper()
-	watch, err := th.Watch(ctx, user, request)
+	return th.watchAs(t, ctx, caller, request)
+}
+
+// watchAs is watch of any caller.
+func (th *theatre) watchAs(t *testing.T, ctx context.Context, caller access.Caller, request ports.WatchRequest) *spectator { //nolint:revive // the test comes first
+	t.Helper()
+	watch, err := th.Watch(ctx, caller, request)
 	if err != nil {
 		t.Fatalf("Watch = %v", err)
 	}
@@ -312,7 +339,7 @@ func TestWatch_GoesOn(t *testing.T) {
 				last := map[bool]string{true: left.Known(), false: "a last one that is none"}[c.knows]
 				back := th.watch(t, t.Context(), c.names(last))
 				back.expects(t, c.hears)
-				again, err := th.Watch(t.Context(), user, c.names(back.Known()))
+				again, err := th.Watch(t.Context(), caller, c.names(back.Known()))
 				if over := strings.HasPrefix(c.hears, "revoked"); errors.Is(err, session.KindNotFound) != over {
 					t.Errorf("it comes back again: %v", err)
 				} else if !over {
@@ -368,7 +395,7 @@ func TestWatcher_Watch_Refuses(t *testing.T) {
 			"UnknownAndLast": {Session: id("unknown"), Last: mine},
 			"LastOfTheirs":   {Token: "x", Last: now("theirs", theirs).Known().String()},
 		} {
-			_, err := th.Watch(t.Context(), user, request)
+			_, err := th.Watch(t.Context(), caller, request)
 			if !errors.Is(err, session.KindNotFound) {
 				t.Errorf("%s: Watch = %v", name, err)
 			}
@@ -376,7 +403,7 @@ func TestWatcher_Watch_Refuses(t *testing.T) {
 		}
 		th.shelf.is(errDown, false)
 		for _, request := range []ports.WatchRequest{byID("mine"), {Token: oldToken.Reveal(), Last: mine}} {
-			if _, err := th.Watch(t.Context(), user, request); !errors.Is(err, session.KindUnavailable) {
+			if _, err := th.Watch(t.Context(), caller, request); !errors.Is(err, session.KindUnavailable) {
 				t.Errorf("Watch = %v", err)
 			}
 		}
@@ -391,19 +418,20 @@ func TestWatcher_Watch_Bounded(t *testing.T) {
 		th := newTheatre(t, nil, few())
 		th.shelf.put(now("a"))
 		th.shelf.put(now("theirs", func(s *session.Stored) { s.User = "user_2" }))
-		begin := func(user session.UserID, name string, want error) ports.Watch {
+		theirs := access.Caller{Bearer: session.Bearer{User: stranger, Holder: session.Holder{SignIn: signInID("sess_9")}}}
+		begin := func(caller access.Caller, name string, want error) ports.Watch {
 			t.Helper()
-			watch, err := th.Watch(t.Context(), user, byID(name))
+			watch, err := th.Watch(t.Context(), caller, byID(name))
 			if !errors.Is(err, want) {
 				t.Fatalf("Watch = %v, want %v", err, want)
 			}
 			return watch
 		}
 		for range 3 {
-			one, two := begin(user, "a", nil), begin(user, "a", nil)
-			begin(user, "a", session.KindRateLimited)
-			third := begin(stranger, "theirs", nil)
-			begin(stranger, "theirs", session.KindOverloaded)
+			one, two := begin(caller, "a", nil), begin(caller, "a", nil)
+			begin(caller, "a", session.KindRateLimited)
+			third := begin(theirs, "theirs", nil)
+			begin(theirs, "theirs", session.KindOverloaded)
 			for _, watch := range []ports.Watch{one, two, third, one} {
 				watch.Close()
 			}
@@ -439,7 +467,7 @@ func TestDefaultStreams(t *testing.T) {
 		for range 20 {
 			th.watch(t, t.Context(), byID("a"))
 		}
-		if _, err := th.Watch(t.Context(), user, byID("a")); !errors.Is(err, session.KindRateLimited) {
+		if _, err := th.Watch(t.Context(), caller, byID("a")); !errors.Is(err, session.KindRateLimited) {
 			t.Errorf("Watch = %v", err)
 		}
 	})
@@ -485,7 +513,7 @@ func TestWatch_StoreFails_SmallShare(t *testing.T) {
 		th.shelf.put(now("a"))
 		const fibonacci = 10_946 // of the ratio's multiples up to here, none is nearer to a whole one
 		for range fibonacci - 1 {
-			watch, err := th.Watch(t.Context(), user, byID("a"))
+			watch, err := th.Watch(t.Context(), caller, byID("a"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -508,7 +536,7 @@ func TestWatch_Next_GivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := newTheatre(t, nil, few())
 		th.shelf.put(now("a"))
-		watch, err := th.Watch(t.Context(), user, byID("a"))
+		watch, err := th.Watch(t.Context(), caller, byID("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -598,5 +626,63 @@ func TestWatch_LooksApart(t *testing.T) {
 		if len(th.shelf.reads) != many {
 			t.Errorf("a minute later %d have looked", len(th.shelf.reads))
 		}
+	})
+}
+
+// A sign-in that is blocked hears that its own session was revoked, and then
+// nothing; of another's it hears nothing but that it was signed out.
+func TestWatch_SignedOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(t, nil, few())
+		th.shelf.put(now("mine"))
+		th.shelf.put(now("hers", by("sess_2")))
+		mine, hers := th.watch(t, t.Context(), byID("mine")), th.watch(t, t.Context(), byID("hers"))
+		ended := now("mine")
+		ended.Revoke(session.EndUser, time.Now())
+		th.shelf.put(ended)
+		th.shelf.put(rotate(now("hers", by("sess_2")))) // which is not for a thief's ears
+		th.shelf.block(caller.Holder)
+		th.news.Announce(id("mine"), id("hers"))
+		mine.expects(t, "revoked mine user")
+		hers.expects(t, "")
+		if session.KindOf(hers.ended) != session.KindSignedOut || mine.ended != nil {
+			t.Errorf("they end with %v and %v", mine.ended, hers.ended)
+		}
+		for _, request := range []ports.WatchRequest{byID("hers"), byID("mine"), {Session: id("mine"), Last: now("mine").Known().String()}, byID("unknown")} {
+			if _, err := th.Watch(t.Context(), caller, request); session.KindOf(err) != session.KindSignedOut {
+				t.Errorf("it watches again: %v", err)
+			}
+		}
+	})
+}
+
+// An actor watches what the actor has, and no more than there is for the user.
+func TestWatcher_Watch_Actor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(t, nil, few())
+		th.shelf.put(now("mine"))
+		th.shelf.put(now("acted", acted(agent), func(s *session.Stored) { s.Credential.Hash = newToken.Hash() }))
+		for name, request := range map[string]ports.WatchRequest{
+			"ByID":     byID("mine"),
+			"ByToken":  {Token: oldToken.Reveal()},
+			"GoesOn":   {Session: id("mine"), Last: now("mine").Known().String()},
+			"NotThere": byID("unknown"),
+		} {
+			if _, err := th.Watch(t.Context(), as(agent), request); session.KindOf(err) != session.KindNotFound {
+				t.Errorf("%s: Watch = %v", name, err)
+			}
+		}
+		if _, err := th.Watch(t.Context(), as(support), byID("acted")); session.KindOf(err) != session.KindNotFound {
+			t.Errorf("another actor watches: %v", err)
+		}
+		a, users := th.watchAs(t, t.Context(), as(agent), byID("acted")), th.watch(t, t.Context(), byID("acted"))
+		ended := now("acted", acted(agent))
+		ended.Revoke(session.EndUser, time.Now())
+		th.shelf.put(ended)
+		th.news.Announce(id("acted"))
+		a.expects(t, "revoked acted user")
+		users.expects(t, "revoked acted user")
 	})
 }

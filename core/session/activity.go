@@ -25,8 +25,8 @@ const (
 	// DetailActor names who acted when it was not the user in person: an
 	// admin, or one who impersonates the user.
 	DetailActor = "actor"
-	// DetailReason says why: "sign_out", "sign_out_all", or the rule of an
-	// anomaly.
+	// DetailReason says why: "sign_out", "sign_out_all", "replaced", or the rule
+	// of an anomaly.
 	DetailReason = "reason"
 	// DetailDevice is the device that the session is on.
 	DetailDevice = "deviceId"

@@ -19,11 +19,14 @@ const (
 	RuleAddresses Rule = "addresses"
 	// RuleForeignCode is a transfer code used by somebody else.
 	RuleForeignCode Rule = "foreign_code"
+	// RuleContestedDevice is a sign-in that wants a device that a newer one of
+	// the same user is using.
+	RuleContestedDevice Rule = "contested_device"
 )
 
 // Rules lists every rule.
 func Rules() []Rule {
-	return []Rule{RuleNewDevices, RuleOpens, RuleSupersededToken, RuleAddresses, RuleForeignCode}
+	return []Rule{RuleNewDevices, RuleOpens, RuleSupersededToken, RuleAddresses, RuleForeignCode, RuleContestedDevice}
 }
 
 // Action is what is done about an anomaly besides recording it.
@@ -34,8 +37,8 @@ const (
 	// ActionRecord does nothing more.
 	ActionRecord Action = "record"
 	// ActionRevoke ends the session that it is about. Where the anomaly is in
-	// what a sign-in does (RuleNewDevices, RuleOpens) it ends all sessions of
-	// that sign-in and blocks it.
+	// what a sign-in does (RuleNewDevices, RuleOpens, RuleContestedDevice) it
+	// blocks that sign-in and ends all its sessions.
 	ActionRevoke Action = "revoke"
 )
 

@@ -13,7 +13,7 @@ import (
 func TestRules(t *testing.T) {
 	t.Parallel()
 	got := slices.Sorted(slices.Values(session.Rules()))
-	if fmt.Sprint(got) != "[addresses foreign_code new_devices opens superseded_token]" {
+	if fmt.Sprint(got) != "[addresses contested_device foreign_code new_devices opens superseded_token]" {
 		t.Errorf("Rules = %v", got)
 	}
 }

@@ -24,6 +24,9 @@ type Terms struct {
 type Policy struct {
 	// Usual and Remembered are the terms of sessions; see Session.Remembered.
 	Usual, Remembered Terms
+	// ActorDuration is how long an actor's session lives. It is neither refreshed
+	// nor remembered; otherwise it follows the usual terms.
+	ActorDuration time.Duration
 	// Threshold is how much of its life may be left when a session is
 	// refreshed instead of reused.
 	Threshold time.Duration
@@ -36,19 +39,24 @@ type Policy struct {
 	// OfferLifetime is how long a transfer code is good.
 	OfferLifetime time.Duration
 	// MostSessions is how many active sessions a user may have; 0 means any
-	// number.
+	// number. Those of actors do not count; see MostOfActor.
 	MostSessions int
 }
 
+// MostOfActor is how many active sessions of one user an actor may have.
+const MostOfActor = 10
+
 const day = 24 * time.Hour
 
-// DefaultPolicy lives 24 hours, refreshes in the last one, ends after 30 days
-// and has 30 seconds of grace. Remembered sessions live 30 days, end after 90,
-// or after 7 without use. A user has at most ten sessions.
+// DefaultPolicy lets a session live for 24 hours, be refreshed in the last hour,
+// and end after 30 days; the grace is 30 seconds. Remembered sessions live for
+// 30 days, and end after 90, or after 7 without use; actors' live for an hour. A
+// user has at most ten sessions.
 func DefaultPolicy() Policy {
 	return Policy{
 		Usual:         Terms{Duration: day, LongestLife: 30 * day},
 		Remembered:    Terms{Duration: 30 * day, LongestLife: 90 * day, IdleTimeout: 7 * day},
+		ActorDuration: time.Hour,
 		Threshold:     time.Hour,
 		Grace:         30 * time.Second,
 		Warning:       5 * time.Minute,
@@ -71,6 +79,8 @@ func (p Policy) Validate() error {
 	rule(p.Grace >= 0, "the rotation grace (%s) must not be negative", p.Grace)
 	rule(p.Warning >= 0, "the warning window (%s) must not be negative", p.Warning)
 	rule(p.OfferLifetime > 0, "the lifetime of transfer codes (%s) must be longer than nothing", p.OfferLifetime)
+	rule(p.ActorDuration > 0, "the duration of actors' sessions (%s) must be positive", p.ActorDuration)
+	rule(p.ActorDuration <= p.Usual.LongestLife, "the duration of actors' sessions (%s) must not be longer than the longest life (%s)", p.ActorDuration, p.Usual.LongestLife)
 	rule(p.MostSessions >= 0, "the most sessions of a user (%d) must not be negative", p.MostSessions)
 	for _, terms := range []struct {
 		of string
@@ -105,9 +115,6 @@ const (
 // Decision is what opening has to do.
 type Decision struct {
 	Outcome Outcome
-	// EndFound says that the session that was found has had its time and ends
-	// as expired before another is created.
-	EndFound bool
 	// ExpiresAt is the expiry of the session that the caller gets, Remembered
 	// whether it lives by the terms of remembered ones.
 	ExpiresAt  time.Time
@@ -123,20 +130,23 @@ type Found struct {
 }
 
 // Decide says what becomes of the session a request found, or of the request
-// that found none, at now. remember is whether the request wants the session
+// that found none, at now. A session that was found and whose time is up ends
+// when another is created. remember is whether the request wants the session
 // remembered; nil leaves it as it is.
-func (p Policy) Decide(now time.Time, found *Found, remember *bool) Decision {
-	wanted := remember != nil && *remember
+func (p Policy) Decide(now time.Time, actor Actor, found *Found, remember *bool) Decision {
 	if found == nil {
-		return p.create(now, wanted, false)
+		return p.Create(now, actor, remember, false)
 	}
 	s := found.Session
-	if p.StatusAt(now, s) != StatusActive {
-		return p.create(now, wanted, true)
+	switch {
+	case p.StatusAt(now, s) != StatusActive:
+		return p.Create(now, actor, remember, false)
+	case !actor.IsZero():
+		return continued(s.expiresAt, found.Unreadable, false)
 	}
 	remembered := s.remembered
 	if remember != nil {
-		remembered = wanted
+		remembered = *remember
 	}
 	terms := p.terms(remembered)
 	end := s.createdAt.Add(terms.LongestLife)
@@ -147,17 +157,31 @@ func (p Policy) Decide(now time.Time, found *Found, remember *bool) Decision {
 	if rotate || remembered != s.remembered {
 		expiresAt = earlier(now.Add(terms.Duration), end)
 	}
-	switch {
-	case expiresAt.Sub(now) <= p.Threshold:
-		return p.create(now, remembered, true)
-	case rotate:
-		return Decision{Outcome: OutcomeRefreshed, ExpiresAt: expiresAt, Remembered: remembered}
+	if expiresAt.Sub(now) <= p.Threshold {
+		return p.Create(now, actor, remember, s.remembered)
 	}
-	return Decision{Outcome: OutcomeReused, ExpiresAt: expiresAt, Remembered: remembered}
+	return continued(expiresAt, rotate, remembered)
 }
 
-func (p Policy) create(now time.Time, remembered, endFound bool) Decision {
-	return Decision{Outcome: OutcomeCreated, EndFound: endFound, ExpiresAt: now.Add(p.terms(remembered).Duration), Remembered: remembered}
+func continued(expiresAt time.Time, rotate, remembered bool) Decision {
+	d := Decision{Outcome: OutcomeReused, ExpiresAt: expiresAt, Remembered: remembered}
+	if rotate {
+		d.Outcome = OutcomeRefreshed
+	}
+	return d
+}
+
+// Create is the decision to create a session at now. before is whether the one
+// in whose place it comes was remembered, which counts when the request does
+// not say.
+func (p Policy) Create(now time.Time, actor Actor, remember *bool, before bool) Decision {
+	if !actor.IsZero() {
+		return Decision{Outcome: OutcomeCreated, ExpiresAt: now.Add(p.ActorDuration)}
+	}
+	if remember != nil {
+		before = *remember
+	}
+	return Decision{Outcome: OutcomeCreated, ExpiresAt: now.Add(p.terms(before).Duration), Remembered: before}
 }
 
 // lastsUntil is when the session's time is up, however much it is used.
@@ -212,22 +236,46 @@ func (p Policy) Left(now time.Time, s Session) (left time.Duration, warn bool) {
 	return left, left < p.Warning
 }
 
-// RefreshAfter returns from when on opening a session that expires at
-// expiresAt refreshes it.
-func (p Policy) RefreshAfter(expiresAt time.Time) time.Time { return expiresAt.Add(-p.Threshold) }
+// RefreshAfter returns from when on opening the session refreshes it. An actor's
+// session is never refreshed: then it is when the session expires.
+func (p Policy) RefreshAfter(s Session) time.Time {
+	if !s.slot.Actor.IsZero() {
+		return s.expiresAt
+	}
+	return s.expiresAt.Add(-p.Threshold)
+}
 
-// Excess returns which of a user's live sessions must end so that one more may
-// come: those that were not used for longest.
-func (p Policy) Excess(live []Session) []Session {
-	over := len(live) + 1 - p.MostSessions
-	if p.MostSessions == 0 || over <= 0 {
+// Excess returns which of a user's live sessions must end so that holder may
+// have one more. First come those that were not used for a day, then the
+// holder's own, then others', each from the longest unused on. An actor has a
+// number of its own, and what actors have does not count towards the user's.
+func (p Policy) Excess(now time.Time, live []Session, holder Holder) []Session {
+	most := p.MostSessions
+	if !holder.Actor.IsZero() {
+		most = MostOfActor
+	}
+	counted := slices.DeleteFunc(slices.Clone(live), func(s Session) bool { return s.slot.Actor != holder.Actor })
+	over := len(counted) + 1 - most
+	if most == 0 || over <= 0 {
 		return nil
 	}
-	byUse := slices.SortedFunc(slices.Values(live), func(a, b Session) int {
-		return cmp.Or(a.lastActivityAt.Compare(b.lastActivityAt), a.createdAt.Compare(b.createdAt), cmp.Compare(a.id.value, b.id.value))
+	rank := func(s Session) int {
+		switch {
+		case s.Unused(now):
+			return 0
+		case s.HeldBy(holder):
+			return 1
+		}
+		return 2
+	}
+	slices.SortFunc(counted, func(a, b Session) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), a.lastActivityAt.Compare(b.lastActivityAt), a.createdAt.Compare(b.createdAt), cmp.Compare(a.id.value, b.id.value))
 	})
-	return byUse[:over]
+	return counted[:over]
 }
+
+// Unused reports whether the session was not used for a day.
+func (s Session) Unused(now time.Time) bool { return now.Sub(s.lastActivityAt) >= day }
 
 // Cutoff says which active sessions' time is up at a moment, for stores.
 type Cutoff struct {
@@ -259,6 +307,13 @@ func (p Policy) Cutoff(now time.Time) Cutoff {
 
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
 		return a
 	}
 	return b

@@ -55,25 +55,23 @@ func shortIdle() session.Policy {
 // A decision in short, for tables.
 type decision struct {
 	outcome    session.Outcome
-	endFound   bool
 	left       time.Duration // at noon
 	remembered bool
 }
 
 func inShort(d session.Decision) decision {
-	return decision{d.Outcome, d.EndFound, d.ExpiresAt.Sub(noon), d.Remembered}
+	return decision{d.Outcome, d.ExpiresAt.Sub(noon), d.Remembered}
 }
 
 var (
-	yes, no  = new(true), new(false)
-	fresh    = decision{session.OutcomeCreated, false, day, false}
-	replaced = decision{session.OutcomeCreated, true, day, false}
+	yes, no = new(true), new(false)
+	fresh   = decision{session.OutcomeCreated, day, false}
 )
 
-func reused(left time.Duration) decision { return decision{session.OutcomeReused, false, left, false} }
+func reused(left time.Duration) decision { return decision{session.OutcomeReused, left, false} }
 
 func refreshed(left time.Duration) decision {
-	return decision{session.OutcomeRefreshed, false, left, false}
+	return decision{session.OutcomeRefreshed, left, false}
 }
 
 // kept is d for a session that is remembered.
@@ -93,7 +91,7 @@ func unreadable(f *session.Found) *session.Found {
 
 func decides(t *testing.T, policy session.Policy, f *session.Found, remember *bool, want decision) {
 	t.Helper()
-	if got := inShort(policy.Decide(noon, f, remember)); got != want {
+	if got := inShort(policy.Decide(noon, session.Actor{}, f, remember)); got != want {
 		t.Errorf("Decide = %+v, want %+v", got, want)
 	}
 }
@@ -111,19 +109,19 @@ func TestPolicy_Decide(t *testing.T) {
 		"MoreThanTheThresholdLeft":          {found(day-time.Hour-us, time.Hour+us), reused(time.Hour + us)},
 		"ExactlyTheThresholdLeft":           {found(day-time.Hour, time.Hour), refreshed(day)},
 		"LessThanTheThresholdLeft":          {found(day-us, us), refreshed(day)},
-		"ExpiresNow":                        {found(day, 0), replaced},
-		"Expired":                           {found(2*day, -day), replaced},
-		"EndedAlready":                      {ended, replaced},
+		"ExpiresNow":                        {found(day, 0), fresh},
+		"Expired":                           {found(2*day, -day), fresh},
+		"EndedAlready":                      {ended, fresh},
 		"RefreshStopsAtTheLongestLife":      {found(30*day-2*time.Hour, time.Minute), refreshed(2 * time.Hour)},
-		"RefreshWouldLeaveTheThreshold":     {found(30*day-time.Hour, time.Minute), replaced},
+		"RefreshWouldLeaveTheThreshold":     {found(30*day-time.Hour, time.Minute), fresh},
 		"RefreshWouldLeaveJustMore":         {found(30*day-time.Hour-us, time.Minute), refreshed(time.Hour + us)},
-		"PastTheLongestLife":                {found(31*day, 5*time.Hour), replaced},
+		"PastTheLongestLife":                {found(31*day, 5*time.Hour), fresh},
 		"ReuseStopsAtTheLongestLife":        {found(30*day-2*time.Hour, 5*time.Hour), reused(2 * time.Hour)},
 		"UnreadableRotates":                 {unreadable(found(0, 2*time.Hour)), refreshed(day)},
-		"UnreadableAtTheEndOfItsLife":       {unreadable(found(30*day-time.Hour, time.Hour)), replaced},
-		"UnreadableAndExpired":              {unreadable(found(day, 0)), replaced},
+		"UnreadableAtTheEndOfItsLife":       {unreadable(found(30*day-time.Hour, time.Hour)), fresh},
+		"UnreadableAndExpired":              {unreadable(found(day, 0)), fresh},
 		"CreatedByAClockThatIsABitAhead":    {found(-4*time.Second, day+4*time.Second), reused(day + 4*time.Second)},
-		"RefreshThresholdLeftByLongestLife": {found(30*day-time.Hour, 5*time.Hour), replaced},
+		"RefreshThresholdLeftByLongestLife": {found(30*day-time.Hour, 5*time.Hour), fresh},
 		"UsualOnesMayBeIdle":                {found(23*time.Hour-us, time.Hour+us, idleFor(23*time.Hour)), reused(time.Hour + us)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,8 +133,7 @@ func TestPolicy_Decide(t *testing.T) {
 
 func TestPolicy_Decide_Remember(t *testing.T) {
 	t.Parallel()
-	month := decision{session.OutcomeCreated, false, 30 * day, true}
-	replacedFor := decision{session.OutcomeCreated, true, 30 * day, true}
+	month := decision{session.OutcomeCreated, 30 * day, true}
 	for name, c := range map[string]struct {
 		found    *session.Found
 		remember *bool
@@ -152,19 +149,19 @@ func TestPolicy_Decide_Remember(t *testing.T) {
 		"YesStopsAtItsLongestLife":      {found(70*day, -day+29*day, remembered), yes, reused(20 * day).kept()},
 		"NoStopsAtItsLongestLife":       {found(30*day-2*time.Hour, 20*day, remembered), no, reused(2 * time.Hour)},
 		"NoLeavesJustMore":              {found(30*day-time.Hour-us, 20*day, remembered), no, reused(time.Hour + us)},
-		"NoWouldLeaveTheThreshold":      {found(30*day-time.Hour, 20*day, remembered), no, replaced},
-		"NoIsPastTheLongestLife":        {found(40*day, 20*day, remembered), no, replaced},
+		"NoWouldLeaveTheThreshold":      {found(30*day-time.Hour, 20*day, remembered), no, fresh},
+		"NoIsPastTheLongestLife":        {found(40*day, 20*day, remembered), no, fresh},
 		"ChangeAtTheThresholdKeepsIt":   {found(23*time.Hour, time.Hour), yes, reused(30 * day).kept()},
 		"ChangeJustBeforeTheEndKeepsIt": {found(day-us, us), yes, reused(30 * day).kept()},
 		"ChangeOfUnreadable":            {unreadable(found(time.Hour, 23*time.Hour)), yes, refreshed(30 * day).kept()},
 		"AtTheThreshold":                {found(30*day-time.Hour, time.Hour, remembered), nil, refreshed(30 * day).kept()},
 		"JustBeforeTheThreshold":        {found(30*day-time.Hour-us, time.Hour+us, remembered), yes, reused(time.Hour + us).kept()},
 		"RefreshStopsAtItsLongestLife":  {found(80*day, time.Hour, remembered), nil, refreshed(10 * day).kept()},
-		"EndOfItsLongestLife":           {found(90*day-time.Hour, time.Hour, remembered), nil, replacedFor},
+		"EndOfItsLongestLife":           {found(90*day-time.Hour, time.Hour, remembered), nil, month},
 		"JustBeforeItsLongestLife":      {found(90*day-time.Hour-us, time.Hour, remembered), nil, refreshed(time.Hour + us).kept()},
-		"Expired":                       {found(day, 0), yes, replacedFor},
-		"ExpiredIsForgotten":            {found(30*day, 0, remembered), nil, replaced},
-		"ExactlyIdle":                   {found(8*day, 22*day, remembered, idleFor(7*day)), yes, replacedFor},
+		"Expired":                       {found(day, 0), yes, month},
+		"ExpiredIsForgotten":            {found(30*day, 0, remembered), nil, fresh},
+		"ExactlyIdle":                   {found(8*day, 22*day, remembered, idleFor(7*day)), yes, month},
 		"AlmostIdle":                    {found(8*day, 22*day, remembered, idleFor(7*day-us)), nil, reused(22 * day).kept()},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -222,6 +219,7 @@ func drawPolicy(t *rapid.T) session.Policy {
 		}
 	}
 	p := session.Policy{Usual: terms("usual"), Remembered: terms("remembered"), OfferLifetime: time.Minute}
+	p.ActorDuration = seconds("actor duration", 1, int64(p.Usual.LongestLife/time.Second))
 	shorter := min(p.Usual.Duration, p.Remembered.Duration)
 	p.Threshold = seconds("threshold", 0, int64(shorter/time.Second)-1)
 	p.Grace = seconds("grace", 0, int64((shorter-p.Threshold)/time.Second)-1)
@@ -267,7 +265,7 @@ func TestPolicy_Decide_Properties(t *testing.T) {
 			t.Fatalf("drew an invalid policy: %v", err)
 		}
 		found, remember := drawFound(t, noon), drawRemember(t)
-		d := policy.Decide(noon, found, remember)
+		d := policy.Decide(noon, session.Actor{}, found, remember)
 
 		createdAt, was := noon, false
 		if d.Outcome != session.OutcomeCreated {
@@ -284,7 +282,7 @@ func TestPolicy_Decide_Properties(t *testing.T) {
 		}
 		switch d.Outcome {
 		case session.OutcomeCreated, session.OutcomeRefreshed:
-			if !policy.RefreshAfter(d.ExpiresAt).After(noon) {
+			if !policy.RefreshAfter(stored(noon, d.ExpiresAt)).After(noon) {
 				t.Fatalf("leaves a session that must refresh at once: %+v", d)
 			}
 		case session.OutcomeReused:
@@ -300,9 +298,6 @@ func TestPolicy_Decide_Properties(t *testing.T) {
 		if d.Outcome != session.OutcomeCreated && remember == nil && d.Remembered != was {
 			t.Fatalf("changes what nobody asked for: %+v", d)
 		}
-		if d.EndFound != (d.Outcome == session.OutcomeCreated && found != nil) {
-			t.Fatalf("EndFound does not follow from the outcome: %+v", d)
-		}
 	})
 }
 
@@ -313,7 +308,7 @@ func TestPolicy_Decide_Settles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		policy := drawPolicy(t)
 		found, remember := drawFound(t, noon), drawRemember(t)
-		d := policy.Decide(noon, found, remember)
+		d := policy.Decide(noon, session.Actor{}, found, remember)
 
 		var next session.Session
 		switch d.Outcome {
@@ -322,7 +317,7 @@ func TestPolicy_Decide_Settles(t *testing.T) {
 		case session.OutcomeReused:
 			next = found.Session
 			before := next.Credential().Hash
-			if next.Continue(next.SignIn(), nil, d) {
+			if next.Continue(nil, d) {
 				next.Use(noon)
 			}
 			if next.Credential().Hash != before {
@@ -331,13 +326,13 @@ func TestPolicy_Decide_Settles(t *testing.T) {
 		case session.OutcomeRefreshed:
 			next = found.Session
 			next.Rotate(session.Credential{Hash: session.TokenHash{2}}, noon, d.ExpiresAt, noon.Add(policy.Grace))
-			next.Continue(next.SignIn(), nil, d)
+			next.Continue(nil, d)
 		case session.OutcomeTransferred:
 			t.Fatal("moves what nobody moves")
 		}
 		want := session.Decision{Outcome: session.OutcomeReused, ExpiresAt: d.ExpiresAt, Remembered: d.Remembered}
 		for _, again := range []*bool{nil, remember} {
-			if got := policy.Decide(noon, &session.Found{Session: next}, again); got != want {
+			if got := policy.Decide(noon, session.Actor{}, &session.Found{Session: next}, again); got != want {
 				t.Fatalf("after %+v comes %+v, want %+v", d, got, want)
 			}
 		}
@@ -350,6 +345,7 @@ func TestDefaultPolicy(t *testing.T) {
 	want := session.Policy{
 		Usual:         session.Terms{Duration: day, LongestLife: 30 * day},
 		Remembered:    session.Terms{Duration: 30 * day, LongestLife: 90 * day, IdleTimeout: 7 * day},
+		ActorDuration: time.Hour,
 		Threshold:     time.Hour,
 		Grace:         30 * time.Second,
 		Warning:       5 * time.Minute,
@@ -374,8 +370,9 @@ func TestPolicy_Validate(t *testing.T) {
 		"AllOfItsLife": func(p *policy) {
 			p.Usual.LongestLife, p.Remembered.LongestLife = p.Usual.Duration, p.Remembered.Duration
 		},
-		"JustTheGrace": func(p *policy) { p.Grace = p.Usual.Duration - p.Threshold - ns },
-		"ShortOffers":  func(p *policy) { p.OfferLifetime = ns },
+		"JustTheGrace":             func(p *policy) { p.Grace = p.Usual.Duration - p.Threshold - ns },
+		"ActorsLiveAsLongAsOthers": func(p *policy) { p.ActorDuration = p.Usual.LongestLife },
+		"ShortOffers":              func(p *policy) { p.OfferLifetime = ns },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -394,6 +391,8 @@ func TestPolicy_Validate(t *testing.T) {
 		"NegativeGrace":          {func(p *policy) { p.Grace = -ns }, "the rotation grace (-1ns) must not be negative"},
 		"NegativeWarning":        {func(p *policy) { p.Warning = -ns }, "the warning window (-1ns) must not be negative"},
 		"NoTimeToTransfer":       {func(p *policy) { p.OfferLifetime = 0 }, "the lifetime of transfer codes (0s) must be longer than nothing"},
+		"NoTimeForActors":        {func(p *policy) { p.ActorDuration = 0 }, "the duration of actors' sessions (0s) must be positive"},
+		"ActorsLiveTooLong":      {func(p *policy) { p.ActorDuration = 30*day + ns }, "the duration of actors' sessions (720h0m0.000000001s) must not be longer than the longest life (720h0m0s)"},
 		"NegativeLimit":          {func(p *policy) { p.MostSessions = -1 }, "the most sessions of a user (-1) must not be negative"},
 		"Threshold":              {func(p *policy) { p.Threshold, p.Usual.Duration, p.Grace = day, day, -0 }, "the refresh threshold (24h0m0s) must be shorter than the duration (24h0m0s)"},
 		"Threshold/Remembered":   {func(p *policy) { p.Remembered.Duration = p.Threshold }, "the refresh threshold (1h0m0s) must be shorter than the remembered duration (1h0m0s)"},
@@ -418,8 +417,8 @@ func TestPolicy_Validate(t *testing.T) {
 		t.Parallel()
 		wrong := session.Terms{Duration: -2, LongestLife: -3, IdleTimeout: -1}
 		err := policy{Threshold: -1, Grace: -1, Warning: -1, MostSessions: -1, Usual: wrong, Remembered: wrong}.Validate()
-		if err == nil || len(strings.Split(err.Error(), "\n")) != 13 {
-			t.Errorf("Validate = %v, want thirteen lines", err)
+		if err == nil || len(strings.Split(err.Error(), "\n")) != 15 {
+			t.Errorf("Validate = %v, want fifteen lines", err)
 		}
 	})
 }
@@ -526,7 +525,7 @@ func TestPolicy_Accepts_AsDecideSays(t *testing.T) {
 		if accepted := policy.Accepts(noon, s, s.Credential().Hash); accepted != lives {
 			t.Fatalf("lives is %v, accepted %v", lives, accepted)
 		}
-		if d := policy.Decide(noon, f, nil); d.Outcome != session.OutcomeCreated && !lives {
+		if d := policy.Decide(noon, session.Actor{}, f, nil); d.Outcome != session.OutcomeCreated && !lives {
 			t.Fatalf("%s, but not accepted", d.Outcome)
 		}
 	})
@@ -603,32 +602,60 @@ func TestPolicy_Cutoff_AsStatusAtSays(t *testing.T) {
 	})
 }
 
+// At the limit end, in this order and each from the longest unused on, what was
+// not used for a day, what the holder has itself, and what others have.
 func TestPolicy_Excess(t *testing.T) {
 	t.Parallel()
-	live := func(id string, idle, age time.Duration) session.Session {
-		return stored(noon.Add(-age), noon.Add(day), idleFor(idle), func(s *session.Stored) { s.ID = id })
+	mine := session.Holder{SignIn: signIn}
+	live := func(id string, idle, age time.Duration, more ...func(*session.Stored)) session.Session {
+		more = append([]func(*session.Stored){idleFor(idle), func(s *session.Stored) { s.ID, s.SignIn = id, "sess_2" }}, more...)
+		return stored(noon.Add(-age), noon.Add(day), more...)
 	}
+	own := func(s *session.Stored) { s.SignIn = "sess_1" }
+	acts := func(s *session.Stored) { s.Actor = "agent:agent_1" }
+	otherActs := func(s *session.Stored) { s.Actor = "impersonator:agent_1" }
 	a, b, c := live("a", 3*time.Hour, 3*time.Hour), live("b", time.Hour, 5*time.Hour), live("c", 2*time.Hour, 9*time.Hour)
+	var actors []session.Session
+	for i := range session.MostOfActor {
+		actors = append(actors, live(string(rune('0'+i)), time.Duration(i)*time.Minute, 0, acts))
+	}
 	for name, test := range map[string]struct {
-		most int
-		live []session.Session
-		want string
+		most   int
+		holder session.Holder
+		live   []session.Session
+		want   string
 	}{
-		"NoLimit":               {0, []session.Session{a, b, c}, ""},
-		"None":                  {1, nil, ""},
-		"RoomForOne":            {4, []session.Session{a, b, c}, ""},
-		"JustFull":              {3, []session.Session{b, c, a}, "a"},
-		"OneTooMany":            {2, []session.Session{b, c, a}, "ac"},
-		"OnlyOne":               {1, []session.Session{b, c, a}, "acb"},
-		"AgeBreaksTies":         {1, []session.Session{live("a", 0, time.Hour), live("b", 0, 2*time.Hour)}, "ba"},
-		"TheIDBreaksTheRest":    {2, []session.Session{live("b", 0, 0), live("a", 0, 0)}, "a"},
-		"UseCountsBeforeTheAge": {2, []session.Session{live("a", 0, 2*time.Hour), live("b", us, time.Hour)}, "b"},
+		"NoLimit":               {0, mine, []session.Session{a, b, c}, ""},
+		"None":                  {1, mine, nil, ""},
+		"RoomForOne":            {4, mine, []session.Session{a, b, c}, ""},
+		"JustFull":              {3, mine, []session.Session{b, c, a}, "a"},
+		"OneTooMany":            {2, mine, []session.Session{b, c, a}, "ac"},
+		"OnlyOne":               {1, mine, []session.Session{b, c, a}, "acb"},
+		"AgeBreaksTies":         {1, mine, []session.Session{live("a", 0, time.Hour), live("b", 0, 2*time.Hour)}, "ba"},
+		"TheIDBreaksTheRest":    {2, mine, []session.Session{live("b", 0, 0), live("a", 0, 0)}, "a"},
+		"UseCountsBeforeTheAge": {2, mine, []session.Session{live("a", 0, 2*time.Hour), live("b", us, time.Hour)}, "b"},
+		"OwnComesFirst":         {3, mine, []session.Session{a, live("b", 0, 0, own), c}, "b"},
+		"UnusedForADayComesBeforeOwn": {
+			3, mine, []session.Session{live("a", day, day), live("b", 3*time.Hour, day, own), c}, "a",
+		},
+		"AlmostADayIsInUse": {3, mine, []session.Session{live("a", day-us, day), live("b", 0, day, own), c}, "b"},
+		"AllInTheirOrder": {
+			1, mine,
+			[]session.Session{a, b, live("c", day, day), live("d", day+us, day, own), live("e", us, 0, own), live("f", 2*us, 0, own)},
+			"dcfeab",
+		},
+		"AnActorsAreNoUsers":    {2, mine, append([]session.Session{a}, actors...), ""},
+		"AnActorsAreNotOwn":     {2, mine, []session.Session{a, b, live("x", 0, 0, own, acts)}, "a"},
+		"AnActorHasTen":         {1, session.Holder{SignIn: signIn, Actor: agent}, append([]session.Session{a, b}, actors[:9]...), ""},
+		"AnActorHasNoMore":      {0, session.Holder{SignIn: signIn, Actor: agent}, append([]session.Session{a, b}, actors...), "9"},
+		"OtherActorsDoNotCount": {1, session.Holder{SignIn: signIn, Actor: agent}, append([]session.Session{live("x", 0, 0, otherActs)}, actors[:9]...), ""},
+		"AnActorsOwnComeFirst":  {1, session.Holder{SignIn: signIn, Actor: agent}, append([]session.Session{live("x", 0, 0, own, acts)}, actors...), "x9"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			policy, order := session.Policy{MostSessions: test.most}, slices.Clone(test.live)
 			got := ""
-			for _, s := range policy.Excess(test.live) {
+			for _, s := range policy.Excess(noon, test.live, test.holder) {
 				got += s.ID().String()
 			}
 			if got != test.want {
@@ -643,12 +670,83 @@ func TestPolicy_Excess(t *testing.T) {
 	}
 }
 
+// What an actor has lives for its own time, without threshold or refresh, and is
+// never remembered; only a token that nobody can read is replaced.
+func TestPolicy_Decide_Actor(t *testing.T) {
+	t.Parallel()
+	ofActor := func(s *session.Stored) { s.Actor = agent.String() }
+	created := decision{session.OutcomeCreated, time.Hour, false}
+	for name, c := range map[string]struct {
+		found    *session.Found
+		remember *bool
+		want     decision
+	}{
+		"New":                  {nil, nil, created},
+		"NewAndRemembered":     {nil, yes, created},
+		"JustCreated":          {found(0, time.Hour, ofActor), nil, reused(time.Hour)},
+		"Remembered":           {found(0, time.Hour, ofActor), yes, reused(time.Hour)},
+		"NoThreshold":          {found(time.Hour-us, us, ofActor), nil, reused(us)},
+		"ExpiresNow":           {found(time.Hour, 0, ofActor), nil, created},
+		"ExpiresAndRemembered": {found(time.Hour, 0, ofActor), yes, created},
+		"Unreadable":           {unreadable(found(time.Minute, 59*time.Minute, ofActor)), nil, refreshed(59 * time.Minute)},
+		"UnreadableAtItsEnd":   {unreadable(found(time.Hour-us, us, ofActor)), yes, refreshed(us)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := inShort(session.DefaultPolicy().Decide(noon, agent, c.found, c.remember)); got != c.want {
+				t.Errorf("Decide = %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// In whose place a session comes says whether it is remembered, if the request
+// does not.
+func TestPolicy_Create(t *testing.T) {
+	t.Parallel()
+	month := decision{session.OutcomeCreated, 30 * day, true}
+	for name, c := range map[string]struct {
+		remember *bool
+		before   bool
+		want     decision
+	}{
+		"Nobody":            {nil, false, fresh},
+		"TheOneBefore":      {nil, true, month},
+		"TheRequest":        {yes, false, month},
+		"TheRequestDoesNot": {no, true, fresh},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := inShort(session.DefaultPolicy().Create(noon, session.Actor{}, c.remember, c.before)); got != c.want {
+				t.Errorf("Create = %+v, want %+v", got, c.want)
+			}
+			want := decision{session.OutcomeCreated, time.Hour, false}
+			if got := inShort(session.DefaultPolicy().Create(noon, agent, c.remember, c.before)); got != want {
+				t.Errorf("for an actor Create = %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+// An actor's session is never refreshed.
+func TestPolicy_RefreshAfter(t *testing.T) {
+	t.Parallel()
+	policy := session.DefaultPolicy()
+	if got := policy.RefreshAfter(found(0, day).Session); !got.Equal(noon.Add(23 * time.Hour)) {
+		t.Errorf("RefreshAfter = %s", got)
+	}
+	ofActor := func(s *session.Stored) { s.Actor = agent.String() }
+	if got := policy.RefreshAfter(found(0, time.Hour, ofActor).Session); !got.Equal(noon.Add(time.Hour)) {
+		t.Errorf("of an actor's, RefreshAfter = %s", got)
+	}
+}
+
 func BenchmarkPolicy_Decide(b *testing.B) {
 	policy := session.DefaultPolicy()
 	found := &session.Found{Session: stored(noon, noon.Add(24*time.Hour))}
 	b.ReportAllocs()
 	for b.Loop() {
-		if policy.Decide(noon, found, nil).Outcome != session.OutcomeReused {
+		if policy.Decide(noon, session.Actor{}, found, nil).Outcome != session.OutcomeReused {
 			b.Fatal("not reused")
 		}
 	}

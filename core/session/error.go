@@ -37,8 +37,17 @@ const (
 	// other than KindUnavailable.
 	KindCreateFailed
 	// KindSignedOut means that this sign-in was signed out from elsewhere: it
-	// opens no session any more.
+	// may do nothing any more.
 	KindSignedOut
+	// KindContested means that the device is in use by a newer sign-in of the
+	// user.
+	KindContested
+	// KindOtherSignIn means that only the sign-in that holds the session may do
+	// this.
+	KindOtherSignIn
+	// KindActorDenied means that this is for the user in person, not for an
+	// actor.
+	KindActorDenied
 	// KindReverification means that the caller must verify a factor anew before
 	// they may do this.
 	KindReverification
@@ -89,6 +98,12 @@ func (k Kind) Error() string {
 		return "session not created"
 	case KindSignedOut:
 		return "signed out"
+	case KindContested:
+		return "device contested"
+	case KindOtherSignIn:
+		return "held by another sign-in"
+	case KindActorDenied:
+		return "actor denied"
 	case KindReverification:
 		return "reverification needed"
 	case KindRefreshFailed:

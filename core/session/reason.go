@@ -10,7 +10,7 @@ type Reason string
 // Why a credential is not good.
 const (
 	// ReasonNoCredential means that there is none.
-	ReasonNoCredential Reason = "no_credential"
+	ReasonNoCredential Reason = "no_credential" //nolint:gosec // no credential, indeed
 	// ReasonMalformed means that it is not of the form that credentials have.
 	ReasonMalformed Reason = "malformed_credential"
 	// ReasonUnknownKey means that it names a key that the issuer does not have.
@@ -27,6 +27,11 @@ const (
 	// ReasonParty means that it was issued to a page that the operator does not
 	// list.
 	ReasonParty Reason = "wrong_party"
+	// ReasonAudience means that it was issued for others than the operator lists.
+	ReasonAudience Reason = "wrong_audience"
+	// ReasonNotSession means that it is no session token: its issuer signs other
+	// kinds of tokens with the same key.
+	ReasonNotSession Reason = "not_a_session_token"
 	// ReasonPending means that its sign-in is not complete.
 	ReasonPending Reason = "pending_sign_in"
 	// ReasonClaims means that it lacks what every credential has to say.

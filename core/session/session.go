@@ -32,22 +32,25 @@ const (
 	EndUser EndReason = "user"
 	// EndAdmin means that an admin signed it out.
 	EndAdmin EndReason = "admin"
-	// EndLimit means that its user had too many sessions, and it was the one
-	// that was not used for longest.
+	// EndLimit means that its user had too many sessions, and that it came first
+	// in the order of Policy.Excess.
 	EndLimit EndReason = "limit"
 	// EndTransferred means that another session was moved to its device.
 	EndTransferred EndReason = "transferred"
+	// EndReplaced means that another sign-in opened a session in its place.
+	EndReplaced EndReason = "replaced"
 	// EndAnomaly means that somebody did with it what only thieves do.
 	EndAnomaly EndReason = "anomaly"
 )
 
-// Slot is what a request asks to continue: a user's session for a workflow on
-// a device. With a zero Device it is the user's one session on a generated
-// device.
+// Slot is a place for one session: a user's, and the actor's in their name, for
+// a workflow on a device. In a request a zero Device means the generated device
+// of the sign-in that asks.
 type Slot struct {
 	User     UserID
 	Workflow WorkflowID
 	Device   DeviceID
+	Actor    Actor
 }
 
 // Session is one user's signed-in ChatKit use on one device for one workflow.
@@ -57,7 +60,7 @@ type Session struct {
 	id             ID
 	slot           Slot // Device is never zero here
 	generated      bool
-	signIn         SignInID
+	holder         Holder
 	status         Status
 	credential     Credential
 	previous       TokenHash
@@ -68,7 +71,6 @@ type Session struct {
 	lastActivityAt time.Time
 	endedAt        time.Time
 	endReason      EndReason
-	blocksSignIn   bool
 	remembered     bool
 	opens, checks  int
 	source         Source
@@ -93,7 +95,8 @@ type Draft struct {
 	// Slot names the device, too: the client's own or a generated one.
 	Slot Slot
 	// Generated says that the service made the device's name.
-	Generated  bool
+	Generated bool
+	// SignIn is the sign-in that opens it, with the slot's actor.
 	SignIn     SignInID
 	Credential Credential
 	Metadata   Metadata
@@ -110,7 +113,7 @@ func New(draft Draft, now time.Time) Session {
 		id:             draft.ID,
 		slot:           draft.Slot,
 		generated:      draft.Generated,
-		signIn:         draft.SignIn,
+		holder:         Holder{draft.SignIn, draft.Slot.Actor},
 		status:         StatusActive,
 		credential:     draft.Credential,
 		metadata:       draft.Metadata,
@@ -125,7 +128,9 @@ func New(draft Draft, now time.Time) Session {
 
 // Stored is a session as a store kept it, for Restore.
 type Stored struct {
-	ID, User, Device, Workflow, SignIn string
+	ID, User, Device, Workflow string
+	// SignIn is the holder's; empty when the holder is unknown.
+	SignIn, Actor string
 
 	Generated      bool
 	Status         Status
@@ -138,7 +143,6 @@ type Stored struct {
 	LastActivityAt time.Time
 	EndedAt        time.Time
 	EndReason      EndReason
-	BlocksSignIn   bool
 	Remembered     bool
 	Opens, Checks  int
 	Source         Source
@@ -156,9 +160,10 @@ func Restore(stored Stored) Session {
 			User:     UserID{name{stored.User}},
 			Workflow: WorkflowID{name{stored.Workflow}},
 			Device:   DeviceID{name{stored.Device}},
+			Actor:    RestoreActor(stored.Actor),
 		},
 		generated:      stored.Generated,
-		signIn:         SignInID{name{stored.SignIn}},
+		holder:         Holder{SignInID{name{stored.SignIn}}, RestoreActor(stored.Actor)},
 		status:         stored.Status,
 		credential:     stored.Credential,
 		previous:       stored.Previous,
@@ -169,7 +174,6 @@ func Restore(stored Stored) Session {
 		lastActivityAt: stored.LastActivityAt,
 		endedAt:        stored.EndedAt,
 		endReason:      stored.EndReason,
-		blocksSignIn:   stored.BlocksSignIn,
 		remembered:     stored.Remembered,
 		opens:          stored.Opens,
 		checks:         stored.Checks,
@@ -188,12 +192,12 @@ func (s *Session) Rotate(credential Credential, now, expiresAt, graceUntil time.
 	s.lastActivityAt = now
 }
 
-// Continue notes who opened the session again, and with what: a zero metadata
-// pointer leaves the metadata as it is; the decision is Decide's. It reports
-// whether anything changed.
-func (s *Session) Continue(signIn SignInID, metadata *Metadata, decision Decision) bool {
-	changed := s.signIn != signIn || !s.expiresAt.Equal(decision.ExpiresAt) || s.remembered != decision.Remembered
-	s.signIn, s.expiresAt, s.remembered = signIn, decision.ExpiresAt, decision.Remembered
+// Continue notes with what its holder opened the session again: a nil metadata
+// leaves the metadata as it is; the decision is Decide's. It reports whether
+// anything changed.
+func (s *Session) Continue(metadata *Metadata, decision Decision) bool {
+	changed := !s.expiresAt.Equal(decision.ExpiresAt) || s.remembered != decision.Remembered
+	s.expiresAt, s.remembered = decision.ExpiresAt, decision.Remembered
 	if metadata != nil && !s.metadata.Equal(*metadata) {
 		s.metadata = *metadata
 		changed = true
@@ -210,14 +214,6 @@ func (s *Session) Expire(now time.Time) { s.end(StatusExpired, EndExpired, now) 
 
 // Revoke ends the session before its time.
 func (s *Session) Revoke(reason EndReason, now time.Time) { s.end(StatusRevoked, reason, now) }
-
-// SignOut revokes the session because somebody said so in the sign-in by; zero
-// for nobody's. From another sign-in than its own it means it: the session's
-// own sign-in is blocked, see BlocksSignIn.
-func (s *Session) SignOut(by SignInID, reason EndReason, now time.Time) {
-	s.Revoke(reason, now)
-	s.blocksSignIn = by != s.signIn && !s.signIn.IsZero() // one that nobody knows blocks nobody
-}
 
 // end drops the sealed token, the grace and the offer: nobody needs them again.
 func (s *Session) end(status Status, reason EndReason, now time.Time) {
@@ -241,12 +237,12 @@ func (s Session) Offers(code TokenHash, now time.Time) bool {
 	return !code.IsZero() && s.offer.Code == code && now.Before(s.offer.Until)
 }
 
-// Move takes the session to another device, one that its client named, opened
-// there by the sign-in by. The tokens of the old device, grace included, and
-// the code are good no more.
+// Move takes the session to another device, one that its client named, and to
+// the sign-in there, which holds it from now on. The tokens of the old device,
+// grace included, and the code are good no more.
 func (s *Session) Move(to DeviceID, by SignInID, credential Credential, source Source, now time.Time) {
 	s.slot.Device, s.generated = to, false
-	s.signIn, s.credential, s.source = by, credential, source
+	s.holder.SignIn, s.credential, s.source = by, credential, source
 	s.previous, s.previousUntil = TokenHash{}, time.Time{}
 	s.offer = Offer{}
 	s.lastActivityAt = now
@@ -281,6 +277,9 @@ func (s Session) ID() ID { return s.id }
 // User returns whose session it is.
 func (s Session) User() UserID { return s.slot.User }
 
+// Slot returns the session's place.
+func (s Session) Slot() Slot { return s.slot }
+
 // Device returns where the session lives.
 func (s Session) Device() DeviceID { return s.slot.Device }
 
@@ -290,8 +289,16 @@ func (s Session) Workflow() WorkflowID { return s.slot.Workflow }
 // Generated reports whether the service made the device's name.
 func (s Session) Generated() bool { return s.generated }
 
-// SignIn returns the sign-in that last opened the session.
-func (s Session) SignIn() SignInID { return s.signIn }
+// Actor returns who opened the session in the user's name; zero for the user in
+// person.
+func (s Session) Actor() Actor { return s.slot.Actor }
+
+// Holder returns the sign-in that the session belongs to, or belonged to when
+// it ended. It has no sign-in when that is unknown.
+func (s Session) Holder() Holder { return s.holder }
+
+// HeldBy reports whether the session belongs to this sign-in.
+func (s Session) HeldBy(holder Holder) bool { return s.holder == holder && !holder.SignIn.IsZero() }
 
 // Status returns where the session is in its life. An active session may be
 // past its time until somebody notices; see Policy.StatusAt.
@@ -318,11 +325,6 @@ func (s Session) LastActivityAt() time.Time { return s.lastActivityAt }
 
 // EndedAt returns when the session ended; zero while it is active.
 func (s Session) EndedAt() time.Time { return s.endedAt }
-
-// BlocksSignIn reports whether the session was ended against the sign-in that
-// last opened it: that sign-in creates no session any more, so that its user
-// has to sign in anew.
-func (s Session) BlocksSignIn() bool { return s.blocksSignIn }
 
 // Remembered reports whether the session lives by the terms of remembered ones.
 func (s Session) Remembered() bool { return s.remembered }

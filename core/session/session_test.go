@@ -17,6 +17,8 @@ var (
 	workflow = session.Must(session.ParseWorkflowID("workflow_1"))
 	signIn   = session.Must(session.ParseSignInID("sess_1"))
 
+	agent = session.Must(session.NewActor(session.ActorAgent, "agent_1"))
+
 	atHome   = session.NewSource(netip.MustParseAddr("192.0.2.1"), session.NewClient("Firefox 133", "Linux", "desktop"))
 	metadata = session.Must(session.NewMetadata(map[string]any{"source": "web"}))
 )
@@ -25,6 +27,7 @@ var (
 func busy() session.Stored {
 	return session.Stored{
 		ID: "id-1", User: "user_1", Device: "phone", Workflow: "workflow_1", SignIn: "sess_1",
+		Actor:          "agent:agent_1",
 		Generated:      true,
 		Status:         session.StatusActive,
 		Credential:     session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")},
@@ -36,7 +39,6 @@ func busy() session.Stored {
 		LastActivityAt: noon.Add(-time.Minute),
 		EndedAt:        noon.Add(time.Second),
 		EndReason:      session.EndLimit,
-		BlocksSignIn:   true,
 		Remembered:     true,
 		Opens:          3,
 		Checks:         5,
@@ -50,7 +52,8 @@ func busy() session.Stored {
 func contents(s session.Session) session.Stored {
 	previous, until := s.Previous()
 	return session.Stored{
-		ID: s.ID().String(), User: s.User().String(), Device: s.Device().String(), Workflow: s.Workflow().String(), SignIn: s.SignIn().String(),
+		ID: s.ID().String(), User: s.User().String(), Device: s.Device().String(), Workflow: s.Workflow().String(), SignIn: s.Holder().SignIn.String(),
+		Actor:          s.Actor().String(),
 		Generated:      s.Generated(),
 		Status:         s.Status(),
 		Credential:     s.Credential(),
@@ -62,7 +65,6 @@ func contents(s session.Session) session.Stored {
 		LastActivityAt: s.LastActivityAt(),
 		EndedAt:        s.EndedAt(),
 		EndReason:      s.EndReason(),
-		BlocksSignIn:   s.BlocksSignIn(),
 		Remembered:     s.Remembered(),
 		Opens:          s.Opens(),
 		Checks:         s.Checks(),
@@ -112,7 +114,7 @@ func TestNew(t *testing.T) {
 	credential := session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")}
 	s := session.New(session.Draft{
 		ID:         session.Must(session.ParseID("id-1")),
-		Slot:       session.Slot{User: user, Workflow: workflow, Device: phone},
+		Slot:       session.Slot{User: user, Workflow: workflow, Device: phone, Actor: agent},
 		Generated:  true,
 		SignIn:     signIn,
 		Credential: credential,
@@ -122,7 +124,7 @@ func TestNew(t *testing.T) {
 		Source:     atHome,
 	}, noon)
 	holds(t, s, session.Stored{
-		ID: "id-1", User: "user_1", Device: "phone", Workflow: "workflow_1", SignIn: "sess_1",
+		ID: "id-1", User: "user_1", Device: "phone", Workflow: "workflow_1", SignIn: "sess_1", Actor: "agent:agent_1",
 		Generated: true, Status: session.StatusActive, Credential: credential, Metadata: metadata,
 		CreatedAt: noon, ExpiresAt: noon.Add(time.Hour), LastActivityAt: noon, Remembered: true, Opens: 1, Source: atHome,
 	})
@@ -160,18 +162,6 @@ func TestSession_Changes(t *testing.T) {
 			func(s *session.Session) { s.Revoke(session.EndAnomaly, noon) },
 			func(s *session.Stored) { ends(s, session.StatusRevoked, session.EndAnomaly) },
 		},
-		"SignOut/Itself": {
-			func(s *session.Session) { s.SignOut(signIn, session.EndUser, noon) },
-			func(s *session.Stored) { ends(s, session.StatusRevoked, session.EndUser); s.BlocksSignIn = false },
-		},
-		"SignOut/FromAnother": {
-			func(s *session.Session) { *s = unblocked(*s); s.SignOut(other, session.EndUser, noon) },
-			func(s *session.Stored) { ends(s, session.StatusRevoked, session.EndUser) },
-		},
-		"SignOut/ByNobody": {
-			func(s *session.Session) { *s = unblocked(*s); s.SignOut(session.SignInID{}, session.EndAdmin, noon) },
-			func(s *session.Stored) { ends(s, session.StatusRevoked, session.EndAdmin) },
-		},
 		"OfferTransfer": {
 			func(s *session.Session) { s.OfferTransfer(session.TokenHash{7}, noon) },
 			func(s *session.Stored) { s.Offer = session.Offer{Code: session.TokenHash{7}, Until: noon} },
@@ -204,12 +194,6 @@ func unseen(s session.Session) session.Session {
 	return session.Restore(stored)
 }
 
-func unblocked(s session.Session) session.Session {
-	stored := contents(s)
-	stored.BlocksSignIn = false
-	return session.Restore(stored)
-}
-
 // An outline has what the rules about tokens and events ask for, and no more:
 // stores read it for every check.
 func TestSession_Outline(t *testing.T) {
@@ -218,7 +202,7 @@ func TestSession_Outline(t *testing.T) {
 	outline := all.Outline()
 	want := busy()
 	want.SignIn, want.Generated, want.Credential.Sealed, want.Metadata = "", false, nil, session.Metadata{}
-	want.EndedAt, want.EndReason, want.BlocksSignIn = time.Time{}, "", false
+	want.EndedAt, want.EndReason = time.Time{}, ""
 	want.Opens, want.Checks, want.Source, want.Offer = 0, 0, session.Source{}, session.Offer{}
 	if got := contents(outline); !reflect.DeepEqual(got, want) {
 		t.Errorf("an outline is %+v, want %+v", got, want)
@@ -234,29 +218,27 @@ func TestSession_Continue(t *testing.T) {
 	equal := session.Must(session.NewMetadata(map[string]any{"source": "web"}))
 	var empty session.Metadata
 	for name, c := range map[string]struct {
-		signIn     string
 		metadata   *session.Metadata
 		expiresAt  time.Time
 		remembered bool
 		changed    bool
 	}{
-		"NothingNew":      {"sess_1", nil, same.ExpiresAt, true, false},
-		"SameMetadata":    {"sess_1", &equal, same.ExpiresAt, true, false},
-		"OtherSignIn":     {"sess_2", nil, same.ExpiresAt, true, true},
-		"OtherMetadata":   {"sess_1", &other, same.ExpiresAt, true, true},
-		"NoMetadataAtAll": {"sess_1", &empty, same.ExpiresAt, true, true},
-		"OtherExpiry":     {"sess_1", nil, noon.Add(time.Minute), true, true},
-		"OtherTerms":      {"sess_1", nil, same.ExpiresAt, false, true},
-		"SameInAnyZone":   {"sess_1", nil, same.ExpiresAt.In(time.FixedZone("", 3600)), true, false},
+		"NothingNew":      {nil, same.ExpiresAt, true, false},
+		"SameMetadata":    {&equal, same.ExpiresAt, true, false},
+		"OtherMetadata":   {&other, same.ExpiresAt, true, true},
+		"NoMetadataAtAll": {&empty, same.ExpiresAt, true, true},
+		"OtherExpiry":     {nil, noon.Add(time.Minute), true, true},
+		"OtherTerms":      {nil, same.ExpiresAt, false, true},
+		"SameInAnyZone":   {nil, same.ExpiresAt.In(time.FixedZone("", 3600)), true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, want := session.Restore(busy()), busy()
 			decision := session.Decision{ExpiresAt: c.expiresAt, Remembered: c.remembered}
-			if got := s.Continue(session.Must(session.ParseSignInID(c.signIn)), c.metadata, decision); got != c.changed {
+			if got := s.Continue(c.metadata, decision); got != c.changed {
 				t.Errorf("Continue = %v, want %v", got, c.changed)
 			}
-			want.SignIn, want.ExpiresAt, want.Remembered = c.signIn, c.expiresAt, c.remembered
+			want.ExpiresAt, want.Remembered = c.expiresAt, c.remembered
 			if c.metadata != nil {
 				want.Metadata = *c.metadata
 			}
@@ -307,11 +289,33 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
-// Where nobody knows which sign-in opened a session, none is blocked.
-func TestSession_SignOut_UnknownSignIn(t *testing.T) {
+// A session belongs to its sign-in and actor alone; whom one belongs to whose
+// sign-in is unknown, nobody knows.
+func TestSession_HeldBy(t *testing.T) {
 	t.Parallel()
-	s := session.Restore(session.Stored{ID: "id-1", Status: session.StatusActive})
-	if s.SignOut(signIn, session.EndUser, noon); s.BlocksSignIn() || s.Status() != session.StatusRevoked {
-		t.Errorf("blocks %v, %s", s.BlocksSignIn(), s.Status())
+	of := func(signIn, actor string) session.Session {
+		return session.Restore(session.Stored{SignIn: signIn, Actor: actor})
+	}
+	holder := func(text, actor string) session.Holder { return of(text, actor).Holder() }
+	for name, c := range map[string]struct {
+		session session.Session
+		holder  session.Holder
+		want    bool
+	}{
+		"ItsHolder":          {of("sess_1", ""), holder("sess_1", ""), true},
+		"ItsActor":           {of("sess_1", "agent:agent_1"), holder("sess_1", "agent:agent_1"), true},
+		"AnotherSignIn":      {of("sess_1", ""), holder("sess_2", ""), false},
+		"AnActorInTheSignIn": {of("sess_1", ""), holder("sess_1", "agent:agent_1"), false},
+		"TheUserOfAnActors":  {of("sess_1", "agent:agent_1"), holder("sess_1", ""), false},
+		"AnotherActor":       {of("sess_1", "agent:agent_1"), holder("sess_1", "impersonator:agent_1"), false},
+		"Unknown":            {of("", ""), holder("", ""), false},
+		"UnknownIsNotThis":   {of("", ""), holder("sess_1", ""), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := c.session.HeldBy(c.holder); got != c.want {
+				t.Errorf("HeldBy = %v", got)
+			}
+		})
 	}
 }

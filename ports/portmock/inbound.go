@@ -311,18 +311,18 @@ func (m *MockLister) EXPECT() *MockListerMockRecorder {
 }
 
 // Activity mocks base method.
-func (m *MockLister) Activity(ctx context.Context, user session.UserID, request ports.ActivityRequest) (ports.ActivityPage, error) {
+func (m *MockLister) Activity(ctx context.Context, caller access.Caller, request ports.ActivityRequest) (ports.ActivityPage, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Activity", ctx, user, request)
+	ret := m.ctrl.Call(m, "Activity", ctx, caller, request)
 	ret0, _ := ret[0].(ports.ActivityPage)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // Activity indicates an expected call of Activity.
-func (mr *MockListerMockRecorder) Activity(ctx, user, request any) *MockListerActivityCall {
+func (mr *MockListerMockRecorder) Activity(ctx, caller, request any) *MockListerActivityCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Activity", reflect.TypeOf((*MockLister)(nil).Activity), ctx, user, request)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Activity", reflect.TypeOf((*MockLister)(nil).Activity), ctx, caller, request)
 	return &MockListerActivityCall{Call: call}
 }
 
@@ -338,30 +338,30 @@ func (c *MockListerActivityCall) Return(arg0 ports.ActivityPage, arg1 error) *Mo
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockListerActivityCall) Do(f func(context.Context, session.UserID, ports.ActivityRequest) (ports.ActivityPage, error)) *MockListerActivityCall {
+func (c *MockListerActivityCall) Do(f func(context.Context, access.Caller, ports.ActivityRequest) (ports.ActivityPage, error)) *MockListerActivityCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockListerActivityCall) DoAndReturn(f func(context.Context, session.UserID, ports.ActivityRequest) (ports.ActivityPage, error)) *MockListerActivityCall {
+func (c *MockListerActivityCall) DoAndReturn(f func(context.Context, access.Caller, ports.ActivityRequest) (ports.ActivityPage, error)) *MockListerActivityCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
 
 // List mocks base method.
-func (m *MockLister) List(ctx context.Context, user session.UserID, request ports.ListRequest) (ports.Page, error) {
+func (m *MockLister) List(ctx context.Context, caller access.Caller, request ports.ListRequest) (ports.Page, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "List", ctx, user, request)
+	ret := m.ctrl.Call(m, "List", ctx, caller, request)
 	ret0, _ := ret[0].(ports.Page)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // List indicates an expected call of List.
-func (mr *MockListerMockRecorder) List(ctx, user, request any) *MockListerListCall {
+func (mr *MockListerMockRecorder) List(ctx, caller, request any) *MockListerListCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "List", reflect.TypeOf((*MockLister)(nil).List), ctx, user, request)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "List", reflect.TypeOf((*MockLister)(nil).List), ctx, caller, request)
 	return &MockListerListCall{Call: call}
 }
 
@@ -377,30 +377,69 @@ func (c *MockListerListCall) Return(arg0 ports.Page, arg1 error) *MockListerList
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockListerListCall) Do(f func(context.Context, session.UserID, ports.ListRequest) (ports.Page, error)) *MockListerListCall {
+func (c *MockListerListCall) Do(f func(context.Context, access.Caller, ports.ListRequest) (ports.Page, error)) *MockListerListCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockListerListCall) DoAndReturn(f func(context.Context, session.UserID, ports.ListRequest) (ports.Page, error)) *MockListerListCall {
+func (c *MockListerListCall) DoAndReturn(f func(context.Context, access.Caller, ports.ListRequest) (ports.Page, error)) *MockListerListCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
+// ListOf mocks base method.
+func (m *MockLister) ListOf(ctx context.Context, admin access.Caller, user session.UserID, request ports.ListRequest) (ports.Page, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "ListOf", ctx, admin, user, request)
+	ret0, _ := ret[0].(ports.Page)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// ListOf indicates an expected call of ListOf.
+func (mr *MockListerMockRecorder) ListOf(ctx, admin, user, request any) *MockListerListOfCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ListOf", reflect.TypeOf((*MockLister)(nil).ListOf), ctx, admin, user, request)
+	return &MockListerListOfCall{Call: call}
+}
+
+// MockListerListOfCall wrap *gomock.Call
+type MockListerListOfCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockListerListOfCall) Return(arg0 ports.Page, arg1 error) *MockListerListOfCall {
+	c.Call = c.Call.Return(arg0, arg1)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockListerListOfCall) Do(f func(context.Context, access.Caller, session.UserID, ports.ListRequest) (ports.Page, error)) *MockListerListOfCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockListerListOfCall) DoAndReturn(f func(context.Context, access.Caller, session.UserID, ports.ListRequest) (ports.Page, error)) *MockListerListOfCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
 
 // Show mocks base method.
-func (m *MockLister) Show(ctx context.Context, user session.UserID, id session.ID, token string) (ports.Listed, error) {
+func (m *MockLister) Show(ctx context.Context, caller access.Caller, id session.ID, token string) (ports.Listed, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Show", ctx, user, id, token)
+	ret := m.ctrl.Call(m, "Show", ctx, caller, id, token)
 	ret0, _ := ret[0].(ports.Listed)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // Show indicates an expected call of Show.
-func (mr *MockListerMockRecorder) Show(ctx, user, id, token any) *MockListerShowCall {
+func (mr *MockListerMockRecorder) Show(ctx, caller, id, token any) *MockListerShowCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Show", reflect.TypeOf((*MockLister)(nil).Show), ctx, user, id, token)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Show", reflect.TypeOf((*MockLister)(nil).Show), ctx, caller, id, token)
 	return &MockListerShowCall{Call: call}
 }
 
@@ -416,13 +455,13 @@ func (c *MockListerShowCall) Return(arg0 ports.Listed, arg1 error) *MockListerSh
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockListerShowCall) Do(f func(context.Context, session.UserID, session.ID, string) (ports.Listed, error)) *MockListerShowCall {
+func (c *MockListerShowCall) Do(f func(context.Context, access.Caller, session.ID, string) (ports.Listed, error)) *MockListerShowCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockListerShowCall) DoAndReturn(f func(context.Context, session.UserID, session.ID, string) (ports.Listed, error)) *MockListerShowCall {
+func (c *MockListerShowCall) DoAndReturn(f func(context.Context, access.Caller, session.ID, string) (ports.Listed, error)) *MockListerShowCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
@@ -452,18 +491,18 @@ func (m *MockWatcher) EXPECT() *MockWatcherMockRecorder {
 }
 
 // Watch mocks base method.
-func (m *MockWatcher) Watch(ctx context.Context, user session.UserID, request ports.WatchRequest) (ports.Watch, error) {
+func (m *MockWatcher) Watch(ctx context.Context, caller access.Caller, request ports.WatchRequest) (ports.Watch, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Watch", ctx, user, request)
+	ret := m.ctrl.Call(m, "Watch", ctx, caller, request)
 	ret0, _ := ret[0].(ports.Watch)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // Watch indicates an expected call of Watch.
-func (mr *MockWatcherMockRecorder) Watch(ctx, user, request any) *MockWatcherWatchCall {
+func (mr *MockWatcherMockRecorder) Watch(ctx, caller, request any) *MockWatcherWatchCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Watch", reflect.TypeOf((*MockWatcher)(nil).Watch), ctx, user, request)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Watch", reflect.TypeOf((*MockWatcher)(nil).Watch), ctx, caller, request)
 	return &MockWatcherWatchCall{Call: call}
 }
 
@@ -479,13 +518,13 @@ func (c *MockWatcherWatchCall) Return(arg0 ports.Watch, arg1 error) *MockWatcher
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockWatcherWatchCall) Do(f func(context.Context, session.UserID, ports.WatchRequest) (ports.Watch, error)) *MockWatcherWatchCall {
+func (c *MockWatcherWatchCall) Do(f func(context.Context, access.Caller, ports.WatchRequest) (ports.Watch, error)) *MockWatcherWatchCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockWatcherWatchCall) DoAndReturn(f func(context.Context, session.UserID, ports.WatchRequest) (ports.Watch, error)) *MockWatcherWatchCall {
+func (c *MockWatcherWatchCall) DoAndReturn(f func(context.Context, access.Caller, ports.WatchRequest) (ports.Watch, error)) *MockWatcherWatchCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
@@ -893,18 +932,18 @@ func (c *MockAdministratorRevokeAllCall) DoAndReturn(f func(context.Context, acc
 }
 
 // Stats mocks base method.
-func (m *MockAdministrator) Stats(ctx context.Context) (ports.Stats, error) {
+func (m *MockAdministrator) Stats(ctx context.Context, admin access.Caller) (ports.Stats, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Stats", ctx)
+	ret := m.ctrl.Call(m, "Stats", ctx, admin)
 	ret0, _ := ret[0].(ports.Stats)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // Stats indicates an expected call of Stats.
-func (mr *MockAdministratorMockRecorder) Stats(ctx any) *MockAdministratorStatsCall {
+func (mr *MockAdministratorMockRecorder) Stats(ctx, admin any) *MockAdministratorStatsCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Stats", reflect.TypeOf((*MockAdministrator)(nil).Stats), ctx)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Stats", reflect.TypeOf((*MockAdministrator)(nil).Stats), ctx, admin)
 	return &MockAdministratorStatsCall{Call: call}
 }
 
@@ -920,13 +959,13 @@ func (c *MockAdministratorStatsCall) Return(arg0 ports.Stats, arg1 error) *MockA
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockAdministratorStatsCall) Do(f func(context.Context) (ports.Stats, error)) *MockAdministratorStatsCall {
+func (c *MockAdministratorStatsCall) Do(f func(context.Context, access.Caller) (ports.Stats, error)) *MockAdministratorStatsCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockAdministratorStatsCall) DoAndReturn(f func(context.Context) (ports.Stats, error)) *MockAdministratorStatsCall {
+func (c *MockAdministratorStatsCall) DoAndReturn(f func(context.Context, access.Caller) (ports.Stats, error)) *MockAdministratorStatsCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }

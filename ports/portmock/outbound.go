@@ -45,18 +45,18 @@ func (m *MockSessionStore) EXPECT() *MockSessionStoreMockRecorder {
 }
 
 // Find mocks base method.
-func (m *MockSessionStore) Find(ctx context.Context, slot session.Slot) (session.Session, error) {
+func (m *MockSessionStore) Find(ctx context.Context, slot session.Slot, by session.SignInID) (session.Session, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Find", ctx, slot)
+	ret := m.ctrl.Call(m, "Find", ctx, slot, by)
 	ret0, _ := ret[0].(session.Session)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // Find indicates an expected call of Find.
-func (mr *MockSessionStoreMockRecorder) Find(ctx, slot any) *MockSessionStoreFindCall {
+func (mr *MockSessionStoreMockRecorder) Find(ctx, slot, by any) *MockSessionStoreFindCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Find", reflect.TypeOf((*MockSessionStore)(nil).Find), ctx, slot)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Find", reflect.TypeOf((*MockSessionStore)(nil).Find), ctx, slot, by)
 	return &MockSessionStoreFindCall{Call: call}
 }
 
@@ -72,30 +72,30 @@ func (c *MockSessionStoreFindCall) Return(arg0 session.Session, arg1 error) *Moc
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockSessionStoreFindCall) Do(f func(context.Context, session.Slot) (session.Session, error)) *MockSessionStoreFindCall {
+func (c *MockSessionStoreFindCall) Do(f func(context.Context, session.Slot, session.SignInID) (session.Session, error)) *MockSessionStoreFindCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockSessionStoreFindCall) DoAndReturn(f func(context.Context, session.Slot) (session.Session, error)) *MockSessionStoreFindCall {
+func (c *MockSessionStoreFindCall) DoAndReturn(f func(context.Context, session.Slot, session.SignInID) (session.Session, error)) *MockSessionStoreFindCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
 
 // FindByID mocks base method.
-func (m *MockSessionStore) FindByID(ctx context.Context, user session.UserID, id session.ID) (session.Session, error) {
+func (m *MockSessionStore) FindByID(ctx context.Context, user session.UserID, id session.ID, by session.Bearer) (session.Session, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "FindByID", ctx, user, id)
+	ret := m.ctrl.Call(m, "FindByID", ctx, user, id, by)
 	ret0, _ := ret[0].(session.Session)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // FindByID indicates an expected call of FindByID.
-func (mr *MockSessionStoreMockRecorder) FindByID(ctx, user, id any) *MockSessionStoreFindByIDCall {
+func (mr *MockSessionStoreMockRecorder) FindByID(ctx, user, id, by any) *MockSessionStoreFindByIDCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "FindByID", reflect.TypeOf((*MockSessionStore)(nil).FindByID), ctx, user, id)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "FindByID", reflect.TypeOf((*MockSessionStore)(nil).FindByID), ctx, user, id, by)
 	return &MockSessionStoreFindByIDCall{Call: call}
 }
 
@@ -111,13 +111,13 @@ func (c *MockSessionStoreFindByIDCall) Return(arg0 session.Session, arg1 error) 
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockSessionStoreFindByIDCall) Do(f func(context.Context, session.UserID, session.ID) (session.Session, error)) *MockSessionStoreFindByIDCall {
+func (c *MockSessionStoreFindByIDCall) Do(f func(context.Context, session.UserID, session.ID, session.Bearer) (session.Session, error)) *MockSessionStoreFindByIDCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockSessionStoreFindByIDCall) DoAndReturn(f func(context.Context, session.UserID, session.ID) (session.Session, error)) *MockSessionStoreFindByIDCall {
+func (c *MockSessionStoreFindByIDCall) DoAndReturn(f func(context.Context, session.UserID, session.ID, session.Bearer) (session.Session, error)) *MockSessionStoreFindByIDCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
@@ -162,7 +162,7 @@ func (c *MockSessionStoreListCall) DoAndReturn(f func(context.Context, ports.Lis
 }
 
 // Update mocks base method.
-func (m *MockSessionStore) Update(ctx context.Context, scope ports.Scope, change func([]session.Session) (ports.Changes, error)) error {
+func (m *MockSessionStore) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "Update", ctx, scope, change)
 	ret0, _ := ret[0].(error)
@@ -188,13 +188,13 @@ func (c *MockSessionStoreUpdateCall) Return(arg0 error) *MockSessionStoreUpdateC
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockSessionStoreUpdateCall) Do(f func(context.Context, ports.Scope, func([]session.Session) (ports.Changes, error)) error) *MockSessionStoreUpdateCall {
+func (c *MockSessionStoreUpdateCall) Do(f func(context.Context, ports.Scope, func(ports.Seen) (ports.Changes, error)) error) *MockSessionStoreUpdateCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockSessionStoreUpdateCall) DoAndReturn(f func(context.Context, ports.Scope, func([]session.Session) (ports.Changes, error)) error) *MockSessionStoreUpdateCall {
+func (c *MockSessionStoreUpdateCall) DoAndReturn(f func(context.Context, ports.Scope, func(ports.Seen) (ports.Changes, error)) error) *MockSessionStoreUpdateCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
@@ -224,18 +224,18 @@ func (m *MockSecretFinder) EXPECT() *MockSecretFinderMockRecorder {
 }
 
 // FindByOffer mocks base method.
-func (m *MockSecretFinder) FindByOffer(ctx context.Context, code session.TokenHash) (session.Session, error) {
+func (m *MockSecretFinder) FindByOffer(ctx context.Context, code session.TokenHash, by session.Bearer) (session.Session, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "FindByOffer", ctx, code)
+	ret := m.ctrl.Call(m, "FindByOffer", ctx, code, by)
 	ret0, _ := ret[0].(session.Session)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // FindByOffer indicates an expected call of FindByOffer.
-func (mr *MockSecretFinderMockRecorder) FindByOffer(ctx, code any) *MockSecretFinderFindByOfferCall {
+func (mr *MockSecretFinderMockRecorder) FindByOffer(ctx, code, by any) *MockSecretFinderFindByOfferCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "FindByOffer", reflect.TypeOf((*MockSecretFinder)(nil).FindByOffer), ctx, code)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "FindByOffer", reflect.TypeOf((*MockSecretFinder)(nil).FindByOffer), ctx, code, by)
 	return &MockSecretFinderFindByOfferCall{Call: call}
 }
 
@@ -251,13 +251,13 @@ func (c *MockSecretFinderFindByOfferCall) Return(arg0 session.Session, arg1 erro
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockSecretFinderFindByOfferCall) Do(f func(context.Context, session.TokenHash) (session.Session, error)) *MockSecretFinderFindByOfferCall {
+func (c *MockSecretFinderFindByOfferCall) Do(f func(context.Context, session.TokenHash, session.Bearer) (session.Session, error)) *MockSecretFinderFindByOfferCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockSecretFinderFindByOfferCall) DoAndReturn(f func(context.Context, session.TokenHash) (session.Session, error)) *MockSecretFinderFindByOfferCall {
+func (c *MockSecretFinderFindByOfferCall) DoAndReturn(f func(context.Context, session.TokenHash, session.Bearer) (session.Session, error)) *MockSecretFinderFindByOfferCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
@@ -452,18 +452,18 @@ func (m *MockAdminStore) EXPECT() *MockAdminStoreMockRecorder {
 }
 
 // OwnerOf mocks base method.
-func (m *MockAdminStore) OwnerOf(ctx context.Context, id session.ID) (session.UserID, error) {
+func (m *MockAdminStore) OwnerOf(ctx context.Context, id session.ID, by session.Bearer) (session.UserID, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "OwnerOf", ctx, id)
+	ret := m.ctrl.Call(m, "OwnerOf", ctx, id, by)
 	ret0, _ := ret[0].(session.UserID)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // OwnerOf indicates an expected call of OwnerOf.
-func (mr *MockAdminStoreMockRecorder) OwnerOf(ctx, id any) *MockAdminStoreOwnerOfCall {
+func (mr *MockAdminStoreMockRecorder) OwnerOf(ctx, id, by any) *MockAdminStoreOwnerOfCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "OwnerOf", reflect.TypeOf((*MockAdminStore)(nil).OwnerOf), ctx, id)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "OwnerOf", reflect.TypeOf((*MockAdminStore)(nil).OwnerOf), ctx, id, by)
 	return &MockAdminStoreOwnerOfCall{Call: call}
 }
 
@@ -479,30 +479,30 @@ func (c *MockAdminStoreOwnerOfCall) Return(arg0 session.UserID, arg1 error) *Moc
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockAdminStoreOwnerOfCall) Do(f func(context.Context, session.ID) (session.UserID, error)) *MockAdminStoreOwnerOfCall {
+func (c *MockAdminStoreOwnerOfCall) Do(f func(context.Context, session.ID, session.Bearer) (session.UserID, error)) *MockAdminStoreOwnerOfCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockAdminStoreOwnerOfCall) DoAndReturn(f func(context.Context, session.ID) (session.UserID, error)) *MockAdminStoreOwnerOfCall {
+func (c *MockAdminStoreOwnerOfCall) DoAndReturn(f func(context.Context, session.ID, session.Bearer) (session.UserID, error)) *MockAdminStoreOwnerOfCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
 
 // Stats mocks base method.
-func (m *MockAdminStore) Stats(ctx context.Context, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
+func (m *MockAdminStore) Stats(ctx context.Context, by session.Bearer, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Stats", ctx, cutoff, since)
+	ret := m.ctrl.Call(m, "Stats", ctx, by, cutoff, since)
 	ret0, _ := ret[0].(ports.Stats)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // Stats indicates an expected call of Stats.
-func (mr *MockAdminStoreMockRecorder) Stats(ctx, cutoff, since any) *MockAdminStoreStatsCall {
+func (mr *MockAdminStoreMockRecorder) Stats(ctx, by, cutoff, since any) *MockAdminStoreStatsCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Stats", reflect.TypeOf((*MockAdminStore)(nil).Stats), ctx, cutoff, since)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Stats", reflect.TypeOf((*MockAdminStore)(nil).Stats), ctx, by, cutoff, since)
 	return &MockAdminStoreStatsCall{Call: call}
 }
 
@@ -518,13 +518,13 @@ func (c *MockAdminStoreStatsCall) Return(arg0 ports.Stats, arg1 error) *MockAdmi
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockAdminStoreStatsCall) Do(f func(context.Context, session.Cutoff, time.Time) (ports.Stats, error)) *MockAdminStoreStatsCall {
+func (c *MockAdminStoreStatsCall) Do(f func(context.Context, session.Bearer, session.Cutoff, time.Time) (ports.Stats, error)) *MockAdminStoreStatsCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockAdminStoreStatsCall) DoAndReturn(f func(context.Context, session.Cutoff, time.Time) (ports.Stats, error)) *MockAdminStoreStatsCall {
+func (c *MockAdminStoreStatsCall) DoAndReturn(f func(context.Context, session.Bearer, session.Cutoff, time.Time) (ports.Stats, error)) *MockAdminStoreStatsCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
@@ -666,6 +666,45 @@ func (c *MockSessionCleanerPurgeEndedCall) Do(f func(context.Context, time.Time,
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
 func (c *MockSessionCleanerPurgeEndedCall) DoAndReturn(f func(context.Context, time.Time, int) (int, error)) *MockSessionCleanerPurgeEndedCall {
+	c.Call = c.Call.DoAndReturn(f)
+	return c
+}
+
+// PurgeSignIns mocks base method.
+func (m *MockSessionCleaner) PurgeSignIns(ctx context.Context, before time.Time, limit int) (int, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "PurgeSignIns", ctx, before, limit)
+	ret0, _ := ret[0].(int)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// PurgeSignIns indicates an expected call of PurgeSignIns.
+func (mr *MockSessionCleanerMockRecorder) PurgeSignIns(ctx, before, limit any) *MockSessionCleanerPurgeSignInsCall {
+	mr.mock.ctrl.T.Helper()
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "PurgeSignIns", reflect.TypeOf((*MockSessionCleaner)(nil).PurgeSignIns), ctx, before, limit)
+	return &MockSessionCleanerPurgeSignInsCall{Call: call}
+}
+
+// MockSessionCleanerPurgeSignInsCall wrap *gomock.Call
+type MockSessionCleanerPurgeSignInsCall struct {
+	*gomock.Call
+}
+
+// Return rewrite *gomock.Call.Return
+func (c *MockSessionCleanerPurgeSignInsCall) Return(arg0 int, arg1 error) *MockSessionCleanerPurgeSignInsCall {
+	c.Call = c.Call.Return(arg0, arg1)
+	return c
+}
+
+// Do rewrite *gomock.Call.Do
+func (c *MockSessionCleanerPurgeSignInsCall) Do(f func(context.Context, time.Time, int) (int, error)) *MockSessionCleanerPurgeSignInsCall {
+	c.Call = c.Call.Do(f)
+	return c
+}
+
+// DoAndReturn rewrite *gomock.Call.DoAndReturn
+func (c *MockSessionCleanerPurgeSignInsCall) DoAndReturn(f func(context.Context, time.Time, int) (int, error)) *MockSessionCleanerPurgeSignInsCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }

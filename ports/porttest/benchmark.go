@@ -17,7 +17,7 @@ func SessionsBenchmark(b *testing.B, store Store) {
 	b.Run("Find", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := store.Find(b.Context(), slot); err != nil {
+			if _, err := store.Find(b.Context(), slot, signIn); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -116,7 +116,7 @@ func testFindByOffer(t *testing.T, open Factory) {
 	b := setup(t, open)
 	finds := func(code session.TokenHash, want *session.Session) {
 		t.Helper()
-		got, err := b.two.FindByOffer(t.Context(), code)
+		got, err := b.two.FindByOffer(t.Context(), code, session.Bearer{})
 		switch {
 		case want == nil && !errors.Is(err, session.KindNotFound):
 			t.Errorf("FindByOffer = %v, %v, want not found", got.ID(), err)

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
-	"chatkit-session/core/access"
 	"chatkit-session/core/lifecycle"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
@@ -36,7 +34,7 @@ func testOfAUser(t *testing.T, open Factory) {
 		t.Parallel()
 		b := setup(t, open)
 		mine, other := b.insert(t, b.draft(onPhone)), b.insert(t, b.draft(theirs))
-		if got, err := b.two.FindByID(t.Context(), alice, mine.ID()); err != nil {
+		if got, err := b.two.FindByID(t.Context(), alice, mine.ID(), session.Bearer{}); err != nil {
 			t.Errorf("FindByID = %v", err)
 		} else {
 			same(t, got, mine)
@@ -44,29 +42,13 @@ func testOfAUser(t *testing.T, open Factory) {
 		if _, err := revoke(t.Context(), b.one, onPhone); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := b.two.FindByID(t.Context(), alice, mine.ID()); err != nil || got.Status() != session.StatusRevoked || got.EndReason() != session.EndUser || !got.EndedAt().Equal(noon) {
+		if got, err := b.two.FindByID(t.Context(), alice, mine.ID(), session.Bearer{}); err != nil || got.Status() != session.StatusRevoked || got.EndReason() != session.EndUser || !got.EndedAt().Equal(noon) {
 			t.Errorf("once it ended FindByID = %v, %v", got, err)
 		}
 		for _, id := range append(foreignIDs(mine.ID()), other.ID(), session.Must(b.ids.SessionID())) {
-			if got, err := b.two.FindByID(t.Context(), alice, id); !errors.Is(err, session.KindNotFound) {
+			if got, err := b.two.FindByID(t.Context(), alice, id, session.Bearer{}); !errors.Is(err, session.KindNotFound) {
 				t.Errorf("FindByID(%s) = %v, %v, want not found", id, got.ID(), err)
 			}
-		}
-	})
-	t.Run("ABlockIsNotForgotten", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t, open)
-		blocks := b.insert(t, b.draft(onPhone), func(s *session.Session) { s.SignOut(otherSignIn, session.EndUser, noon) })
-		b.insert(t, b.draft(onPhone), func(s *session.Session) { s.SignOut(signIn, session.EndUser, noon) })
-		if n, err := b.one.PurgeEnded(t.Context(), noon.Add(time.Hour), 10); err != nil || n != 1 {
-			t.Errorf("PurgeEnded = %d, %v, want the one that blocks nothing", n, err)
-		}
-		err := b.two.Update(t.Context(), ports.Scope{User: alice, SignIn: signIn}, func(seen []session.Session) (ports.Changes, error) {
-			sameList(t, seen, blocks)
-			return ports.Changes{}, nil
-		})
-		if err != nil {
-			t.Error(err)
 		}
 	})
 	// Signing out while the same sign-in opens: once both are done, nothing is
@@ -75,7 +57,7 @@ func testOfAUser(t *testing.T, open Factory) {
 		t.Parallel()
 		b := setup(t, open)
 		b.insert(t, b.draft(phoneSlot))
-		there := access.Caller{User: alice, SignIn: otherSignIn}
+		there := alicesCaller(otherSignIn)
 		b.race(func(store Store, n int) {
 			if n == racers/2 {
 				if _, err := lifecycle.NewRevoker(b.parts(store)).RevokeAll(t.Context(), there, session.ID{}); err != nil {
@@ -83,14 +65,14 @@ func testOfAUser(t *testing.T, open Factory) {
 				}
 				return
 			}
-			_, err := b.opener(store).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: laptop})
+			_, err := b.opener(store).Open(t.Context(), alicesCaller(signIn), ports.OpenRequest{Device: laptop})
 			if err != nil && !errors.Is(err, session.KindSignedOut) {
 				t.Errorf("Open = %v", err)
 			}
 		})
 		findsNothing(t, b.one, phoneSlot)
 		findsNothing(t, b.one, laptopSlot)
-		if _, err := b.opener(b.two).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: laptop}); !errors.Is(err, session.KindSignedOut) {
+		if _, err := b.opener(b.two).Open(t.Context(), alicesCaller(signIn), ports.OpenRequest{Device: laptop}); !errors.Is(err, session.KindSignedOut) {
 			t.Errorf("afterwards Open = %v, want signed out", err)
 		}
 	})

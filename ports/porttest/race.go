@@ -61,13 +61,18 @@ func (b *bench) race(act func(store Store, n int)) {
 	group.Wait()
 }
 
+// alicesCaller is alice in a sign-in.
+func alicesCaller(signIn session.SignInID) access.Caller {
+	return access.Caller{Bearer: session.Bearer{User: alice, Holder: session.Holder{SignIn: signIn}}}
+}
+
 // raceToOpen lets all racers open what request says and returns what they got.
 func (b *bench) raceToOpen(t *testing.T, requests ...ports.OpenRequest) []ports.Opened {
 	t.Helper()
 	got := make([]ports.Opened, racers)
 	b.race(func(store Store, n int) {
 		var err error
-		got[n], err = b.opener(store).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, requests[n%len(requests)])
+		got[n], err = b.opener(store).Open(t.Context(), alicesCaller(signIn), requests[n%len(requests)])
 		if err != nil {
 			t.Errorf("Open: %v", err)
 		}
@@ -184,6 +189,14 @@ func testRace(t *testing.T, open Factory) {
 		agree(t, b.raceToOpen(t, named, ports.OpenRequest{}), session.OutcomeRefreshed)
 		b.exactlyOneActive(t, anySlot)
 	})
+	t.Run("TwoSignInsOnADevice", func(t *testing.T) {
+		t.Parallel()
+		raceForADevice(t, setup(t, open))
+	})
+	t.Run("TwoSignInsAndAnAgentWithoutADevice", func(t *testing.T) {
+		t.Parallel()
+		raceWithoutADevice(t, setup(t, open))
+	})
 	t.Run("AtMostTenSessions", func(t *testing.T) {
 		t.Parallel()
 		raceForRoom(t, setup(t, open))
@@ -204,7 +217,7 @@ func testRace(t *testing.T, open Factory) {
 
 // nearExpiry leaves a session less than the default threshold.
 func nearExpiry(s *session.Session) {
-	s.Continue(s.SignIn(), nil, session.Decision{ExpiresAt: noon.Add(time.Minute)})
+	s.Continue(nil, session.Decision{ExpiresAt: noon.Add(time.Minute)})
 }
 
 func raceToRefresh(t *testing.T, b *bench, slot session.Slot) {
@@ -263,7 +276,7 @@ func endWhileOthersRefresh(t *testing.T, b *bench, slot session.Slot) {
 				continue
 			}
 			ended := book.snapshot()
-			opened, err := b.opener(store).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: slot.Device})
+			opened, err := b.opener(store).Open(t.Context(), alicesCaller(signIn), ports.OpenRequest{Device: slot.Device})
 			if err != nil {
 				t.Errorf("Open: %v", err)
 			}
@@ -272,7 +285,7 @@ func endWhileOthersRefresh(t *testing.T, b *bench, slot session.Slot) {
 			}
 		}
 	})
-	if _, err := b.opener(b.one).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: slot.Device}); err != nil {
+	if _, err := b.opener(b.one).Open(t.Context(), alicesCaller(signIn), ports.OpenRequest{Device: slot.Device}); err != nil {
 		t.Errorf("Open: %v", err)
 	}
 	b.exactlyOneActive(t, slot)
@@ -290,7 +303,7 @@ func cleanWhileOthersOpen(t *testing.T, b *bench, slot session.Slot) {
 		if n%4 == 0 {
 			_, err = store.ExpireDue(t.Context(), noon, 10)
 		} else {
-			got[n], err = b.opener(store).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: slot.Device})
+			got[n], err = b.opener(store).Open(t.Context(), alicesCaller(signIn), ports.OpenRequest{Device: slot.Device})
 		}
 		if err != nil {
 			t.Error(err)
@@ -311,7 +324,7 @@ func updatesTakeTurns(t *testing.T, b *bench) {
 	var inside, overlaps, done atomic.Int32
 	b.race(func(store Store, n int) {
 		slot := device(alice, n%4)
-		err := store.Update(t.Context(), ports.Scope{User: alice}, func(seen []session.Session) (ports.Changes, error) {
+		err := store.Update(t.Context(), ports.Scope{User: alice}, func(seen ports.Seen) (ports.Changes, error) {
 			if inside.Add(1) > 1 {
 				overlaps.Add(1)
 			}
@@ -320,7 +333,7 @@ func updatesTakeTurns(t *testing.T, b *bench) {
 				runtime.Gosched() // gives an Update that does not wait its chance
 			}
 			done.Add(1)
-			if slices.ContainsFunc(seen, func(s session.Session) bool { return in(slot, s) }) {
+			if slices.ContainsFunc(seen.Sessions, func(s session.Session) bool { return in(slot, s) }) {
 				return ports.Changes{}, nil
 			}
 			return ports.Changes{Sessions: []session.Session{session.New(b.draft(slot), noon)}}, nil
@@ -367,7 +380,7 @@ func raceForRoom(t *testing.T, b *bench) {
 		}
 	}
 	b.race(func(store Store, n int) {
-		_, err := b.opener(store).Open(t.Context(), access.Caller{User: alice, SignIn: signIn}, ports.OpenRequest{Device: device(alice, n).Device})
+		_, err := b.opener(store).Open(t.Context(), alicesCaller(signIn), ports.OpenRequest{Device: device(alice, n).Device})
 		if err != nil {
 			t.Errorf("Open: %v", err)
 		}
@@ -391,8 +404,8 @@ func raceToClaim(t *testing.T, b *bench) {
 	t.Helper()
 	moved := b.insert(t, b.draft(phoneSlot))
 	b.insert(t, b.draft(laptopSlot))
-	mine := access.Caller{User: alice, SignIn: otherSignIn}
-	offered, err := lifecycle.NewTransferrer(b.parts(b.one)).Offer(t.Context(), mine, moved.ID())
+	mine := alicesCaller(otherSignIn)
+	offered, err := lifecycle.NewTransferrer(b.parts(b.one)).Offer(t.Context(), alicesCaller(signIn), moved.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,7 +422,7 @@ func raceToClaim(t *testing.T, b *bench) {
 			t.Errorf("Claim: %v", err)
 		}
 	})
-	if claimed.Load() != 1 || len(b.active(t)) != 1 || b.happened(t, session.ActivityTransferred) != 2 {
+	if claimed.Load() != 1 || len(b.active(t)) != 1 || b.happened(t, session.ActivityTransferred) != 1 || b.happened(t, session.ActivityRevoked) != 1 {
 		t.Errorf("%d claimed it, %d are active", claimed.Load(), len(b.active(t)))
 	}
 	findsNothing(t, b.one, phoneSlot)
@@ -461,3 +474,47 @@ var (
 	_ ports.Sealer = sealer{}
 	_ ports.Clock  = clock{}
 )
+
+// raceForADevice lets two sign-ins open one device at once. Each open gives its
+// caller a session of the caller's own, and in the end one is left.
+func raceForADevice(t *testing.T, b *bench) {
+	t.Helper()
+	b.race(func(store Store, n int) {
+		caller := alicesCaller([]session.SignInID{signIn, otherSignIn}[n/2%2])
+		opened, err := b.opener(store).Open(t.Context(), caller, ports.OpenRequest{Device: phone})
+		if err != nil {
+			t.Errorf("Open: %v", err)
+			return
+		}
+		if opened.Session.Holder() != caller.Holder {
+			t.Errorf("%v got a session of %v", caller.Holder, opened.Session.Holder())
+		}
+	})
+	if left := len(b.active(t)); left != 1 {
+		t.Errorf("%d are active on the device", left)
+	}
+}
+
+// raceWithoutADevice lets two sign-ins, and an agent in one of them, open at
+// once: each has one session.
+func raceWithoutADevice(t *testing.T, b *bench) {
+	t.Helper()
+	callers := []access.Caller{alicesCaller(signIn), alicesCaller(otherSignIn), alicesCaller(signIn)}
+	callers[2].Actor = agent
+	tokens := make([]session.Token, racers)
+	b.race(func(store Store, n int) {
+		opened, err := b.opener(store).Open(t.Context(), callers[n/2%len(callers)], ports.OpenRequest{})
+		if err != nil {
+			t.Errorf("Open: %v", err)
+		}
+		tokens[n] = opened.Token
+	})
+	for n, token := range tokens {
+		if own := token == tokens[2*(n/2%len(callers))]; !own {
+			t.Error("callers of one sign-in got different sessions")
+		}
+	}
+	if left := len(b.active(t)); left != len(callers) {
+		t.Errorf("%d are active, want %d", left, len(callers))
+	}
+}

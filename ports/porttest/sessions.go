@@ -51,6 +51,7 @@ func Sessions(t *testing.T, open Factory) {
 		"Cleaner":   testCleaner,
 		"Probe":     testProbe,
 		"Race":      testRace,
+		"SignIns":   testSignIns,
 	}
 	for name, group := range groups {
 		t.Run(name, func(t *testing.T) {
@@ -71,6 +72,7 @@ var (
 	chat   = session.Must(session.ParseWorkflowID("workflow_chat"))
 	help   = session.Must(session.ParseWorkflowID("workflow_help"))
 	signIn = session.Must(session.ParseSignInID("sess_1"))
+	agent  = session.Must(session.NewActor(session.ActorAgent, "agent_1"))
 
 	here      = session.NewSource(netip.MustParseAddr("192.0.2.1"), session.NewClient("Firefox 133", "Linux", "desktop"))
 	elsewhere = session.NewSource(netip.MustParseAddr("2001:db8::1"), session.NewClient("Safari 18", "iOS 18", "mobile"))
@@ -127,21 +129,21 @@ func (b *bench) insert(t testing.TB, draft session.Draft, changes ...func(*sessi
 
 // put writes sessions of a user, whatever is there.
 func put(ctx context.Context, store ports.SessionStore, user session.UserID, sessions ...session.Session) error {
-	return store.Update(ctx, ports.Scope{User: user}, func([]session.Session) (ports.Changes, error) {
+	return store.Update(ctx, ports.Scope{User: user}, func(ports.Seen) (ports.Changes, error) {
 		return ports.Changes{Sessions: sessions}, nil
 	})
 }
 
-// in reports whether s is what a request for slot continues.
+// in reports whether s is what the usual sign-in's request for slot continues.
 func in(slot session.Slot, s session.Session) bool {
-	mine := s.Device() == slot.Device || (slot.Device.IsZero() && s.Generated())
-	return s.Status() == session.StatusActive && s.Workflow() == slot.Workflow && mine
+	mine := s.Device() == slot.Device || (slot.Device.IsZero() && s.Generated() && s.Holder().SignIn == signIn)
+	return s.Status() == session.StatusActive && s.Workflow() == slot.Workflow && s.Actor() == slot.Actor && mine
 }
 
 // change writes what with makes of the session in slot, if there is one.
 func change(ctx context.Context, store ports.SessionStore, slot session.Slot, with func(*session.Session)) error {
-	return store.Update(ctx, ports.Scope{User: slot.User}, func(seen []session.Session) (ports.Changes, error) {
-		for _, s := range seen {
+	return store.Update(ctx, ports.Scope{User: slot.User}, func(seen ports.Seen) (ports.Changes, error) {
+		for _, s := range seen.Sessions {
 			if in(slot, s) {
 				with(&s)
 				return ports.Changes{Sessions: []session.Session{s}}, nil
@@ -164,7 +166,7 @@ func revoke(ctx context.Context, store ports.SessionStore, slot session.Slot) (s
 
 func find(t *testing.T, store ports.SessionStore, slot session.Slot) session.Session {
 	t.Helper()
-	s, err := store.Find(t.Context(), slot)
+	s, err := store.Find(t.Context(), slot, signIn)
 	if err != nil {
 		t.Fatalf("Find(%v): %v", slot, err)
 	}
@@ -173,7 +175,7 @@ func find(t *testing.T, store ports.SessionStore, slot session.Slot) session.Ses
 
 func findsNothing(t *testing.T, store ports.SessionStore, slot session.Slot) {
 	t.Helper()
-	if s, err := store.Find(t.Context(), slot); !errors.Is(err, session.KindNotFound) {
+	if s, err := store.Find(t.Context(), slot, signIn); !errors.Is(err, session.KindNotFound) {
 		t.Errorf("Find(%v) = %s, %v, want not found", slot, s.ID(), err)
 	}
 }
@@ -249,7 +251,7 @@ func testRoundTrip(t *testing.T, open Factory) {
 		b := setup(t, open)
 		want := b.insert(t, b.draft(slot))
 		metadata := session.Must(session.NewMetadata(map[string]any{"version": "2"}))
-		want.Continue(session.Must(session.ParseSignInID("sess_2")), &metadata, session.Decision{ExpiresAt: noon.Add(3 * time.Hour), Remembered: true})
+		want.Continue(&metadata, session.Decision{ExpiresAt: noon.Add(3 * time.Hour), Remembered: true})
 		want.Rotate(b.draft(slot).Credential, noon.Add(time.Second), noon.Add(4*time.Hour), noon.Add(time.Minute))
 		want.SeeSuperseded()
 		want.OfferTransfer(session.Must(b.ids.TransferCode()).Hash(), noon.Add(2*time.Minute))
@@ -274,11 +276,11 @@ func testRoundTrip(t *testing.T, open Factory) {
 		b := setup(t, open)
 		want := b.insert(t, b.draft(slot))
 		want.OfferTransfer(session.Must(b.ids.TransferCode()).Hash(), noon.Add(2*time.Minute))
-		want.SignOut(otherSignIn, session.EndAdmin, noon.Add(time.Second))
+		want.Revoke(session.EndAdmin, noon.Add(time.Second))
 		if err := put(t.Context(), b.two, alice, want); err != nil {
 			t.Fatal(err)
 		}
-		got, err := b.one.FindByID(t.Context(), alice, want.ID())
+		got, err := b.one.FindByID(t.Context(), alice, want.ID(), session.Bearer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -331,9 +333,9 @@ func same(t *testing.T, got, want session.Session) {
 	t.Helper()
 	describe := func(s session.Session) string {
 		previous, until := s.Previous()
-		return fmt.Sprint(s.ID(), s.User(), s.Device(), s.Workflow(), s.SignIn(), s.Generated(), s.Status(),
+		return fmt.Sprint(s.ID(), s.User(), s.Device(), s.Workflow(), s.Holder(), s.Generated(), s.Status(),
 			s.Credential(), previous, until, s.Metadata().Tree(),
-			s.CreatedAt(), s.ExpiresAt(), s.LastActivityAt(), s.EndedAt(), s.EndReason(), s.BlocksSignIn(),
+			s.CreatedAt(), s.ExpiresAt(), s.LastActivityAt(), s.EndedAt(), s.EndReason(),
 			s.Remembered(), s.Opens(), s.Checks(), s.Source(), s.SupersededSeen(), s.Offer())
 	}
 	if describe(got) != describe(want) {
@@ -360,7 +362,7 @@ func testUpdate(t *testing.T, open Factory) {
 		t.Parallel()
 		b := setup(t, open)
 		refused := errors.New("refused")
-		err := b.one.Update(t.Context(), ports.Scope{User: alice}, func([]session.Session) (ports.Changes, error) {
+		err := b.one.Update(t.Context(), ports.Scope{User: alice}, func(ports.Seen) (ports.Changes, error) {
 			return ports.Changes{Sessions: []session.Session{session.New(b.draft(slot), noon)}}, refused
 		})
 		if !errors.Is(err, refused) || session.KindOf(err) != session.KindInternal {
@@ -402,7 +404,7 @@ func testUpdate(t *testing.T, open Factory) {
 		b := setup(t, open)
 		func() {
 			defer func() { _ = recover() }()
-			_ = b.one.Update(t.Context(), ports.Scope{User: alice}, func([]session.Session) (ports.Changes, error) { panic("bug") })
+			_ = b.one.Update(t.Context(), ports.Scope{User: alice}, func(ports.Seen) (ports.Changes, error) { panic("bug") })
 		}()
 		want := b.insert(t, b.draft(slot))
 		same(t, find(t, b.two, slot), want)
@@ -419,11 +421,8 @@ func updateShowsItsScope(t *testing.T, b *bench) {
 	due := b.insert(t, stale)
 	help := b.insert(t, b.draft(session.Slot{User: alice, Workflow: help, Device: phone}))
 	b.insert(t, b.draft(session.Slot{User: bob, Workflow: chat, Device: phone}))
-	b.insert(t, b.draft(laptopSlot), early)
-	blocks := b.insert(t, b.draft(laptopSlot), func(s *session.Session) { s.SignOut(otherSignIn, session.EndUser, noon) })
-	b.insert(t, b.draft(laptopSlot, otherSignIn), func(s *session.Session) { s.SignOut(signIn, session.EndUser, noon) })
-	// One that nobody knows the sign-in of, as older tables have them.
-	b.insert(t, b.draft(laptopSlot, session.SignInID{}), func(s *session.Session) { s.SignOut(signIn, session.EndUser, noon) })
+	ended := b.insert(t, b.draft(laptopSlot), early)
+	theirs := b.insert(t, b.draft(session.Slot{User: bob, Workflow: chat, Device: laptop}), early)
 	at := func(n int, slot session.Slot) session.Session {
 		s := session.New(b.draft(slot), noon.Add(time.Duration(n)*time.Microsecond))
 		s.Revoke(session.EndUser, s.CreatedAt())
@@ -441,14 +440,18 @@ func updateShowsItsScope(t *testing.T, b *bench) {
 		want  []session.Session
 	}{
 		{ports.Scope{User: alice}, []session.Session{active, due, help}},
-		{ports.Scope{User: alice, SignIn: signIn}, []session.Session{active, due, help, blocks}},
+		{ports.Scope{User: alice, Session: ended.ID()}, []session.Session{active, due, help, ended}},
+		{ports.Scope{User: alice, Session: due.ID()}, []session.Session{active, due, help}},
+		{ports.Scope{User: alice, Session: theirs.ID()}, []session.Session{active, due, help}},
+		{ports.Scope{User: alice, Session: session.Must(session.ParseID("x"))}, []session.Session{active, due, help}},
+		{ports.Scope{User: alice, Session: younger.ID(), CreatedAfter: noon, NewDevices: 2}, []session.Session{active, due, help, young, younger}},
 		{ports.Scope{User: alice, CreatedAfter: noon, NewDevices: 2}, []session.Session{active, due, help, young, younger}},
 		{ports.Scope{User: alice, CreatedAfter: noon, NewDevices: 1}, []session.Session{active, due, help, younger}},
 		{ports.Scope{User: alice, CreatedAfter: noon.Add(4 * time.Microsecond), NewDevices: 2}, []session.Session{active, due, help}},
-		{ports.Scope{User: session.Must(session.ParseUserID("user_carol")), SignIn: signIn, CreatedAfter: noon.Add(-time.Hour), NewDevices: 9}, nil},
+		{ports.Scope{User: session.Must(session.ParseUserID("user_carol")), CreatedAfter: noon.Add(-time.Hour), NewDevices: 9}, nil},
 	} {
-		err := b.two.Update(t.Context(), test.scope, func(seen []session.Session) (ports.Changes, error) {
-			sameList(t, seen, test.want...)
+		err := b.two.Update(t.Context(), test.scope, func(seen ports.Seen) (ports.Changes, error) {
+			sameList(t, seen.Sessions, test.want...)
 			return ports.Changes{}, nil
 		})
 		if err != nil {
@@ -515,6 +518,11 @@ func testConflict(t *testing.T, open Factory) {
 	t.Run("ElsewhereIsNone", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
+		b.insert(t, b.draft(session.Slot{User: alice, Workflow: chat, Device: phone, Actor: agent}))
+		b.insert(t, b.draft(session.Slot{User: alice, Workflow: chat, Actor: agent}))
+		another := b.draft(session.Slot{User: alice, Workflow: chat}, otherSignIn)
+		another.Slot.Device = session.GenerateDeviceID(alice, noon.Add(time.Second))
+		b.insert(t, another)
 		b.insert(t, b.draft(slot))
 		b.insert(t, b.draft(session.Slot{User: bob, Workflow: chat, Device: phone}))
 		b.insert(t, b.draft(session.Slot{User: alice, Workflow: help, Device: phone}))
@@ -532,19 +540,20 @@ func testCancelled(t *testing.T, open Factory) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		calls := map[string]error{}
-		_, calls["Find"] = b.one.Find(ctx, slot)
+		_, calls["Find"] = b.one.Find(ctx, slot, signIn)
 		calls["Update"] = put(ctx, b.one, slot.User, session.New(b.draft(slot), noon))
 		_, calls["ExpireDue"] = b.one.ExpireDue(ctx, noon, 1)
 		_, calls["PurgeEnded"] = b.one.PurgeEnded(ctx, noon, 1)
 		_, calls["PurgeActivity"] = b.one.PurgeActivity(ctx, noon, 1)
-		_, calls["FindByID"] = b.one.FindByID(ctx, alice, session.Must(b.ids.SessionID()))
+		_, calls["PurgeSignIns"] = b.one.PurgeSignIns(ctx, noon, 1)
+		_, calls["FindByID"] = b.one.FindByID(ctx, alice, session.Must(b.ids.SessionID()), session.Bearer{})
 		_, calls["FindByToken"] = b.one.FindByToken(ctx, session.TokenHash{1})
-		_, calls["FindByOffer"] = b.one.FindByOffer(ctx, session.TokenHash{1})
+		_, calls["FindByOffer"] = b.one.FindByOffer(ctx, session.TokenHash{1}, session.Bearer{})
 		_, calls["List"] = b.one.List(ctx, ports.ListQuery{User: alice, Limit: 1})
 		_, calls["ListActivity"] = b.one.ListActivity(ctx, ports.ActivityQuery{User: alice, Limit: 1})
 		_, calls["Touch"] = b.one.Touch(ctx, []session.Use{{Session: session.Must(b.ids.SessionID()), At: noon}})
-		_, calls["OwnerOf"] = b.one.OwnerOf(ctx, session.Must(b.ids.SessionID()))
-		_, calls["Stats"] = b.one.Stats(ctx, session.DefaultPolicy().Cutoff(noon), noon)
+		_, calls["OwnerOf"] = b.one.OwnerOf(ctx, session.Must(b.ids.SessionID()), session.Bearer{})
+		_, calls["Stats"] = b.one.Stats(ctx, session.Bearer{}, session.DefaultPolicy().Cutoff(noon), noon)
 		_, calls["Now"] = b.one.Now(ctx)
 		for name, err := range calls {
 			if !errors.Is(err, session.KindUnavailable) {
@@ -557,7 +566,7 @@ func testCancelled(t *testing.T, open Factory) {
 		t.Parallel()
 		b := setup(t, open)
 		ctx, cancel := context.WithCancel(t.Context())
-		err := b.one.Update(ctx, ports.Scope{User: alice}, func([]session.Session) (ports.Changes, error) {
+		err := b.one.Update(ctx, ports.Scope{User: alice}, func(ports.Seen) (ports.Changes, error) {
 			cancel()
 			return ports.Changes{Sessions: []session.Session{session.New(b.draft(slot), noon)}}, nil
 		})
@@ -570,7 +579,7 @@ func testCancelled(t *testing.T, open Factory) {
 	t.Run("WhileWaiting", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
-		err := b.one.Update(t.Context(), ports.Scope{User: alice}, func([]session.Session) (ports.Changes, error) {
+		err := b.one.Update(t.Context(), ports.Scope{User: alice}, func(ports.Seen) (ports.Changes, error) {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			if err := put(ctx, b.two, slot.User, session.New(b.draft(slot), noon)); !errors.Is(err, session.KindUnavailable) {

@@ -14,7 +14,7 @@ import (
 // record adds activity to a user's timeline.
 func record(t *testing.T, store Store, activity ...session.Activity) {
 	t.Helper()
-	err := store.Update(t.Context(), ports.Scope{User: activity[0].User}, func([]session.Session) (ports.Changes, error) {
+	err := store.Update(t.Context(), ports.Scope{User: activity[0].User}, func(ports.Seen) (ports.Changes, error) {
 		return ports.Changes{Activity: activity}, nil
 	})
 	if err != nil {
@@ -138,7 +138,7 @@ func testActivity(t *testing.T, open Factory) {
 		taken := b.insert(t, b.draft(phoneSlot))
 		draft := b.draft(laptopSlot)
 		draft.Credential.Hash = taken.Credential().Hash
-		err := b.one.Update(t.Context(), ports.Scope{User: alice}, func([]session.Session) (ports.Changes, error) {
+		err := b.one.Update(t.Context(), ports.Scope{User: alice}, func(ports.Seen) (ports.Changes, error) {
 			return ports.Changes{Sessions: []session.Session{session.New(draft, noon)}, Activity: []session.Activity{at(b, alice, 1)}}, nil
 		})
 		if !errors.Is(err, session.KindConflict) || len(timeline(t, b.two, alice)) != 0 {
@@ -184,11 +184,11 @@ func testAdmin(t *testing.T, open Factory) {
 		t.Parallel()
 		b := setup(t, open)
 		s := b.insert(t, b.draft(phoneSlot), func(s *session.Session) { s.Expire(noon) })
-		if owner, err := b.two.OwnerOf(t.Context(), s.ID()); err != nil || owner != alice {
+		if owner, err := b.two.OwnerOf(t.Context(), s.ID(), session.Bearer{}); err != nil || owner != alice {
 			t.Errorf("OwnerOf = %v, %v", owner, err)
 		}
 		for _, id := range append(foreignIDs(s.ID()), session.Must(b.ids.SessionID())) {
-			if owner, err := b.two.OwnerOf(t.Context(), id); !errors.Is(err, session.KindNotFound) {
+			if owner, err := b.two.OwnerOf(t.Context(), id, session.Bearer{}); !errors.Is(err, session.KindNotFound) {
 				t.Errorf("OwnerOf(%s) = %v, %v, want not found", id, owner, err)
 			}
 		}
@@ -203,7 +203,7 @@ func testAdmin(t *testing.T, open Factory) {
 		b.insert(t, b.draft(device(bob, 2)))
 		b.insert(t, b.draft(device(bob, 3)), func(s *session.Session) { s.Revoke(session.EndUser, noon) })
 		b.insert(t, b.draft(device(bob, 3)), func(s *session.Session) { s.Expire(noon) })
-		stats, err := b.two.Stats(t.Context(), session.DefaultPolicy().Cutoff(noon), noon)
+		stats, err := b.two.Stats(t.Context(), session.Bearer{}, session.DefaultPolicy().Cutoff(noon), noon)
 		want := map[session.Status]int{session.StatusActive: 2, session.StatusExpired: 2, session.StatusRevoked: 1}
 		if err != nil || !maps.Equal(stats.Sessions, want) {
 			t.Errorf("Stats = %v, %v, want %v", stats.Sessions, err, want)

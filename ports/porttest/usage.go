@@ -25,7 +25,7 @@ func touch(t *testing.T, store Store, uses ...session.Use) {
 // usedOn checks the totals of the days since the day before noon's.
 func usedOn(t *testing.T, store Store, want ...ports.Day) {
 	t.Helper()
-	stats, err := store.Stats(t.Context(), session.DefaultPolicy().Cutoff(noon), day.AddDate(0, 0, -1))
+	stats, err := store.Stats(t.Context(), session.Bearer{}, session.DefaultPolicy().Cutoff(noon), day.AddDate(0, 0, -1))
 	if err != nil || !slices.Equal(stats.Days, want) {
 		t.Errorf("the days are %v, %v, want %v", stats.Days, err, want)
 	}
@@ -84,13 +84,13 @@ func testUsage(t *testing.T, open Factory) {
 		if _, err := revoke(t.Context(), b.one, phoneSlot); err != nil {
 			t.Fatal(err)
 		}
-		before, err := b.two.FindByID(t.Context(), alice, s.ID())
+		before, err := b.two.FindByID(t.Context(), alice, s.ID(), session.Bearer{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		used := noon.Add(time.Second)
 		touch(t, b.one, session.Use{Session: s.ID(), At: used, Opens: 1, Checks: 1, Source: elsewhere})
-		got, err := b.two.FindByID(t.Context(), alice, s.ID())
+		got, err := b.two.FindByID(t.Context(), alice, s.ID(), session.Bearer{})
 		if err != nil || !got.LastActivityAt().Equal(used) || got.Opens() != 2 || got.Checks() != 1 || got.Source() != elsewhere {
 			t.Errorf("last active at %s, %d opens, %d checks, from %v, %v", got.LastActivityAt(), got.Opens(), got.Checks(), got.Source(), err)
 		}
@@ -122,7 +122,7 @@ func testUsage(t *testing.T, open Factory) {
 		b := setup(t, open)
 		s, other := b.insert(t, b.draft(phoneSlot)), b.insert(t, b.draft(theirs))
 		later := noon.Add(time.Hour)
-		err := b.one.Update(t.Context(), ports.Scope{User: alice}, func([]session.Session) (ports.Changes, error) {
+		err := b.one.Update(t.Context(), ports.Scope{User: alice}, func(ports.Seen) (ports.Changes, error) {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
 			busy, err := b.two.Touch(ctx, []session.Use{{Session: s.ID(), At: later, Opens: 1}, {Session: other.ID(), At: later, Opens: 5}})

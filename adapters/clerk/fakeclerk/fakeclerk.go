@@ -25,6 +25,13 @@ const keyBits = 2048
 // Lifetime is how long Clerk's session tokens live.
 const Lifetime = time.Minute
 
+// The categories ("cat") of tokens that Clerk signs with one key.
+const (
+	CategorySession  = "cl_B7d4PD111AAA"
+	CategoryTemplate = "cl_B7d4PD222AAA"
+	CategoryMachine  = "cl_B7d4PD333AAA"
+)
+
 // Instance is a Clerk instance: a key pair and an issuer.
 type Instance struct {
 	key    *rsa.PrivateKey
@@ -97,14 +104,19 @@ type Claims struct {
 	Lifetime time.Duration
 	// Override replaces claims by name; a nil value leaves one out.
 	Override map[string]any
+	// Header replaces members of the token's header by name; a nil value leaves
+	// one out.
+	Header map[string]any
 }
 
 // Mint signs a token in the format of Clerk's version 2.
 func (i *Instance) Mint(c Claims) (string, error) {
-	signer, err := jose.NewSigner(
-		jose.SigningKey{Algorithm: jose.RS256, Key: i.key},
-		(&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", i.keyID),
-	)
+	options := &jose.SignerOptions{}
+	header := override(map[string]any{"typ": "JWT", "cat": CategorySession, "kid": i.keyID}, c.Header)
+	for name, value := range header {
+		options = options.WithHeader(jose.HeaderKey(name), value)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: i.key}, options)
 	if err != nil {
 		return "", err
 	}
@@ -127,7 +139,12 @@ func (c Claims) all(issuer string) map[string]any {
 	if c.Role != "" {
 		all["metadata"] = map[string]any{"role": c.Role}
 	}
-	for name, value := range c.Override {
+	return override(all, c.Override)
+}
+
+// override replaces values by name; nil leaves one out.
+func override(all, by map[string]any) map[string]any {
+	for name, value := range by {
 		if value == nil {
 			delete(all, name)
 			continue

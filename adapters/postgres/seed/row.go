@@ -14,9 +14,16 @@ import (
 
 // copySQL names the columns that a row gives; the table's defaults fill the
 // others.
-const copySQL = `COPY chatkit_sessions (id, clerk_user_id, device_id, device_generated, workflow_id, sign_in_id, status,
+const copySQL = `COPY chatkit_sessions (id, clerk_user_id, device_id, device_generated, workflow_id, sign_in_id, holder_sign_in_id, status,
 	token_hash, token_sealed, metadata, remembered, expires_at, last_activity_at, created_at, updated_at,
 	ended_at, end_reason, opens, checks, address, client_browser, client_os, client_kind) FROM STDIN`
+
+// signInsSQL remembers the sign-ins that hold the active sessions, as opening
+// these did.
+const signInsSQL = `INSERT INTO chatkit_sign_ins (clerk_user_id, sign_in_id, first_seen_at, verified_at)
+	SELECT clerk_user_id, holder_sign_in_id, min(created_at), min(created_at) FROM chatkit_sessions
+	WHERE status = 'active' AND holder_sign_in_id IS NOT NULL GROUP BY clerk_user_id, holder_sign_in_id
+	ON CONFLICT DO NOTHING`
 
 // builder makes the rows of a plan, each from its number alone.
 type builder struct {
@@ -125,14 +132,14 @@ func (b *builder) values(i int, d draft) ([]any, error) {
 	if i%4 == 0 {
 		metadata = `{"source": "web", "version": "1.0.0"}`
 	}
-	now, client := b.plan.Now, clients[i%len(clients)]
+	now, client, signIn := b.plan.Now, clients[i%len(clients)], "sess_"+d.user
 	created, lastActivity := now.Add(-d.created), now.Add(-d.created/2)
 	var ended, reason any
 	if d.status != session.StatusActive {
 		ended, reason, lastActivity = now.Add(-d.ended), string(d.reason), now.Add(-d.ended)
 	}
 	return []any{
-		id.String(), d.user, d.device, d.generated, b.plan.Workflow.String(), "sess_" + d.user, string(d.status),
+		id.String(), d.user, d.device, d.generated, b.plan.Workflow.String(), signIn, signIn, string(d.status),
 		hash, sealed, metadata, false, now.Add(d.expire), lastActivity, created, lastActivity,
 		ended, reason, i % 50, i % 700, fmt.Sprintf("192.0.2.%d", i%250+1), client[0], client[1], client[2],
 	}, nil

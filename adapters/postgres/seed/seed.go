@@ -1,4 +1,5 @@
-// Package seed fills the table of sessions fast, for measurements. It writes
+// Package seed fills the tables of sessions and of sign-ins fast, for
+// measurements. It writes
 // past the ports: no rule of the core is asked, so the rows themselves must
 // keep to what the table promises.
 package seed
@@ -59,8 +60,8 @@ type Plan struct {
 // batch is how many rows one transaction copies.
 const batch = 50_000
 
-// Fill writes the plan's rows by COPY and returns how many. conn's login must
-// own the table: COPY cannot write under row-level security. Every batch is a
+// Fill writes the plan's sessions by COPY, each held by its user's one sign-in,
+// and returns how many. conn's login must own the tables: COPY cannot write under row-level security. Every batch is a
 // transaction of its own, so an error leaves those before it. A plan can be
 // filled once into a table: its users' devices are then taken.
 func Fill(ctx context.Context, conn *sql.DB, plan Plan) (int, error) {
@@ -72,7 +73,7 @@ func Fill(ctx context.Context, conn *sql.DB, plan Plan) (int, error) {
 	if err != nil {
 		return written, explained(err)
 	}
-	for _, statement := range append(again, "VACUUM (ANALYZE) chatkit_sessions") {
+	for _, statement := range append(again, "VACUUM (ANALYZE) chatkit_sessions", signInsSQL, "VACUUM (ANALYZE) chatkit_sign_ins") {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			return written, err
 		}

@@ -83,12 +83,16 @@ func TestFill(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found, err := store.Find(t.Context(), session.Slot{User: user, Device: device, Workflow: plan.Workflow})
+			signIn := session.Must(session.ParseSignInID("sess_" + user.String()))
+			found, err := store.Find(t.Context(), session.Slot{User: user, Device: device, Workflow: plan.Workflow}, signIn)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := session.DefaultPolicy().Decide(plan.Now, &session.Found{Session: found}, nil); got.Outcome != want {
+			if got := session.DefaultPolicy().Decide(plan.Now, session.Actor{}, &session.Found{Session: found}, nil); got.Outcome != want {
 				t.Errorf("%s on %s is %s, want %s", user, name, got.Outcome, want)
+			}
+			if !found.HeldBy(session.Holder{SignIn: signIn}) {
+				t.Errorf("%s on %s is held by %v", user, name, found.Holder())
 			}
 			token, err := sealing.Unseal(found.ID(), found.Credential().Sealed)
 			if err != nil {
@@ -106,6 +110,13 @@ func TestFill(t *testing.T) {
 	if err != nil || active != 612 || expired != 1000 || revoked != 400 || generated != 800 || analyzed != 2012 {
 		t.Errorf("%d active, %d expired, %d revoked, %d on generated devices, %d by ANALYZE, %v", active, expired, revoked, generated, analyzed, err)
 	}
+	var remembered, strangers int
+	err = conn.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM chatkit_sign_ins WHERE blocked_at IS NULL),
+		(SELECT count(*) FROM chatkit_sessions s WHERE status = 'active' AND NOT EXISTS (
+			SELECT FROM chatkit_sign_ins i WHERE i.clerk_user_id = s.clerk_user_id AND i.sign_in_id = s.holder_sign_in_id AND i.actor = s.actor))`).Scan(&remembered, &strangers)
+	if err != nil || remembered != 202 || strangers != 0 {
+		t.Errorf("%d sign-ins are remembered, %d sessions are held by one that is not, %v", remembered, strangers, err)
+	}
 }
 
 // Those who are measured lie among the others from one end of the table to the
@@ -118,8 +129,8 @@ func TestFill_Spread(t *testing.T) {
 	}
 	var measured, others int
 	err := conn.QueryRowContext(t.Context(), `SELECT count(*) FILTER (WHERE clerk_user_id NOT LIKE 'user_seed%'), count(DISTINCT id)
-		FROM (SELECT * FROM chatkit_sessions ORDER BY ctid LIMIT 1006) half`).Scan(&measured, &others)
-	if err != nil || measured != seed.PerUser || others != 1006 {
+		FROM (SELECT * FROM chatkit_sessions ORDER BY ctid LIMIT 1090) half`).Scan(&measured, &others)
+	if err != nil || measured != seed.PerUser || others != 1090 {
 		t.Errorf("half of the table has %d of the %d measured sessions, %v", measured, 2*seed.PerUser, err)
 	}
 }

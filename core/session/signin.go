@@ -1,0 +1,203 @@
+package session
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Holder is whom a session belongs to: one sign-in, and the actor in it, if
+// there is one. A Holder without a sign-in is unknown.
+type Holder struct {
+	SignIn SignInID
+	Actor  Actor
+}
+
+// Bearer is who presents a credential.
+type Bearer struct {
+	User UserID
+	Holder
+	// Verified is when the user last verified a factor in this sign-in, as far
+	// as the credential says; zero when it does not.
+	Verified time.Time
+}
+
+// SignIn is what is remembered of one sign-in of a user.
+type SignIn struct {
+	holder    Holder
+	firstSeen time.Time
+	verified  time.Time
+	blockedAt time.Time
+}
+
+// StoredSignIn is a sign-in as a store kept it, for RestoreSignIn.
+type StoredSignIn struct {
+	SignIn, Actor                  string
+	FirstSeen, Verified, BlockedAt time.Time
+}
+
+// RestoreSignIn rebuilds a sign-in from storage. ONLY STORES CALL IT.
+func RestoreSignIn(stored StoredSignIn) SignIn {
+	return SignIn{
+		holder:    Holder{SignInID{name{stored.SignIn}}, RestoreActor(stored.Actor)},
+		firstSeen: stored.FirstSeen, verified: stored.Verified, blockedAt: stored.BlockedAt,
+	}
+}
+
+// Holder returns which sign-in it is.
+func (s SignIn) Holder() Holder { return s.holder }
+
+// FirstSeen returns when the sign-in was first seen here.
+func (s SignIn) FirstSeen() time.Time { return s.firstSeen }
+
+// Verified returns when the user last verified a factor in the sign-in, as far
+// as that was seen here.
+func (s SignIn) Verified() time.Time { return s.verified }
+
+// BlockedAt returns when the sign-in was signed out; zero when it was not. A
+// blocked sign-in holds no session and is refused everything, until its user
+// signs in anew, which makes another sign-in.
+func (s SignIn) BlockedAt() time.Time { return s.blockedAt }
+
+// SignIns are those of a user's sign-ins that were seen here and that are not
+// blocked.
+type SignIns []SignIn
+
+// Holders returns which sign-ins they are.
+func (l SignIns) Holders() []Holder {
+	holders := make([]Holder, len(l))
+	for i, s := range l {
+		holders[i] = s.holder
+	}
+	return holders
+}
+
+// of returns what is remembered of a sign-in.
+func (l SignIns) of(holder Holder) (SignIn, bool) {
+	i := slices.IndexFunc(l, func(s SignIn) bool { return s.holder == holder })
+	if i < 0 {
+		return SignIn{}, false
+	}
+	return l[i], true
+}
+
+// VerifiedBy returns when the user last verified a factor in the bearer's
+// sign-in: as its credential says, or else when it was first seen here, which
+// is now for one not seen before. It is never later than now.
+func (l SignIns) VerifiedBy(bearer Bearer, now time.Time) time.Time {
+	if !bearer.Verified.IsZero() {
+		return earlier(bearer.Verified, now)
+	}
+	if known, seen := l.of(bearer.Holder); seen {
+		return known.firstSeen
+	}
+	return now
+}
+
+// VerifiedIn returns when the user last verified a factor in a sign-in, as far
+// as that was seen here. It is zero for an unknown one, which is thereby older
+// than any other.
+func (l SignIns) VerifiedIn(holder Holder) time.Time {
+	known, _ := l.of(holder)
+	return known.verified
+}
+
+// See returns what is to be remembered of the bearer's sign-in once it was seen
+// at now.
+func (l SignIns) See(bearer Bearer, now time.Time) SignIn {
+	verified := l.VerifiedBy(bearer, now)
+	known, seen := l.of(bearer.Holder)
+	if !seen {
+		return SignIn{holder: bearer.Holder, firstSeen: now, verified: verified}
+	}
+	if verified.After(known.verified) {
+		known.verified = verified
+	}
+	return known
+}
+
+// Block returns what is to be remembered of a sign-in that is signed out at now.
+func (l SignIns) Block(holder Holder, now time.Time) SignIn {
+	known, seen := l.of(holder)
+	if !seen {
+		known = SignIn{holder: holder, firstSeen: now, verified: now}
+	}
+	known.blockedAt = now
+	return known
+}
+
+// protection is for how long after its verification a sign-in is protected
+// from older ones.
+const protection = 10 * time.Minute
+
+// Protected reports whether a call of the user in a sign-in that was verified
+// then must neither end nor block the holder: it is newer and was verified in
+// the last ten minutes. So a stolen sign-in cannot keep signing out the user,
+// who signed in after it. Actors are never protected.
+func (l SignIns) Protected(holder Holder, verified, now time.Time) bool {
+	other := l.VerifiedIn(holder)
+	return holder.Actor.IsZero() && other.After(verified) && now.Sub(other) <= protection
+}
+
+// UserMoment returns the moment that a call of the user sets when it signs out
+// all at now, from a sign-in that was verified then: a sign-in that was not seen
+// here yet and was verified before the moment is blocked, too.
+func UserMoment(verified, now time.Time) time.Time { return later(verified, now.Add(-protection)) }
+
+// clockSlack is how much earlier than now an admin's moment is, for sign-ins of
+// just then whose clock is not this one.
+const clockSlack = 5 * time.Second
+
+// AdminMoment is UserMoment for an admin who signs out a user at now.
+func AdminMoment(now time.Time) time.Time { return now.Add(-clockSlack) }
+
+// MaxIdleSignIns bounds how many of a user's sign-ins are remembered that are
+// not blocked and hold no session: the newest.
+const MaxIdleSignIns = 50
+
+// Forgettable returns which sign-ins need not be remembered any more, when the
+// user's sessions are these: none that holds an active one.
+func (l SignIns) Forgettable(sessions []Session) []Holder {
+	var idle []SignIn
+	for _, s := range l {
+		if !slices.ContainsFunc(sessions, func(held Session) bool { return held.status == StatusActive && held.HeldBy(s.holder) }) {
+			idle = append(idle, s)
+		}
+	}
+	slices.SortFunc(idle, func(a, b SignIn) int {
+		return cmp.Or(b.verified.Compare(a.verified), cmp.Compare(a.holder.SignIn.value, b.holder.SignIn.value), cmp.Compare(a.holder.Actor.String(), b.holder.Actor.String()))
+	})
+	var forgotten []Holder
+	for _, s := range idle[min(len(idle), MaxIdleSignIns):] {
+		forgotten = append(forgotten, s.holder)
+	}
+	return forgotten
+}
+
+// Contest is what happens when a sign-in wants the place of a session that
+// another sign-in holds.
+type Contest int
+
+const (
+	// ContestNone means that the session was not used since the user verified a
+	// factor in the sign-in that wants its place: it is left over.
+	ContestNone Contest = iota
+	// ContestWon means that both are in use and that the one that wants the
+	// place is not older than the holder.
+	ContestWon
+	// ContestLost means that it is older.
+	ContestLost
+)
+
+// Contest says whether the sign-in of bearer gets the place of s, which another
+// sign-in holds, at now.
+func (l SignIns) Contest(s Session, bearer Bearer, now time.Time) Contest {
+	verified := l.VerifiedBy(bearer, now)
+	switch {
+	case !s.lastActivityAt.After(verified):
+		return ContestNone
+	case verified.Before(l.VerifiedIn(s.holder)):
+		return ContestLost
+	}
+	return ContestWon
+}

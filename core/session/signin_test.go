@@ -1,0 +1,265 @@
+package session_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"chatkit-session/core/session"
+)
+
+// bearer is somebody of a sign-in who verified a factor so long before noon;
+// unsaid when their credential does not say.
+func bearer(signIn string, ago time.Duration) session.Bearer {
+	b := session.Bearer{User: user, Holder: holder(signIn)}
+	if ago != unsaid {
+		b.Verified = noon.Add(-ago)
+	}
+	return b
+}
+
+const unsaid time.Duration = -1 << 62
+
+// holder is a sign-in, or, as "sess_1 agent:agent_1", an actor in one.
+func holder(text string) session.Holder {
+	signIn, actor, _ := strings.Cut(text, " ")
+	return session.Holder{SignIn: session.Must(session.ParseSignInID(signIn)), Actor: session.RestoreActor(actor)}
+}
+
+// seen is a sign-in that was first seen, and then verified, so long before noon.
+func seen(text string, first, verified time.Duration) session.SignIn {
+	signIn, actor, _ := strings.Cut(text, " ")
+	return session.RestoreSignIn(session.StoredSignIn{SignIn: signIn, Actor: actor, FirstSeen: noon.Add(-first), Verified: noon.Add(-verified)})
+}
+
+func TestRestoreSignIn(t *testing.T) {
+	t.Parallel()
+	s := session.RestoreSignIn(session.StoredSignIn{
+		SignIn: "sess_1", Actor: "agent:agent_1", FirstSeen: noon, Verified: noon.Add(1), BlockedAt: noon.Add(2),
+	})
+	if s.Holder() != holder("sess_1 agent:agent_1") || !s.FirstSeen().Equal(noon) || !s.Verified().Equal(noon.Add(1)) || !s.BlockedAt().Equal(noon.Add(2)) {
+		t.Errorf("RestoreSignIn = %+v", s)
+	}
+}
+
+// A caller's sign-in was verified when its credential says, or else when it was
+// first seen, which is now for one not seen before.
+func TestSignIns_VerifiedBy(t *testing.T) {
+	t.Parallel()
+	known := session.SignIns{seen("sess_2", time.Hour, time.Minute), seen("sess_1", 2*time.Hour, 30*time.Minute)}
+	for name, c := range map[string]struct {
+		bearer session.Bearer
+		ago    time.Duration
+	}{
+		"SaysSo":               {bearer("sess_1", 5*time.Minute), 5 * time.Minute},
+		"SaysLessThanWasSeen":  {bearer("sess_1", 3*time.Hour), 3 * time.Hour},
+		"NotSeenBefore":        {bearer("sess_9", 5*time.Minute), 5 * time.Minute},
+		"NeverInTheFuture":     {bearer("sess_1", -time.Minute), 0},
+		"Unsaid":               {bearer("sess_1", unsaid), 2 * time.Hour},
+		"UnsaidNotSeenBefore":  {bearer("sess_9", unsaid), 0},
+		"UnsaidOfAnotherActor": {bearer("sess_1 agent:agent_1", unsaid), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := noon.Sub(known.VerifiedBy(c.bearer, noon)); got != c.ago {
+				t.Errorf("verified %s ago, want %s", got, c.ago)
+			}
+		})
+	}
+}
+
+// Another's sign-in was verified when that was last seen; an unknown one is
+// older than any.
+func TestSignIns_VerifiedIn(t *testing.T) {
+	t.Parallel()
+	known := session.SignIns{seen("sess_2", time.Hour, time.Minute)}
+	if got := known.VerifiedIn(holder("sess_2")); !got.Equal(noon.Add(-time.Minute)) {
+		t.Errorf("VerifiedIn = %s", got)
+	}
+	for _, unknown := range []session.Holder{holder("sess_1"), holder("sess_2 agent:agent_1"), {}} {
+		if got := known.VerifiedIn(unknown); !got.IsZero() {
+			t.Errorf("VerifiedIn(%v) = %s", unknown, got)
+		}
+	}
+}
+
+// inFull is all that is remembered of a sign-in, its times before noon.
+func inFull(s session.SignIn) string {
+	text := fmt.Sprintf("%s %s seen %s verified %s", s.Holder().SignIn, s.Holder().Actor, noon.Sub(s.FirstSeen()), noon.Sub(s.Verified()))
+	if !s.BlockedAt().IsZero() {
+		text += fmt.Sprintf(" blocked %s", noon.Sub(s.BlockedAt()))
+	}
+	return text
+}
+
+// What is remembered keeps its first sight and the latest verification.
+func TestSignIns_See(t *testing.T) {
+	t.Parallel()
+	known := session.SignIns{seen("sess_1", 2*time.Hour, 30*time.Minute), seen("sess_2", time.Hour, time.Hour)}
+	for name, c := range map[string]struct {
+		bearer session.Bearer
+		want   string
+	}{
+		"New":              {bearer("sess_9", 5*time.Minute), "sess_9  seen 0s verified 5m0s"},
+		"NewUnsaid":        {bearer("sess_9", unsaid), "sess_9  seen 0s verified 0s"},
+		"NewActor":         {bearer("sess_1 agent:agent_1", unsaid), "sess_1 agent:agent_1 seen 0s verified 0s"},
+		"VerifiedAnew":     {bearer("sess_1", 5*time.Minute), "sess_1  seen 2h0m0s verified 5m0s"},
+		"VerifiedAsKnown":  {bearer("sess_1", 30*time.Minute), "sess_1  seen 2h0m0s verified 30m0s"},
+		"VerifiedBefore":   {bearer("sess_1", 3*time.Hour), "sess_1  seen 2h0m0s verified 30m0s"},
+		"Unsaid":           {bearer("sess_1", unsaid), "sess_1  seen 2h0m0s verified 30m0s"},
+		"NeverInTheFuture": {bearer("sess_1", -time.Minute), "sess_1  seen 2h0m0s verified 0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := inFull(known.See(c.bearer, noon)); got != c.want {
+				t.Errorf("See = %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSignIns_Block(t *testing.T) {
+	t.Parallel()
+	known := session.SignIns{seen("sess_1", 2*time.Hour, 30*time.Minute)}
+	for of, want := range map[string]string{
+		"sess_1":               "sess_1  seen 2h0m0s verified 30m0s blocked 0s",
+		"sess_9":               "sess_9  seen 0s verified 0s blocked 0s",
+		"sess_1 agent:agent_1": "sess_1 agent:agent_1 seen 0s verified 0s blocked 0s",
+	} {
+		if got := inFull(known.Block(holder(of), noon)); got != want {
+			t.Errorf("Block = %s, want %s", got, want)
+		}
+	}
+	if !known[0].BlockedAt().IsZero() {
+		t.Error("Block changes what was there")
+	}
+}
+
+// A sign-in is protected from older ones for ten minutes after its verification;
+// an actor's never is.
+func TestSignIns_Protected(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		other         string
+		verified, own time.Duration
+		want          bool
+	}{
+		"Newer":              {"sess_2", 0, time.Hour, true},
+		"JustNewer":          {"sess_2", time.Minute - us, time.Minute, true},
+		"Equal":              {"sess_2", time.Minute, time.Minute, false},
+		"Older":              {"sess_2", time.Minute, 0, false},
+		"ExactlyTenMinutes":  {"sess_2", 10 * time.Minute, time.Hour, true},
+		"MoreThanTenMinutes": {"sess_2", 10*time.Minute + us, time.Hour, false},
+		"AnActor":            {"sess_2 agent:agent_1", 0, time.Hour, false},
+		"AnImpersonator":     {"sess_2 impersonator:user_9", 0, time.Hour, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			known := session.SignIns{seen(c.other, day, c.verified)}
+			if got := known.Protected(holder(c.other), noon.Add(-c.own), noon); got != c.want {
+				t.Errorf("Protected = %v", got)
+			}
+		})
+	}
+	if (session.SignIns{}).Protected(holder("sess_2"), noon.Add(-time.Hour), noon) {
+		t.Error("an unknown one is protected")
+	}
+}
+
+// A user's moment is the later of the caller's verification and ten minutes ago,
+// an admin's five seconds ago.
+func TestMoments(t *testing.T) {
+	t.Parallel()
+	for ago, want := range map[time.Duration]time.Duration{
+		0: 0, time.Minute: time.Minute, 10*time.Minute - us: 10*time.Minute - us, 10*time.Minute + us: 10 * time.Minute, day: 10 * time.Minute,
+	} {
+		if got := noon.Sub(session.UserMoment(noon.Add(-ago), noon)); got != want {
+			t.Errorf("of one who verified %s ago it is %s ago", ago, got)
+		}
+	}
+	if got := noon.Sub(session.AdminMoment(noon)); got != 5*time.Second {
+		t.Errorf("an admin's is %s ago", got)
+	}
+}
+
+// Of two that contend the newer, or equal, one wins; what was not used since the
+// verification is left over.
+func TestSignIns_Contest(t *testing.T) {
+	t.Parallel()
+	held := func(by string, used time.Duration) session.Session {
+		signIn, actor, _ := strings.Cut(by, " ")
+		return found(day, day, idleFor(used), func(s *session.Stored) { s.SignIn, s.Actor = signIn, actor }).Session
+	}
+	unknown := found(day, day, idleFor(0)).Session
+	known := session.SignIns{seen("sess_2", day, 30*time.Minute), seen("sess_1", time.Hour, time.Minute), seen("sess_2 agent:agent_1", day, 30*time.Minute)}
+	for name, c := range map[string]struct {
+		session session.Session
+		bearer  session.Bearer
+		want    session.Contest
+	}{
+		"NotUsedSince":         {held("sess_2", 5*time.Minute+us), bearer("sess_1", 5*time.Minute), session.ContestNone},
+		"UsedJustThen":         {held("sess_2", 5*time.Minute), bearer("sess_1", 5*time.Minute), session.ContestNone},
+		"Newer":                {held("sess_2", 5*time.Minute-us), bearer("sess_1", 5*time.Minute), session.ContestWon},
+		"Equal":                {held("sess_2", 0), bearer("sess_1", 30*time.Minute), session.ContestWon},
+		"Older":                {held("sess_2", 0), bearer("sess_1", 30*time.Minute+us), session.ContestLost},
+		"OlderByFar":           {held("sess_2", 0), bearer("sess_9", day), session.ContestLost},
+		"OlderButLeftOver":     {held("sess_2", 2*time.Hour), bearer("sess_1", time.Hour), session.ContestNone},
+		"UnknownHolderIsOlder": {unknown, bearer("sess_1", 300*day), session.ContestWon},
+		"ForgottenIsOlder":     {held("sess_7", 0), bearer("sess_1", 300*day), session.ContestWon},
+		"Unsaid":               {held("sess_2", 0), bearer("sess_1", unsaid), session.ContestLost}, // it was first seen an hour ago
+		"UnsaidNotSeenBefore":  {held("sess_2", 0), bearer("sess_9", unsaid), session.ContestNone},
+		"AnActors":             {held("sess_2 agent:agent_1", 0), bearer("sess_1 agent:agent_1", day), session.ContestLost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := known.Contest(c.session, c.bearer, noon); got != c.want {
+				t.Errorf("Contest = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// All that hold a session are remembered, and of the others the fifty that were
+// verified last.
+func TestSignIns_Forgettable(t *testing.T) {
+	t.Parallel()
+	var known session.SignIns
+	for i := range session.MaxIdleSignIns + 3 {
+		known = append(known, seen(fmt.Sprintf("sess_%02d", i), 0, time.Duration(i)*time.Minute))
+	}
+	slices.Reverse(known)
+	of := func(by string, with ...func(*session.Stored)) session.Session {
+		signIn, actor, _ := strings.Cut(by, " ")
+		return found(0, day, append(with, func(s *session.Stored) { s.SignIn, s.Actor = signIn, actor })...).Session
+	}
+	over := func(s *session.Stored) { s.Status = session.StatusRevoked }
+	tie := session.SignIns{seen("sess_b", 0, day), seen("sess_a", 0, day), seen("sess_a agent:agent_1", 0, day)}
+	for name, c := range map[string]struct {
+		known session.SignIns
+		held  []session.Session
+		want  string
+	}{
+		"None":                   {nil, nil, ""},
+		"JustFifty":              {known[3:], nil, ""},
+		"TheOldest":              {known, nil, "sess_50 sess_51 sess_52"},
+		"NotThoseThatHold":       {known, []session.Session{of("sess_52"), of("sess_50")}, "sess_51"},
+		"ThoseThatHoldTakeNone":  {known, []session.Session{of("sess_00"), of("sess_01")}, "sess_52"},
+		"NotThoseThatHeld":       {known, []session.Session{of("sess_52", over)}, "sess_50 sess_51 sess_52"},
+		"AnActorHoldsForItself":  {known, []session.Session{of("sess_52 agent:agent_1")}, "sess_50 sess_51 sess_52"},
+		"TheNameBreaksTies":      {append(slices.Clone(tie), known[3:51]...), nil, "sess_b"},
+		"TheActorBreaksTheOther": {append(slices.Clone(tie), known[3:52]...), nil, "sess_a agent:agent_1 sess_b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			for _, h := range c.known.Forgettable(c.held) {
+				got = append(got, strings.TrimSuffix(h.SignIn.String()+" "+h.Actor.String(), " "))
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("Forgettable = %v, want %s", got, c.want)
+			}
+		})
+	}
+}
