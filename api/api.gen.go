@@ -126,6 +126,51 @@ func (e EndReason) Valid() bool {
 	}
 }
 
+// Defines values for NotReadyClock.
+const (
+	Differs NotReadyClock = "differs"
+)
+
+// Valid indicates whether the value is a known member of the NotReadyClock enum.
+func (e NotReadyClock) Valid() bool {
+	switch e {
+	case Differs:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NotReadyReplica.
+const (
+	Stopping NotReadyReplica = "stopping"
+)
+
+// Valid indicates whether the value is a known member of the NotReadyReplica enum.
+func (e NotReadyReplica) Valid() bool {
+	switch e {
+	case Stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NotReadyStore.
+const (
+	NotReadyStoreUnavailable NotReadyStore = "unavailable"
+)
+
+// Valid indicates whether the value is a known member of the NotReadyStore enum.
+func (e NotReadyStore) Valid() bool {
+	switch e {
+	case NotReadyStoreUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Outcome.
 const (
 	OutcomeCreated     Outcome = "created"
@@ -461,6 +506,39 @@ type ListedSession struct {
 	Warning    *Warning `json:"warning,omitempty"`
 	WorkflowId string   `json:"workflowId"`
 }
+
+// NotReady Which part of the service fails.
+type NotReady struct {
+	// Clock The replica's clock and the database's differ by more than five seconds.
+	Clock *NotReadyClock `json:"clock,omitempty"`
+
+	// Code Stable, for programs.
+	Code string `json:"code"`
+
+	// Error A title.
+	Error string `json:"error"`
+
+	// Message What to do.
+	Message string `json:"message"`
+
+	// Replica The replica is about to stop.
+	Replica *NotReadyReplica `json:"replica,omitempty"`
+
+	// RequestId What the service's log has.
+	RequestId string `json:"requestId"`
+
+	// Store The database does not answer.
+	Store *NotReadyStore `json:"store,omitempty"`
+}
+
+// NotReadyClock The replica's clock and the database's differ by more than five seconds.
+type NotReadyClock string
+
+// NotReadyReplica The replica is about to stop.
+type NotReadyReplica string
+
+// NotReadyStore The database does not answer.
+type NotReadyStore string
 
 // Offer A one-time code that moves a session.
 type Offer struct {

@@ -328,9 +328,9 @@ type Readiness interface {
 	// Ready returns no error when it can, and what it does less well than it
 	// should, if anything.
 	//
-	// Errors: KindUnavailable when the store cannot answer, when this replica's
-	// clock differs from the store's by more than five seconds, or when this
-	// replica is about to stop.
+	// Errors: KindUnavailable, with ReasonStore when the store cannot answer,
+	// ReasonClock when this replica's clock differs from the store's by more than
+	// five seconds, and ReasonStopping when this replica is about to stop.
 	Ready(ctx context.Context) (degraded []string, err error)
 	// Draining reports whether this replica is about to stop: who is answered
 	// now had better ask another one next.

@@ -178,7 +178,12 @@ func (s *server) answerError(err error, c echo.Context) {
 	if p.verify {
 		answer.ClerkError = s.reverification
 	}
-	_ = c.JSON(p.status, answer) // it fails when the client is gone
+	var unready *notReady
+	if errors.As(err, &unready) {
+		_ = c.JSON(p.status, unready.answer(answer)) // it fails when the client is gone
+		return
+	}
+	_ = c.JSON(p.status, answer)
 }
 
 // protectedWithin is for how long a newer sign-in is protected from the caller's,

@@ -182,20 +182,6 @@ func NewServer(handler http.Handler, requestTimeout, keepAlive time.Duration, lo
 	}
 }
 
-// Health says that the process lives.
-func (s *server) Health(c echo.Context) error {
-	return c.JSON(http.StatusOK, api.Status{Status: api.Ok})
-}
-
-// Ready says whether the service can do its work, and what it does less well.
-func (s *server) Ready(c echo.Context) error {
-	degraded, err := s.Readiness.Ready(c.Request().Context())
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, api.Status{Status: api.Ok, Degraded: degraded})
-}
-
 func spec(c echo.Context) error {
 	return c.Blob(http.StatusOK, "application/yaml", api.Spec)
 }

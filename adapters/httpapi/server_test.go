@@ -56,6 +56,27 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// A replica that is not ready says which part of it fails, and not where that is.
+func TestReady_NamesWhatFails(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[session.Reason]string{
+		session.ReasonStore: `"store":"unavailable"`, session.ReasonClock: `"clock":"differs"`, session.ReasonStopping: `"replica":"stopping"`,
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{})
+			s.ready.EXPECT().Ready(gomock.Any()).Return(nil, session.Because(session.KindUnavailable, reason, errors.New(secret)))
+			got := s.do(t, request(t, http.MethodGet, "/readyz", ""))
+			if got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, want) || !strings.Contains(got.body, `"code":"unavailable"`) || strings.Contains(got.body, secret) {
+				t.Errorf("got %d %s, want %s", got.status, got.body, want)
+			}
+			if got.header.Get("Retry-After") == "" {
+				t.Error("it does not say when to ask again")
+			}
+		})
+	}
+}
+
 // A replica that is about to stop says so on connections that are open, too:
 // whatever it answers is its last word there.
 func TestDraining(t *testing.T) {

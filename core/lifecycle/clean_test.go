@@ -129,15 +129,16 @@ func TestReadiness_Ready(t *testing.T) {
 		store  time.Time
 		took   time.Duration
 		answer error
-		ready  bool
+		reason session.Reason
 	}{
-		"SameTime":              {noon, 0, nil, true},
-		"StoreJustWithinBehind": {noon.Add(-limit), 0, nil, true},
-		"StoreBehind":           {noon.Add(-limit - us), 0, nil, false},
-		"StoreJustWithinAhead":  {noon.Add(limit), 0, nil, true},
-		"StoreAhead":            {noon.Add(limit + us), 0, nil, false},
-		"ASlowAnswerIsNoSkew":   {noon.Add(8 * time.Second), 9 * time.Second, nil, true},
-		"StoreDown":             {time.Time{}, 0, errDown, false},
+		"SameTime":              {noon, 0, nil, ""},
+		"StoreJustWithinBehind": {noon.Add(-limit), 0, nil, ""},
+		"StoreBehind":           {noon.Add(-limit - us), 0, nil, session.ReasonClock},
+		"StoreJustWithinAhead":  {noon.Add(limit), 0, nil, ""},
+		"StoreAhead":            {noon.Add(limit + us), 0, nil, session.ReasonClock},
+		"ASlowAnswerIsNoSkew":   {noon.Add(8 * time.Second), 9 * time.Second, nil, ""},
+		"StoreDown":             {time.Time{}, 0, errDown, session.ReasonStore},
+		"StoreOdd":              {time.Time{}, 0, errors.New("a bug"), session.ReasonStore},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -154,8 +155,8 @@ func TestReadiness_Ready(t *testing.T) {
 			if (err == nil) != slices.Equal(degraded, []string{"no Redis"}) {
 				t.Errorf("degraded are %q", degraded)
 			}
-			if c.ready != (err == nil) || (err != nil && session.KindOf(err) != session.KindUnavailable) {
-				t.Errorf("Ready = %v, want ready %v", err, c.ready)
+			if session.ReasonOf(err) != c.reason || (err == nil) != (c.reason == "") || (err != nil && session.KindOf(err) != session.KindUnavailable) {
+				t.Errorf("Ready = %v, want the reason %q", err, c.reason)
 			}
 		})
 	}
@@ -229,7 +230,7 @@ func TestReadiness_Drain(t *testing.T) {
 	if !ready.Draining() {
 		t.Error("it does not drain")
 	}
-	if _, err := ready.Ready(t.Context()); session.KindOf(err) != session.KindUnavailable {
+	if _, err := ready.Ready(t.Context()); session.KindOf(err) != session.KindUnavailable || session.ReasonOf(err) != session.ReasonStopping {
 		t.Errorf("Ready = %v", err)
 	}
 }

@@ -59,10 +59,10 @@ func (r *Readiness) Draining() bool { return r.draining.Load() }
 // Ready implements ports.Readiness.
 func (r *Readiness) Ready(ctx context.Context) ([]string, error) {
 	if r.Draining() {
-		return nil, session.Wrap(session.KindUnavailable, errDraining)
+		return nil, session.Because(session.KindUnavailable, session.ReasonStopping, errDraining)
 	}
 	if err := r.probed(ctx); err != nil {
-		return nil, err
+		return nil, unready(err)
 	}
 	var degraded []string
 	for _, part := range r.parts {
@@ -71,6 +71,15 @@ func (r *Readiness) Ready(ctx context.Context) ([]string, error) {
 		}
 	}
 	return degraded, nil
+}
+
+// unready is the error of a probe: unless it says otherwise, the store is what
+// fails.
+func unready(err error) error {
+	if session.ReasonOf(err) != "" {
+		return err
+	}
+	return session.Because(session.KindUnavailable, session.ReasonStore, err)
 }
 
 // probed returns the answer of a probe that is under way, or was a moment ago,

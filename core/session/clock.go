@@ -14,10 +14,10 @@ const MaxClockSkew = 5 * time.Second
 // some moment between before and after by the replica's: a slow answer does not
 // count as skew.
 //
-// Errors: KindUnavailable when they differ by more than MaxClockSkew.
+// Errors: KindUnavailable, with ReasonClock, when they differ by more than MaxClockSkew.
 func CheckClock(store, before, after time.Time) error {
 	if store.Before(before.Add(-MaxClockSkew)) || store.After(after.Add(MaxClockSkew)) {
-		return Wrap(KindUnavailable, fmt.Errorf("clock: this replica's is at %s, the store's at %s", after.UTC().Format(time.RFC3339), store.UTC().Format(time.RFC3339)))
+		return Because(KindUnavailable, ReasonClock, fmt.Errorf("clock: this replica's is at %s, the store's at %s", after.UTC().Format(time.RFC3339), store.UTC().Format(time.RFC3339)))
 	}
 	return nil
 }

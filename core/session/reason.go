@@ -2,9 +2,9 @@ package session
 
 import "errors"
 
-// Reason says for operators, in one word, why a caller was turned away. It is a
-// constant of the code that made the error and never what the caller sent, so
-// that it may be logged and may label a metric.
+// Reason says for operators, in one word, why a caller was turned away, or why a
+// replica is not ready. It is a constant of the code that made the error and
+// never what the caller sent, so that it may be logged and may label a metric.
 type Reason string
 
 // Why a credential is not good.
@@ -36,6 +36,16 @@ const (
 	ReasonPending Reason = "pending_sign_in"
 	// ReasonClaims means that it lacks what every credential has to say.
 	ReasonClaims Reason = "bad_claims"
+)
+
+// Why a replica is not ready.
+const (
+	// ReasonStore means that the store does not answer.
+	ReasonStore Reason = "store_unavailable"
+	// ReasonClock means that the replica's clock and the store's differ.
+	ReasonClock Reason = "clock_differs"
+	// ReasonStopping means that the replica is about to stop.
+	ReasonStopping Reason = "stopping"
 )
 
 // Because returns cause with a kind and the reason for operators. It returns

@@ -1,0 +1,45 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"chatkit-session/api"
+	"chatkit-session/core/session"
+)
+
+// Health says that the process lives.
+func (s *server) Health(c echo.Context) error {
+	return c.JSON(http.StatusOK, api.Status{Status: api.Ok})
+}
+
+// Ready says whether the service can do its work, and what it does less well;
+// or which part of it fails.
+func (s *server) Ready(c echo.Context) error {
+	degraded, err := s.Readiness.Ready(c.Request().Context())
+	if err != nil {
+		return &notReady{err}
+	}
+	return c.JSON(http.StatusOK, api.Status{Status: api.Ok, Degraded: degraded})
+}
+
+// notReady is the error of a replica that is not ready, for the operators who
+// ask.
+type notReady struct{ error }
+
+func (n *notReady) Unwrap() error { return n.error }
+
+// answer adds the part that fails. Where it is, and why, is for the log.
+func (n *notReady) answer(to api.Error) api.NotReady {
+	answer := api.NotReady{Error: to.Error, Message: to.Message, Code: to.Code, RequestId: to.RequestId}
+	switch session.ReasonOf(n.error) {
+	case session.ReasonStore:
+		answer.Store = new(api.NotReadyStoreUnavailable)
+	case session.ReasonClock:
+		answer.Clock = new(api.Differs)
+	case session.ReasonStopping:
+		answer.Replica = new(api.Stopping)
+	}
+	return answer
+}
