@@ -150,7 +150,7 @@ func (postgresEngine) holds(ctx context.Context, conn querier, version int64) (t
 
 // What the migrations made in PostgreSQL.
 var (
-	postgresTables  = []string{"chatkit_activity", versionTable, "chatkit_sessions", "chatkit_sign_ins", "chatkit_usage"}
+	postgresTables  = []string{"chatkit_activity", "chatkit_lease", versionTable, "chatkit_sessions", "chatkit_sign_ins", "chatkit_usage"}
 	postgresIndexes = []string{
 		"idx_chatkit_activity_at", "idx_chatkit_activity_session", "idx_chatkit_activity_user",
 		"idx_chatkit_sessions_active_place", "idx_chatkit_sessions_active_unnamed",

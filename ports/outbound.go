@@ -8,7 +8,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory,RateLimiter,Sightings,Relay,Degradable
+//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,LeaseRegistry,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory,RateLimiter,Sightings,Relay,Degradable
 
 // SessionStore keeps sessions. Every method gives up when ctx ends, and then,
 // as whenever the store cannot be reached or is too busy to answer, returns a
@@ -276,6 +276,23 @@ type StoreProbe interface {
 	// itself, not from memory. Errors are SessionStore's.
 	Now(ctx context.Context) (time.Time, error)
 }
+
+// LeaseRegistry is where replicas that share a store agree on the lease that
+// they remember answers for.
+type LeaseRegistry interface {
+	// HoldLease says that this replica remembers answers for lease, or with 0
+	// only asks, and returns which lease is in force, zero when none is. One
+	// comes into force when it is asked for while none is, and stays so until
+	// nobody has held it again for as long as kept. Of several that ask at once
+	// for different ones, all are told the same one.
+	//
+	// Errors: KindUnavailable when the store cannot say, or not before ctx ends.
+	HoldLease(ctx context.Context, lease, kept time.Duration) (LeaseInForce, error)
+}
+
+// LeaseInForce is the lease that all replicas of a store go by, and for how
+// long it has been that, by the store's clock.
+type LeaseInForce struct{ Lease, For time.Duration }
 
 // Sealer encrypts tokens so that only this service can show them to their
 // owner again.

@@ -14,12 +14,23 @@ import (
 
 // LeaseConfig says what of a store's answers to keep.
 type LeaseConfig struct {
-	// Lease is for how long an answer is good from when it was asked for. It
-	// must be longer than nothing.
+	// Lease is for how long an answer is good from when it was asked for; with
+	// 0 none is kept.
 	Lease time.Duration
 	// Sessions is how many answers are kept at most; with 0 none is, and what
 	// ends is waited for all the same.
 	Sessions int
+	// Registry says which lease is in force for all replicas that share the
+	// store. Keep must run then. Nil is for a store that nobody shares.
+	Registry ports.LeaseRegistry
+	// Longest is the longest Lease that any replica may have.
+	Longest time.Duration
+	// Trust is for how long a replica goes by what the registry said; 0 means 3
+	// seconds.
+	Trust time.Duration
+	// Changed hears when remembering begins and ends, and which lease is in
+	// force then; nil hears nothing.
+	Changed func(remembers bool, inForce time.Duration)
 	// Policy says which tokens are good. It must be the service's.
 	Policy session.Policy
 	// Clock is the time of the policy; it must be set.
@@ -40,12 +51,14 @@ type Leases struct {
 	ports.SessionStore
 	ports.SecretFinder
 	config LeaseConfig
+	force  inForce
 	kept   *otter.Cache[session.TokenHash, answer] // nil when none is
 }
 
 var (
 	_ ports.SessionStore = (*Leases)(nil)
 	_ ports.SecretFinder = (*Leases)(nil)
+	_ ports.Degradable   = (*Leases)(nil)
 )
 
 // answer is a session as the store said it is.
@@ -60,8 +73,17 @@ func NewLeases(config LeaseConfig, sessions ports.SessionStore, secrets ports.Se
 	if config.Looked == nil {
 		config.Looked = func(bool) {}
 	}
-	l := &Leases{SessionStore: sessions, SecretFinder: secrets, config: config}
-	if config.Sessions == 0 {
+	if config.Changed == nil {
+		config.Changed = func(bool, time.Duration) {}
+	}
+	if config.Trust == 0 {
+		config.Trust = defaultTrust
+	}
+	remembers := config.Sessions > 0 && config.Lease > 0
+	l := &Leases{SessionStore: sessions, SecretFinder: secrets, config: config, force: inForce{
+		registry: config.Registry, trust: config.Trust, own: config.Lease, longest: config.Longest, remembers: remembers, changed: config.Changed,
+	}}
+	if !remembers {
 		return l, nil
 	}
 	var err error
@@ -91,7 +113,7 @@ func (l *Leases) FindByToken(ctx context.Context, hash session.TokenHash) (sessi
 		return l.SecretFinder.FindByToken(ctx, hash)
 	}
 	known, found := l.kept.GetIfPresent(hash)
-	remembered := found && time.Since(known.asked) < l.config.Lease && l.good(known.session, hash)
+	remembered := found && time.Since(known.asked) < l.config.Lease && l.force.counts(known.asked) && l.good(known.session, hash)
 	l.config.Looked(remembered)
 	if remembered {
 		return known.session, nil
@@ -103,7 +125,7 @@ func (l *Leases) FindByToken(ctx context.Context, hash session.TokenHash) (sessi
 func (l *Leases) ask(ctx context.Context, hash session.TokenHash) (session.Session, error) {
 	asked := time.Now()
 	found, err := l.SecretFinder.FindByToken(ctx, hash)
-	if err == nil {
+	if err == nil && l.force.counts(asked) {
 		l.kept.Set(hash, answer{found, asked})
 	}
 	return found, err
@@ -124,9 +146,8 @@ func (l *Leases) Update(ctx context.Context, scope ports.Scope, change func(port
 		replaced, _ = changes.Split(was)
 		return changes, err
 	})
-	if err == nil && (scope.Settled || l.misleads(from, replaced)) {
-		ports.Rest(ctx)
-		l.settle()
+	if err == nil {
+		l.settle(ctx, scope.Settled, from, replaced)
 	}
 	return err
 }
@@ -137,9 +158,9 @@ const skew = 10 * time.Second
 
 // misleads reports whether what others keep of the sessions from before they
 // changed, which is durable now, may let somebody in who is not to come in any
-// more, by any replica's clock.
-func (l *Leases) misleads(from time.Time, replaced []ports.Replacement) bool {
-	until := l.config.Clock.Now().Add(l.wait() + skew)
+// more, by any replica's clock, in the time that is waited.
+func (l *Leases) misleads(from time.Time, wait time.Duration, replaced []ports.Replacement) bool {
+	until := l.config.Clock.Now().Add(wait + skew)
 	for _, r := range replaced {
 		if l.config.Policy.Misleads(from, until, r.Was, r.Is) {
 			return true
@@ -148,9 +169,19 @@ func (l *Leases) misleads(from time.Time, replaced []ports.Replacement) bool {
 	return false
 }
 
-// wait is a lease by the slowest clock: no two run apart by a tenth.
-func (l *Leases) wait() time.Duration { return l.config.Lease + l.config.Lease/10 }
+// slowest is a lease by the slowest clock: no two run apart by a tenth.
+func slowest(lease time.Duration) time.Duration { return lease + lease/10 }
 
-// settle waits until no lease runs any more that began before it was called. It
-// does not end with its caller: what is stored is to be so for everybody.
-func (l *Leases) settle() { <-time.After(l.wait()) }
+// settle waits until no lease runs any more that began before it was called, if
+// that matters. It does not end with its caller: what is stored is to be so for
+// everybody. Who waits is not in flight.
+func (l *Leases) settle(ctx context.Context, settled bool, from time.Time, replaced []ports.Replacement) {
+	if !settled && !l.misleads(from, slowest(max(l.config.Lease, l.config.Longest)), replaced) {
+		return // whatever lease is in force
+	}
+	ports.Rest(ctx)
+	wait := slowest(l.force.lease()) //nolint:contextcheck // it does not end with its caller
+	if wait > 0 && (settled || l.misleads(from, wait, replaced)) {
+		<-time.After(wait)
+	}
+}

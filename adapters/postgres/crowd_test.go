@@ -181,6 +181,10 @@ func (c *crowd) calls(store *postgres.Store) map[string]func(context.Context) er
 			return relay.Send(ctx, c.held)
 		},
 		"Now": func(ctx context.Context) error { _, err := store.Now(ctx); return err },
+		"HoldLease": func(ctx context.Context) error {
+			_, err := store.HoldLease(ctx, time.Second, time.Minute)
+			return err
+		},
 	}
 }
 

@@ -26,7 +26,8 @@ import (
 // readsAll are the store's methods that read whole tables, and why they may.
 // Nothing else may.
 var readsAll = map[string]string{
-	"Stats": "counts all sessions, for admins",
+	"Stats":     "counts all sessions, for admins",
+	"HoldLease": "reads a table of one row",
 }
 
 // page is how many rows are found, listed or changed at most for a request.

@@ -175,6 +175,22 @@ const (
 	// The time for whoever may read the sessions.
 	nowSQL = `SELECT clock_timestamp() FROM (SELECT count(*) FROM chatkit_sessions WHERE false) probe`
 
+	// Microseconds: which lease is in force, and for how long. $1 is the one that
+	// is asked for, 0 for none, and $2 how long one is kept that nobody holds.
+	leaseSQL = `WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now, $1::bigint * interval '1 us' AS lease, $2::bigint * interval '1 us' AS kept),
+	held AS (
+		INSERT INTO chatkit_lease AS known (lease, since, held_at)
+		SELECT lease, now, now FROM clock WHERE $1::bigint > 0
+		ON CONFLICT (one) DO UPDATE SET lease = excluded.lease, held_at = excluded.held_at,
+			since = CASE WHEN known.held_at > excluded.held_at - $2::bigint * interval '1 us' THEN known.since ELSE excluded.since END
+		WHERE known.lease = excluded.lease OR known.held_at <= excluded.held_at - $2::bigint * interval '1 us'
+		RETURNING lease, since),
+	known AS (
+		SELECT lease, since FROM held
+		UNION ALL
+		SELECT lease, since FROM chatkit_lease WHERE held_at > (SELECT now - kept FROM clock) AND NOT EXISTS (SELECT FROM held))
+	SELECT coalesce(max(extract(epoch FROM lease) * 1000000), 0)::bigint, coalesce(max(extract(epoch FROM (SELECT now FROM clock) - since) * 1000000), 0)::bigint FROM known`
+
 	notifySQL = `SELECT pg_notify($1, $2)`
 
 	// Advisory locks are shared by all that use the database: the seed and the

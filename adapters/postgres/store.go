@@ -69,6 +69,7 @@ var (
 	_ ports.AdminStore     = (*Store)(nil)
 	_ ports.SessionCleaner = (*Store)(nil)
 	_ ports.StoreProbe     = (*Store)(nil)
+	_ ports.LeaseRegistry  = (*Store)(nil)
 )
 
 // Open connects to a database whose schema is up to date.
@@ -573,4 +574,18 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	var now time.Time
 	err := s.db.GetContext(ctx, &now, nowSQL)
 	return now.UTC(), kinded(err)
+}
+
+// HoldLease implements ports.LeaseRegistry in one statement. One that finds the
+// lease held by another a moment before it may see none: it asks again.
+func (s *Store) HoldLease(ctx context.Context, lease, kept time.Duration) (ports.LeaseInForce, error) {
+	for {
+		var found, since int64
+		if err := s.db.QueryRowContext(ctx, leaseSQL, lease.Microseconds(), kept.Microseconds()).Scan(&found, &since); err != nil {
+			return ports.LeaseInForce{}, kinded(err)
+		}
+		if found > 0 || lease == 0 {
+			return ports.LeaseInForce{Lease: time.Duration(found) * time.Microsecond, For: time.Duration(since) * time.Microsecond}, nil
+		}
+	}
 }

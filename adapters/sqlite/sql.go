@@ -140,4 +140,12 @@ const (
 		ORDER BY max(first_seen_at, verified_at, coalesce(blocked_at, 0)) LIMIT ?2)`
 
 	purgeActivitySQL = `DELETE FROM chatkit_activity WHERE id IN (SELECT id FROM chatkit_activity WHERE at < ?1 ORDER BY at LIMIT ?2)`
+
+	holdLeaseSQL = `INSERT INTO chatkit_lease AS known (one, lease, since, held_at) VALUES (1, ?1, ` + nowSQL + `, ` + nowSQL + `)
+	ON CONFLICT (one) DO UPDATE SET lease = excluded.lease, held_at = excluded.held_at,
+		since = iif(known.held_at > excluded.held_at - ?2, known.since, excluded.since)
+	WHERE known.lease = excluded.lease OR known.held_at <= excluded.held_at - ?2
+	RETURNING lease, ` + nowSQL + ` - since`
+
+	leaseSQL = `SELECT lease, ` + nowSQL + ` - since FROM chatkit_lease WHERE held_at > ` + nowSQL + ` - ?1`
 )

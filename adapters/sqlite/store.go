@@ -5,6 +5,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"net/url"
 	"os"
@@ -39,6 +40,7 @@ var (
 	_ ports.AdminStore     = (*Store)(nil)
 	_ ports.SessionCleaner = (*Store)(nil)
 	_ ports.StoreProbe     = (*Store)(nil)
+	_ ports.LeaseRegistry  = (*Store)(nil)
 )
 
 // Open opens the database and brings its schema up to date. Several stores,
@@ -469,4 +471,40 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 		return time.Time{}, kinded(err)
 	}
 	return time.UnixMicro(int64(seconds * 1e6)).UTC(), nil
+}
+
+// HoldLease implements ports.LeaseRegistry.
+func (s *Store) HoldLease(ctx context.Context, lease, kept time.Duration) (ports.LeaseInForce, error) {
+	if lease > 0 {
+		found, err := s.hold(ctx, lease, kept)
+		if !errors.Is(err, session.KindNotFound) {
+			return found, err
+		}
+	}
+	found, err := leaseInForce(s.reads.QueryRowContext(ctx, leaseSQL, kept.Microseconds()))
+	if errors.Is(err, session.KindNotFound) {
+		return ports.LeaseInForce{}, nil
+	}
+	return found, err
+}
+
+// hold takes the lease, or holds it; KindNotFound when another one is in force.
+func (s *Store) hold(ctx context.Context, lease, kept time.Duration) (ports.LeaseInForce, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return ports.LeaseInForce{}, err
+	}
+	defer tx.Rollback() //nolint:errcheck // does nothing once committed
+	found, err := leaseInForce(tx.QueryRowContext(ctx, holdLeaseSQL, lease.Microseconds(), kept.Microseconds()))
+	if err != nil {
+		return ports.LeaseInForce{}, err
+	}
+	return found, kinded(tx.Commit())
+}
+
+// leaseInForce reads which lease is in force, and since when, in microseconds.
+func leaseInForce(row *sql.Row) (ports.LeaseInForce, error) {
+	var lease, since int64
+	err := row.Scan(&lease, &since)
+	return ports.LeaseInForce{Lease: time.Duration(lease) * time.Microsecond, For: time.Duration(since) * time.Microsecond}, kinded(err)
 }

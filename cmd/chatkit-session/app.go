@@ -37,6 +37,7 @@ type store interface {
 	ports.AdminStore
 	ports.SessionCleaner
 	ports.StoreProbe
+	ports.LeaseRegistry
 	io.Closer
 }
 
@@ -48,6 +49,7 @@ type app struct {
 	ready   *lifecycle.Readiness
 	rates   rates
 	news    *lifecycle.Announcer
+	leases  *memory.Leases
 	usage   *lifecycle.Usage
 	cleaner *lifecycle.Cleaner
 	server  *http.Server
@@ -81,16 +83,16 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		return nil, err
 	}
 	metrics := telemetry.New()
-	shared, err := share(c, logger, opened, rates, clock, metrics)
+	shared, err := share(ctx, c, logger, opened, rates, clock, metrics)
 	if err != nil {
 		return nil, errors.Join(err, rates.close())
 	}
 	parts := lifecycle.Parts{
-		Store: shared.sessions, Secrets: shared.secrets, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
+		Store: shared.leases, Secrets: shared.leases, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
 		Usage: lifecycle.NewUsage(opened, clock, c.ActivityResolution), Sightings: rates.sightings,
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
 	}
-	ready := lifecycle.NewReadiness(opened, clock, degradable(metrics, rates, shared.news)...)
+	ready := lifecycle.NewReadiness(opened, clock, degradable(metrics, rates, shared)...)
 	handler, err := httpapi.New(httpapi.Config{
 		AllowedOrigins:    c.AllowedOrigins,
 		TrustedProxies:    c.trustedProxies,
@@ -124,6 +126,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		ready:   ready,
 		rates:   rates,
 		news:    shared.news,
+		leases:  shared.leases,
 		usage:   parts.Usage,
 		cleaner: newCleaner(c, opened, clock),
 		server:  newServer(handler, c, logger),
@@ -142,15 +145,14 @@ func newServer(handler *httpapi.Handler, c config, logger *slog.Logger) *http.Se
 
 // shared is what replicas have in common, and how they hear of its changes.
 type shared struct {
-	store    *lifecycle.Shares
-	sessions ports.SessionStore
-	secrets  ports.SecretFinder
-	news     *lifecycle.Announcer
+	store  *lifecycle.Shares
+	leases *memory.Leases
+	news   *lifecycle.Announcer
 }
 
 // share lets replicas hear of each other's changes, and checks of tokens go by
 // what was read a moment before, if that is wanted.
-func share(c config, logger *slog.Logger, opened store, rates rates, clock ports.Clock, metrics *telemetry.Metrics) (shared, error) {
+func share(ctx context.Context, c config, logger *slog.Logger, opened store, rates rates, clock ports.Clock, metrics *telemetry.Metrics) (shared, error) {
 	relay, err := newRelay(c, rates, opened)
 	if err != nil {
 		return shared{}, err
@@ -158,13 +160,24 @@ func share(c config, logger *slog.Logger, opened store, rates rates, clock ports
 	news := lifecycle.NewAnnouncer(relay, func(lost error) { logRelay(logger, lost) })
 	shares := lifecycle.NewShares(opened, c.DatabaseMaxConnections, clock)
 	sessions := lifecycle.Announcing(shares, news)
-	if c.CacheLease == 0 {
-		return shared{shares, sessions, shares, news}, nil
-	}
 	leases, err := memory.NewLeases(memory.LeaseConfig{
 		Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock, Looked: metrics.Looked,
+		Registry: opened, Longest: longestLease, Trust: c.leaseTrust,
+		Changed: func(remembers bool, inForce time.Duration) { logLease(logger, c, remembers, inForce) },
 	}, sessions, shares)
-	return shared{shares, leases, leases, news}, err
+	if err != nil {
+		return shared{}, err
+	}
+	leases.Ask(ctx)
+	return shared{shares, leases, news}, nil
+}
+
+func logLease(logger *slog.Logger, c config, remembers bool, inForce time.Duration) {
+	if remembers {
+		logger.Info("checks are answered from memory", "lease", c.CacheLease.String(), "sessions", c.CacheSessions)
+		return
+	}
+	logger.Warn("checks are not answered from memory: CHATKIT_CACHE_LEASE must be the same on all replicas, or the one in force is not known", "lease", c.CacheLease.String(), "inForce", inForce.String())
 }
 
 // rates is what counts how often callers ask.
@@ -181,12 +194,13 @@ type rates struct {
 
 // degradable are the parts that may do less well than they should, which
 // metrics show, too.
-func degradable(metrics *telemetry.Metrics, rates rates, news *lifecycle.Announcer) []ports.Degradable {
+func degradable(metrics *telemetry.Metrics, rates rates, shared shared) []ports.Degradable {
 	for _, part := range rates.parts {
 		metrics.Watch("rate_limit", part)
 	}
-	metrics.Watch("events", news)
-	return append(slices.Clip(rates.parts), news)
+	metrics.Watch("events", shared.news)
+	metrics.Watch("memory", shared.leases)
+	return append(slices.Clip(rates.parts), shared.news, shared.leases)
 }
 
 // newRates counts in Redis where there is one, and in this process.
@@ -300,6 +314,7 @@ func (a *app) serve(ctx context.Context, on listeners) error {
 	relaying, fallSilent := context.WithCancel(context.WithoutCancel(ctx))
 	defer fallSilent()
 	tasks.Go(func() { a.news.Run(relaying) })
+	tasks.Go(func() { a.leases.Keep(relaying) })
 	failed := make(chan error, 2)
 	served := 1
 	go func() { failed <- a.server.Serve(on.service) }()

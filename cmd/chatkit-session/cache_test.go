@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -97,6 +101,7 @@ func TestCache_Replicas(t *testing.T) {
 	counter := redistest.New(t)
 	c := newCluster(t, pgtest.New(t), "CHATKIT_CACHE_LEASE=300ms", "CHATKIT_CACHE_SESSIONS=100",
 		"REDIS_URL="+counter.URL, "CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE=1000", "CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE=1000")
+	c.remember()
 	held := c.replicas[2].command.Process
 	for name, fault := range map[string]struct{ before, after func() }{
 		"None":         {func() {}, func() {}},
@@ -128,6 +133,59 @@ func TestCache_Replicas(t *testing.T) {
 			k.stop.Store(true)
 			group.Wait()
 		}
+	}
+}
+
+// remember waits until all replicas answer checks from memory.
+func (c *cluster) remember() {
+	c.t.Helper()
+	for _, r := range c.replicas {
+		r.logs.await(c.t, fromMemory)
+	}
+}
+
+// A new configuration has reached one replica, which has another lease, or none:
+// it answers nothing from memory, says so, and what it ends is over for those
+// that go on by the one in force.
+func TestCache_AnotherLease(t *testing.T) {
+	t.Parallel()
+	for name, another := range map[string]string{"Shorter": "CHATKIT_CACHE_LEASE=1ms", "None": "CHATKIT_CACHE_SESSIONS=0"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, pgtest.New(t), "CHATKIT_CACHE_LEASE=500ms", "CHATKIT_CACHE_SESSIONS=100")
+			c.remember()
+			changed := append(slices.Clone(c.environ), another)
+			if name == "None" {
+				changed = append(changed, "CHATKIT_CACHE_LEASE=0s")
+			}
+			fresh := startReplica(t, changed).serving(t)
+			c.replicas[2].stop(t)
+			c.replicas[2] = fresh
+			for round := range 4 {
+				user := fmt.Sprint("user_", round)
+				opened := c.open(c.replicas[0], user)
+				k := &checkedToken{token: opened.Session.ChatKitSessionID}
+				var group sync.WaitGroup
+				c.checking(&group, k)
+				until(t, &k.good, 5)
+				status, body, err := ask(t.Context(), http.MethodDelete, fresh.url+"/api/chatkit/sessions/"+opened.Session.ID, c.credential(user, "sess_1"), "", "")
+				if err != nil || status != http.StatusNoContent {
+					t.Errorf("sign-out: %d %s, %v", status, body, err)
+				}
+				k.revoked.Store(true)
+				until(t, &k.late, 5)
+				k.stop.Store(true)
+				group.Wait()
+			}
+			_, ready, err := ask(t.Context(), http.MethodGet, fresh.url+"/readyz", "", "", "")
+			says := strings.Contains(string(ready), "CHATKIT_CACHE_LEASE is 1ms here, and 500ms is in force")
+			if err != nil || says != (name == "Shorter") {
+				t.Errorf("/readyz says %s, %v", ready, err)
+			}
+			if name == "Shorter" {
+				fresh.logs.await(t, regexp.MustCompile(`"checks are not answered from memory.*"inForce":"500ms"`))
+			}
+		})
 	}
 }
 
@@ -171,6 +229,7 @@ type asShared struct {
 	ports.AdminStore
 	ports.SessionCleaner
 	ports.StoreProbe
+	ports.LeaseRegistry
 }
 
 // What the service puts around its store keeps the store's contract.
@@ -182,22 +241,32 @@ func TestCache_StoreContract(t *testing.T) {
 	}
 	// Everything in the suite happens at noon of that day.
 	clock := &movableClock{now: noon}
-	open := func(t *testing.T, path string) porttest.Store {
+	database := func(t *testing.T, path string) *sqlite.Store {
 		t.Helper()
 		opened, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = opened.Close() })
-		shared, err := share(c, slog.New(slog.DiscardHandler), opened, rates{}, clock, telemetry.New())
+		return opened
+	}
+	open := func(t *testing.T, folder string) porttest.Store {
+		t.Helper()
+		opened := database(t, filepath.Join(folder, "sessions.db"))
+		registry := database(t, filepath.Join(folder, "lease.db")) // in the other one there is a lease in force
+		shared, err := share(t.Context(), c, slog.New(slog.DiscardHandler), opened, rates{}, clock, telemetry.New())
 		if err != nil {
 			t.Fatal(err)
 		}
-		return asShared{shared.sessions, shared.secrets, opened, opened, opened, opened, opened}
+		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+		var kept sync.WaitGroup
+		kept.Go(func() { shared.leases.Keep(ctx) })
+		t.Cleanup(func() { stop(); kept.Wait() })
+		return asShared{shared.leases, shared.leases, opened, opened, opened, opened, opened, registry}
 	}
 	porttest.Sessions(t, func(t *testing.T) (porttest.Store, porttest.Store) {
 		t.Helper()
-		path := filepath.Join(t.TempDir(), "sessions.db")
-		return open(t, path), open(t, path)
+		folder := t.TempDir()
+		return open(t, folder), open(t, folder)
 	})
 }

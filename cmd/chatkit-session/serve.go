@@ -79,9 +79,6 @@ func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address 
 		return errors.Join(err, a.close())
 	}
 	logger.Info("listening", "address", on.service.Addr().String(), "version", version, "store", storeName(c.DatabaseURL))
-	if c.CacheLease > 0 {
-		logger.Info("checks from memory", "lease", c.CacheLease.String(), "sessions", c.CacheSessions)
-	}
 	if on.metrics != nil {
 		logger.Info("metrics", "address", on.metrics.Addr().String(), "path", metricsPath)
 	}

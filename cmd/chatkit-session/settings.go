@@ -91,8 +91,8 @@ type settings struct {
 	RateLimitAdmin    int `env:"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE" envDefault:"300" help:"How often an admin may ask about or end others' sessions: so many at once, and evenly as many more in each minute; 0 for any number."`
 	RateLimitFailures int `env:"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE" envDefault:"300" help:"How many checks of tokens may fail for a client's network before the next that fail are answered 429: so many at once, and evenly as many more in each minute. The network's checks then wait for a few turns that such networks share; one that gets none within a second is answered 503; 0 for any number."`
 
-	CacheLease    time.Duration `env:"CHATKIT_CACHE_LEASE" envDefault:"0s" help:"For how long, at most 5s, a replica may go by what it last read of a session when a token is checked. Whatever ends a session takes that much longer, so that a token is refused everywhere once it has said so. All replicas must have the same."`
-	CacheSessions int           `env:"CHATKIT_CACHE_SESSIONS" envDefault:"0" help:"How many sessions a replica remembers for CHATKIT_CACHE_LEASE; 0 for none. Set the lease on all replicas first, and take it away last; to change it, set this to 0 meanwhile."`
+	CacheLease    time.Duration `env:"CHATKIT_CACHE_LEASE" envDefault:"0s" help:"For how long, at most 5s, a replica may go by what it last read of a session when a token is checked. Whatever ends a session takes that much longer, so that a token is refused everywhere once it has said so. A replica that has another than the one in force answers no check so, and says that."`
+	CacheSessions int           `env:"CHATKIT_CACHE_SESSIONS" envDefault:"0" help:"How many sessions a replica remembers for CHATKIT_CACHE_LEASE; 0 for none."`
 
 	ActivityResolution time.Duration `env:"CHATKIT_ACTIVITY_RESOLUTION" envDefault:"1m" help:"How exactly a session's last activity is kept: it is written at most once in this time."`
 
@@ -147,6 +147,8 @@ type config struct {
 	parties        []string // as browsers write them
 	issuer, apiURL string
 	streams        lifecycle.Streams
+	// leaseTrust is for how long the lease in force is known; 0 for the usual.
+	leaseTrust time.Duration
 }
 
 // mistakes collects what is wrong with the settings, one line each.

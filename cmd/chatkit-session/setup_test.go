@@ -154,14 +154,32 @@ func withStreams(t testing.TB, opened store, streams lifecycle.Streams, more ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.streams = streams
+	c.streams, c.leaseTrust = streams, time.Hour // what Ask was told counts for the test
+	if c.CacheSessions > 0 {
+		c.leaseTrust = 1500 * time.Millisecond
+	}
 	s := &service{clock: &movableClock{now: noon}, identity: trusted, logs: newLogs()}
 	logger := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if s.app, err = wire(t.Context(), c, logger, opened, s.clock); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.app.rates.close() })
+	if c.CacheSessions > 0 {
+		s.remember(t)
+	}
 	return s
+}
+
+var fromMemory = regexp.MustCompile(`"checks are answered from memory"`)
+
+// remember keeps the lease until the test ends, and waits until it counts.
+func (s *service) remember(t testing.TB) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var kept sync.WaitGroup
+	kept.Go(func() { s.app.leases.Keep(ctx) })
+	t.Cleanup(func() { stop(); kept.Wait() })
+	s.logs.await(t, fromMemory)
 }
 
 // storeAt is a store whose clock is the test's.

@@ -15,8 +15,9 @@ import (
 	"chatkit-session/ports"
 )
 
-// racers is how many goroutines do the same at once, half on each store.
-const racers = 64
+// racers is how many goroutines do the same at once, half on each store: as many
+// as a replica lets wait for one user.
+const racers = 32
 
 var (
 	phoneSlot  = session.Slot{User: alice, Workflow: chat, Device: phone}

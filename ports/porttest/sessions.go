@@ -25,6 +25,7 @@ type Store interface {
 	ports.AdminStore
 	ports.SessionCleaner
 	ports.StoreProbe
+	ports.LeaseRegistry
 }
 
 // Factory opens two stores, independently of each other as two replicas would,
@@ -50,6 +51,7 @@ func Sessions(t *testing.T, open Factory) {
 		"Cancelled": testCancelled,
 		"Cleaner":   testCleaner,
 		"Probe":     testProbe,
+		"Lease":     testLease,
 		"Race":      testRace,
 		"SignIns":   testSignIns,
 	}
