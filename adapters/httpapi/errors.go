@@ -186,17 +186,13 @@ func (s *server) answerError(err error, c echo.Context) {
 	_ = c.JSON(p.status, answer)
 }
 
-// protectedWithin is for how long a newer sign-in is protected from the caller's,
-// also where the operator asks for no step-up.
-const protectedWithin = 10 * time.Minute
-
 // reverification is what makes Clerk's front end verify a factor of the user
 // and try again (https://clerk.com/docs/guides/secure/reverification). Clerk
 // counts minutes since a factor was verified: less than within is less than as
 // many minutes, rounded up. With 0 minutes it would never be satisfied.
 func reverification(within time.Duration) *api.ClerkError {
 	if within <= 0 {
-		within = protectedWithin
+		within = session.Protection
 	}
 	return &api.ClerkError{
 		Type: api.ClerkErrorTypeForbidden, Reason: api.ReverificationError,

@@ -28,17 +28,18 @@ const (
 // settingsOf names the settings that may be wrong when callers are turned away
 // with a code or for a reason.
 var settingsOf = map[string]string{
-	string(session.ReasonIssuer):     "CLERK_ISSUER",
-	string(session.ReasonParty):      "CLERK_AUTHORIZED_PARTIES",
-	string(session.ReasonAudience):   "CLERK_AUDIENCE",
-	string(session.ReasonUnknownKey): "CLERK_SECRET_KEY",
-	string(session.ReasonSignature):  "CLERK_JWT_KEY",
-	string(reasonCookie):             "ALLOWED_ORIGINS",
-	string(reasonNoBackends):         "INTROSPECTION_KEYS",
-	string(reasonUnknownKey):         "INTROSPECTION_KEYS",
-	codeOrigin:                       "ALLOWED_ORIGINS",
-	codeNoRole:                       "CHATKIT_ROLE_CLAIMS, CHATKIT_DEFAULT_ROLE",
-	codeForbidden:                    "CHATKIT_ACCESS_POLICY",
+	string(session.ReasonIssuer):      "CLERK_ISSUER",
+	string(session.ReasonParty):       "CLERK_AUTHORIZED_PARTIES",
+	string(session.ReasonAudience):    "CLERK_AUDIENCE",
+	string(session.ReasonDeniedActor): "CHATKIT_DENY_ACTORS",
+	string(session.ReasonUnknownKey):  "CLERK_SECRET_KEY",
+	string(session.ReasonSignature):   "CLERK_JWT_KEY",
+	string(reasonCookie):              "ALLOWED_ORIGINS",
+	string(reasonNoBackends):          "INTROSPECTION_KEYS",
+	string(reasonUnknownKey):          "INTROSPECTION_KEYS",
+	codeOrigin:                        "ALLOWED_ORIGINS",
+	codeNoRole:                        "CHATKIT_ROLE_CLAIMS, CHATKIT_DEFAULT_ROLE",
+	codeForbidden:                     "CHATKIT_ACCESS_POLICY",
 }
 
 // refusal of callers is told to operators once a refusalInterval for each why.

@@ -51,6 +51,9 @@ func TestRoundTrips(t *testing.T) {
 		{"open, created", 6, open("created", `{"deviceId":"phone"}`)},
 		{"open, reused", 1, open("reused", `{"deviceId":"phone"}`)},
 		{"open, reused on a generated device", 1, open("reused", `{}`)},
+		{"open, reused, with its own token shown", 1, func() {
+			ask(http.StatusOK, http.MethodPost, "/session", mine, `{}`, "X-ChatKit-Token", held.Session.ChatKitSessionID)()
+		}},
 		{"open, reused with other metadata", 6, open("reused", `{"deviceId":"phone","metadata":{"a":1}}`)},
 		{"verify", 1, func() {
 			ask(http.StatusNoContent, http.MethodGet, "/session/verify", held.Session.ChatKitSessionID, "")()

@@ -40,7 +40,7 @@ func (g *Gate) Admit(ctx context.Context, credential string, wants access.Permis
 	}
 	caller := access.Caller{Bearer: identity.Bearer}
 	if slices.Contains(g.denied, caller.Actor.Kind()) {
-		return caller, caller.InPerson()
+		return caller, session.Because(session.KindActorDenied, session.ReasonDeniedActor, caller.InPerson())
 	}
 	if caller.Role, err = g.role(ctx, identity); err != nil {
 		return caller, err

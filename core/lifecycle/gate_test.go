@@ -116,7 +116,7 @@ func TestGate_Admit_DeniesActors(t *testing.T) {
 			authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(ports.Identity{Bearer: as(c.actor).Bearer, Role: admin}, nil)
 			gate := lifecycle.NewGate(authenticator, nil, access.DefaultPolicy(), guest, c.denied...)
 			got, err := gate.Admit(t.Context(), credential, access.ReadOwn)
-			if (err == nil) != c.ok || (err != nil && session.KindOf(err) != session.KindActorDenied) || got.Bearer != as(c.actor).Bearer {
+			if (err == nil) != c.ok || (err != nil && (session.KindOf(err) != session.KindActorDenied || session.ReasonOf(err) != session.ReasonDeniedActor)) || got.Bearer != as(c.actor).Bearer {
 				t.Errorf("Admit = %+v, %v", got, err)
 			}
 		})

@@ -32,6 +32,9 @@ const (
 	// ReasonNotSession means that it is no session token: its issuer signs other
 	// kinds of tokens with the same key.
 	ReasonNotSession Reason = "not_a_session_token"
+	// ReasonDeniedActor means that it is an actor's of a kind that the operator
+	// refuses.
+	ReasonDeniedActor Reason = "denied_actor"
 	// ReasonPending means that its sign-in is not complete.
 	ReasonPending Reason = "pending_sign_in"
 	// ReasonClaims means that it lacks what every credential has to say.

@@ -126,9 +126,9 @@ func (l SignIns) Block(holder Holder, now time.Time) SignIn {
 	return known
 }
 
-// protection is for how long after its verification a sign-in is protected
+// Protection is for how long after its verification a sign-in is protected
 // from older ones.
-const protection = 10 * time.Minute
+const Protection = 10 * time.Minute
 
 // Protected reports whether a call of the user in a sign-in that was verified
 // then must neither end nor block the holder: it is newer and was verified in
@@ -136,13 +136,13 @@ const protection = 10 * time.Minute
 // who signed in after it. Actors are never protected.
 func (l SignIns) Protected(holder Holder, verified, now time.Time) bool {
 	other := l.VerifiedIn(holder)
-	return holder.Actor.IsZero() && other.After(verified) && now.Sub(other) <= protection
+	return holder.Actor.IsZero() && other.After(verified) && now.Sub(other) <= Protection
 }
 
 // UserMoment returns the moment that a call of the user sets when it signs out
 // all at now, from a sign-in that was verified then: a sign-in that was not seen
 // here yet and was verified before the moment is blocked, too.
-func UserMoment(verified, now time.Time) time.Time { return later(verified, now.Add(-protection)) }
+func UserMoment(verified, now time.Time) time.Time { return later(verified, now.Add(-Protection)) }
 
 // clockSlack is how much earlier than now an admin's moment is, for sign-ins of
 // just then whose clock is not this one.
