@@ -3,6 +3,7 @@ package memory_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,13 +21,23 @@ const (
 
 // registry is what replicas agree by, in this process.
 type registry struct {
+	mu          sync.Mutex
 	lease       time.Duration
 	since, held time.Time
 	lost        bool
 	asked       int
 }
 
+// set changes the registry.
+func (r *registry) set(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}
+
 func (r *registry) HoldLease(_ context.Context, lease, kept time.Duration) (ports.LeaseInForce, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.asked++
 	if r.lost {
 		return ports.LeaseInForce{}, session.Wrap(session.KindUnavailable, errLost)
@@ -159,7 +170,7 @@ func TestLeases_InForce(t *testing.T) {
 		"RegistryLost": func(t *testing.T, s *truth, r *registry) {
 			one, none := newReplica(t, s, r, lease, 10), newReplica(t, s, r, 0, 0)
 			<-time.After(2 * warmUp)
-			r.lost = true
+			r.set(func() { r.lost = true })
 			<-time.After(trust + time.Second)
 			if one.remembers(t, s) || !strings.Contains(one.Degraded(), "is not known") {
 				t.Errorf("it remembers, and says %q", one.Degraded())
@@ -167,7 +178,7 @@ func TestLeases_InForce(t *testing.T) {
 			if waited := update(t, none.Leases, ports.Scope{}, revoke); waited != longest+longest/10 {
 				t.Errorf("while nobody knows, it waits %v", waited)
 			}
-			r.lost = false
+			r.set(func() { r.lost = false })
 			<-time.After(3 * warmUp)
 			s.session = stored()
 			if !one.remembers(t, s) {
@@ -181,7 +192,7 @@ func TestLeases_InForce(t *testing.T) {
 			if !one.remembers(t, s) {
 				t.Fatal("it does not remember")
 			}
-			r.lease, r.held = 0, time.Time{} // as if nobody had held it
+			r.set(func() { r.lease, r.held = 0, time.Time{} }) // as if nobody had held it
 			<-time.After(trust)
 			reads := s.reads
 			finds(t, one.Leases, nil)

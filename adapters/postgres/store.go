@@ -74,15 +74,18 @@ var (
 
 // Open connects to a database whose schema is up to date.
 func Open(ctx context.Context, config Config) (*Store, error) {
-	conn, err := connect(ctx, config, func(c driver.Connector) driver.Connector { return bounded{c, config.Unprepared} })
-	if err != nil {
-		return nil, err
-	}
 	limit := config.MaxConnections
 	if limit == 0 {
 		limit = DefaultMaxConnections
 	}
-	conn.SetMaxOpenConns(limit)
+	share := &pool{most: limit}
+	conn, err := connect(ctx, config, func(c driver.Connector) driver.Connector {
+		return modest{bounded{c, config.Unprepared}, share}
+	})
+	if err != nil {
+		return nil, err
+	}
+	share.set(conn)
 	conn.SetMaxIdleConns(limit)
 	conn.SetConnMaxIdleTime(5 * time.Minute)
 	conn.SetConnMaxLifetime(15 * time.Minute) // a server that was replaced, and answers, is left

@@ -181,3 +181,17 @@ func TestEnvironment_Warnings(t *testing.T) {
 		t.Errorf("of a port it is told %q", got)
 	}
 }
+
+// What would keep sessions in a file of an odd name, or nowhere, is refused.
+func TestDatabaseKind(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[secret]string{
+		"sqlite:sessions.db": "sessions.db", "sqlite:/var/lib/sessions.db": "/var/lib/sessions.db", "sqlite:./a b.db": "./a b.db",
+		"sqlite::memory:": "", "sqlite:file::memory:?cache=shared": "", "sqlite://sessions.db": "", "sqlite:///var/lib/sessions.db": "", "sqlite:": "", "sqlite": "", "mysql://db/x": "",
+	} {
+		kind, path, err := databaseKind(url)
+		if path != want || (err == nil) != (want != "") || (err == nil && kind != sqliteDatabase) {
+			t.Errorf("databaseKind(%s) = %q, %q, %v", string(url), kind, path, err)
+		}
+	}
+}

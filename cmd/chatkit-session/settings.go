@@ -535,6 +535,10 @@ func databaseKind(url secret) (kind, path string, err error) {
 	switch {
 	case scheme == "postgres" || scheme == "postgresql":
 		return postgresDatabase, "", nil
+	case scheme == "sqlite" && strings.HasPrefix(rest, "//"):
+		return "", "", errors.New("must be sqlite:PATH, without slashes before the path: sqlite:sessions.db, or sqlite:/var/lib/sessions.db")
+	case scheme == "sqlite" && strings.Contains(rest, ":memory:"):
+		return "", "", errors.New("must name a file: what is in memory would be lost with the process")
 	case scheme == "sqlite" && rest != "":
 		return sqliteDatabase, rest, nil
 	}
