@@ -87,7 +87,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	if err != nil {
 		return nil, errors.Join(err, rates.close())
 	}
-	parts := lifecycle.Parts{
+	deps := lifecycle.Deps{
 		Store: shared.leases, Secrets: shared.leases, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
 		Usage: lifecycle.NewUsage(opened, clock, c.ActivityResolution), Sightings: rates.sightings,
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
@@ -105,13 +105,13 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		TurnedAway:        metrics.TurnedAway,
 	}, httpapi.Core{
 		Gate:          gate,
-		Opener:        lifecycle.NewOpener(parts, c.workflow),
-		Transferrer:   lifecycle.NewTransferrer(parts),
+		Opener:        lifecycle.NewOpener(deps, c.workflow),
+		Transferrer:   lifecycle.NewTransferrer(deps),
 		Lister:        lifecycle.NewLister(shared.store, shared.store, clock, c.policy),
-		Watcher:       lifecycle.NewWatcher(parts, shared.news, c.streams),
-		Checker:       lifecycle.NewChecker(parts),
-		Revoker:       lifecycle.NewRevoker(parts),
-		Administrator: lifecycle.NewAdministrator(parts, shared.store),
+		Watcher:       lifecycle.NewWatcher(deps, shared.news, c.streams),
+		Checker:       lifecycle.NewChecker(deps),
+		Revoker:       lifecycle.NewRevoker(deps),
+		Administrator: lifecycle.NewAdministrator(deps, shared.store),
 		Readiness:     ready,
 		Limits:        lifecycle.NewLimits(rates.limiter, metrics, clock, c.limits),
 		Admission:     lifecycle.NewAdmission(c.MaxInFlight, metrics, clock),
@@ -127,7 +127,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		rates:   rates,
 		news:    shared.news,
 		leases:  shared.leases,
-		usage:   parts.Usage,
+		usage:   deps.Usage,
 		cleaner: newCleaner(c, opened, clock),
 		server:  newServer(handler, c, logger),
 		metrics: newMetricsServer(metrics, c, logger),

@@ -15,15 +15,15 @@ const statsDays = 30
 // Administrator looks after anybody's sessions. It implements
 // ports.Administrator.
 type Administrator struct {
-	Parts
+	Deps
 	admin ports.AdminStore
 }
 
 var _ ports.Administrator = (*Administrator)(nil)
 
 // NewAdministrator returns an Administrator.
-func NewAdministrator(parts Parts, admin ports.AdminStore) *Administrator {
-	return &Administrator{parts, admin}
+func NewAdministrator(deps Deps, admin ports.AdminStore) *Administrator {
+	return &Administrator{deps, admin}
 }
 
 // Revoke implements ports.Administrator.

@@ -75,7 +75,7 @@ func TestOpener_Open_NewDevices(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.Rules.NewDevices.Most = 3
+			b.deps.Rules.NewDevices.Most = 3
 			if c.revokes {
 				b.revokes(session.RuleNewDevices)
 			}
@@ -97,7 +97,7 @@ func TestOpener_Open_NewDevices(t *testing.T) {
 func TestOpener_Open_NewDevices_StoreDown(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.parts.Rules.NewDevices.Most = 1
+	b.deps.Rules.NewDevices.Most = 1
 	b.revokes(session.RuleNewDevices)
 	b.has()
 	b.creates()
@@ -137,7 +137,7 @@ type opening struct {
 func newOpening(t *testing.T, limit session.Limit, rules ...session.Rule) *opening {
 	t.Helper()
 	b := setup(t)
-	b.parts.Rules.Opens = limit
+	b.deps.Rules.Opens = limit
 	b.revokes(rules...)
 	return &opening{b, b.opener(), []session.Session{active("phone", left(day))}}
 }
@@ -239,7 +239,7 @@ func TestOpener_Open_Opens_Revoke(t *testing.T) {
 func TestOpener_Open_TwoAnomaliesAtOnce(t *testing.T) {
 	t.Parallel()
 	o := newOpening(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens, session.RuleNewDevices)
-	o.parts.Rules.NewDevices.Most = 1
+	o.deps.Rules.NewDevices.Most = 1
 	o.opener = o.bench.opener()
 	if err := o.open(t, 0, false); err != nil {
 		t.Fatal(err)
@@ -322,9 +322,9 @@ func (f *failing) Find(ctx context.Context, slot session.Slot, by session.SignIn
 func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.parts.Rules.Opens = session.Limit{Most: 1, Within: time.Minute}
+	b.deps.Rules.Opens = session.Limit{Most: 1, Within: time.Minute}
 	store := &failing{SessionStore: b.store}
-	b.parts.Store = store
+	b.deps.Store = store
 	opener, others := b.opener(), 0
 	opensIn := func(name string) error {
 		_, err := opener.Open(t.Context(), access.Caller{Bearer: session.Bearer{User: session.Must(session.ParseUserID(name)), Holder: caller.Holder}}, onPhone)
@@ -378,7 +378,7 @@ func (o *opening) tells(n int, seen ports.Sighted, fails error) {
 func newSharedOpening(t *testing.T) *opening {
 	t.Helper()
 	o := newOpening(t, session.Limit{Most: 40, Within: time.Minute})
-	o.parts.Sightings = o.shared
+	o.deps.Sightings = o.shared
 	o.opener = o.bench.opener()
 	return o
 }

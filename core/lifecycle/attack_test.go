@@ -189,10 +189,10 @@ func newDrama(t *testing.T, thief access.Caller, stepUp time.Duration) *drama {
 	b.sealer.EXPECT().Unseal(gomock.Any(), gomock.Any()).DoAndReturn(func(_ session.ID, sealed []byte) (session.Token, error) {
 		return session.ParseToken(string(sealed))
 	}).AnyTimes()
-	b.parts.Store, b.parts.StepUp.Within = v, stepUp
+	b.deps.Store, b.deps.StepUp.Within = v, stepUp
 	return &drama{
-		bench: b, vault: v, opener: b.opener(), revoker: lifecycle.NewRevoker(b.parts),
-		lister: lifecycle.NewLister(v, nil, b.parts.Clock, b.parts.Policy),
+		bench: b, vault: v, opener: b.opener(), revoker: lifecycle.NewRevoker(b.deps),
+		lister: lifecycle.NewLister(v, nil, b.deps.Clock, b.deps.Policy),
 		thief:  thief, suffered: map[session.Kind]int{},
 	}
 }

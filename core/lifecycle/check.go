@@ -15,15 +15,15 @@ var errNotAccepted = errors.New("the session has ended, or the token is not its 
 
 // Checker checks tokens. It implements ports.Checker.
 type Checker struct {
-	Parts
+	Deps
 	networks *window[session.ID, []session.Network]
 }
 
 var _ ports.Checker = (*Checker)(nil)
 
 // NewChecker returns a Checker.
-func NewChecker(parts Parts) *Checker {
-	return &Checker{Parts: parts, networks: newWindow[session.ID, []session.Network](session.RuleAddresses, parts.Rules.Addresses, parts.Sightings)}
+func NewChecker(deps Deps) *Checker {
+	return &Checker{Deps: deps, networks: newWindow[session.ID, []session.Network](session.RuleAddresses, deps.Rules.Addresses, deps.Sightings)}
 }
 
 // Check implements ports.Checker.

@@ -53,7 +53,7 @@ func TestChecker_Check(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			b.finds(c.found)
-			got, err := lifecycle.NewChecker(b.parts).Check(t.Context(), oldToken.Reveal(), atHome)
+			got, err := lifecycle.NewChecker(b.deps).Check(t.Context(), oldToken.Reveal(), atHome)
 			want, used := ports.Checked{Session: c.found.Outline(), Expiring: c.expiring}, "phone 0/1 from 192.0.2.1"
 			if c.want != 0 {
 				want, used = ports.Checked{}, ""
@@ -90,7 +90,7 @@ func TestChecker_Check_Refuses(t *testing.T) {
 			if c.fails != nil {
 				b.secrets.EXPECT().FindByToken(gomock.Any(), oldToken.Hash()).Return(session.Session{}, c.fails)
 			}
-			got, err := lifecycle.NewChecker(b.parts).Check(t.Context(), c.token, atHome)
+			got, err := lifecycle.NewChecker(b.deps).Check(t.Context(), c.token, atHome)
 			if session.KindOf(err) != c.want || !reflect.DeepEqual(got, ports.Checked{}) || b.used(t) != "" {
 				t.Errorf("Check = %+v, %v", got, err)
 			}
@@ -142,7 +142,7 @@ func TestChecker_Check_Superseded(t *testing.T) {
 			if c.locked != nil {
 				b.updates(nil, c.locked...)
 			}
-			if err := b.checks(t, lifecycle.NewChecker(b.parts), c.source); session.KindOf(err) != session.KindNotFound {
+			if err := b.checks(t, lifecycle.NewChecker(b.deps), c.source); session.KindOf(err) != session.KindNotFound {
 				t.Errorf("Check = %v", err)
 			}
 			b.changed(t, c.wrote, c.recorded)
@@ -165,7 +165,7 @@ func TestChecker_Check_Superseded_StoreDown(t *testing.T) {
 	after := active("phone", rotatedAgo(day))
 	b.finds(after)
 	b.updates(errDown, after)
-	if err := b.checks(t, lifecycle.NewChecker(b.parts), atHome); session.KindOf(err) != session.KindUnavailable {
+	if err := b.checks(t, lifecycle.NewChecker(b.deps), atHome); session.KindOf(err) != session.KindUnavailable {
 		t.Errorf("Check = %v", err)
 	}
 	b.metered(t)
@@ -174,9 +174,9 @@ func TestChecker_Check_Superseded_StoreDown(t *testing.T) {
 func TestChecker_Check_Superseded_SwitchedOff(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.parts.Rules.SupersededAfter = -1
+	b.deps.Rules.SupersededAfter = -1
 	b.finds(active("phone", rotatedAgo(day)))
-	if err := b.checks(t, lifecycle.NewChecker(b.parts), thief()); session.KindOf(err) != session.KindNotFound {
+	if err := b.checks(t, lifecycle.NewChecker(b.deps), thief()); session.KindOf(err) != session.KindNotFound {
 		t.Errorf("Check = %v", err)
 	}
 }
@@ -219,8 +219,8 @@ func TestChecker_Check_Addresses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.Rules.Addresses = c.limit
-			checker, recorded := lifecycle.NewChecker(b.parts), []int(nil)
+			b.deps.Rules.Addresses = c.limit
+			checker, recorded := lifecycle.NewChecker(b.deps), []int(nil)
 			phone := active("phone")
 			b.store.EXPECT().Update(gomock.Any(), ports.Scope{User: user}, gomock.Any()).DoAndReturn(
 				func(_ context.Context, _ ports.Scope, change func(ports.Seen) (ports.Changes, error)) (err error) {
@@ -253,8 +253,8 @@ func TestChecker_Check_Addresses(t *testing.T) {
 func TestChecker_Check_Addresses_CountsApart(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.parts.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
-	checker := lifecycle.NewChecker(b.parts)
+	b.deps.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
+	checker := lifecycle.NewChecker(b.deps)
 	for _, step := range []struct {
 		after   time.Duration
 		session string
@@ -337,9 +337,9 @@ func TestChecker_Check_Addresses_Together(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			limit, crossed := session.Limit{Most: 3, Within: time.Minute}, 0
-			b.parts.Rules.Addresses, b.parts.Sightings = limit, b.shared
+			b.deps.Rules.Addresses, b.deps.Sightings = limit, b.shared
 			b.now = noon.Add(time.Second)
-			checker := lifecycle.NewChecker(b.parts)
+			checker := lifecycle.NewChecker(b.deps)
 			for _, step := range steps {
 				b.finds(active("phone"))
 				if step.told {
@@ -378,9 +378,9 @@ func TestChecker_Check_Addresses_Revoke(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
+			b.deps.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
 			b.revokes(session.RuleAddresses)
-			checker := lifecycle.NewChecker(b.parts)
+			checker := lifecycle.NewChecker(b.deps)
 			b.finds(active("phone"))
 			if err := b.checks(t, checker, from("198.51.100.1")); err != nil {
 				t.Fatal(err)
@@ -404,8 +404,8 @@ func TestChecker_Check_Addresses_Revoke(t *testing.T) {
 func TestChecker_Check_Addresses_RecordStoreDown(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.parts.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
-	checker := lifecycle.NewChecker(b.parts)
+	b.deps.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
+	checker := lifecycle.NewChecker(b.deps)
 	check := func(address string) {
 		t.Helper()
 		b.finds(active("phone"))
@@ -427,8 +427,8 @@ func TestChecker_Check_Addresses_RecordStoreDown(t *testing.T) {
 func TestChecker_Check_Addresses_RecordTooLate(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.parts.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
-	checker := lifecycle.NewChecker(b.parts)
+	b.deps.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
+	checker := lifecycle.NewChecker(b.deps)
 	check := func(address string) {
 		t.Helper()
 		b.finds(active("phone"))

@@ -20,7 +20,7 @@ import (
 func newLister(t *testing.T) (*bench, *portmock.MockActivityStore, *lifecycle.Lister) {
 	t.Helper()
 	b, activity := setup(t), portmock.NewMockActivityStore(gomock.NewController(t))
-	return b, activity, lifecycle.NewLister(b.store, activity, b.parts.Clock, b.parts.Policy)
+	return b, activity, lifecycle.NewLister(b.store, activity, b.deps.Clock, b.deps.Policy)
 }
 
 // listable is the n-th of many sessions, each a minute older: the first has
@@ -55,7 +55,7 @@ func TestLister_List(t *testing.T) {
 				found = append(found, listable(n))
 			}
 			b.store.EXPECT().List(gomock.Any(), ports.ListQuery{
-				User: user, By: caller.Bearer, Status: session.StatusActive, Cutoff: b.parts.Policy.Cutoff(noon), After: after, Limit: 4, Bytes: lifecycle.MaxPageBytes,
+				User: user, By: caller.Bearer, Status: session.StatusActive, Cutoff: b.deps.Policy.Cutoff(noon), After: after, Limit: 4, Bytes: lifecycle.MaxPageBytes,
 			}).Return(found, nil)
 			page, err := lister.List(t.Context(), caller, ports.ListRequest{Status: session.StatusActive, After: after, Limit: 3, Token: oldToken.Reveal()})
 			if err != nil || len(page.Sessions) != c.want || page.Next != c.next || page.Sessions == nil {
@@ -191,7 +191,7 @@ func TestLister_Actor(t *testing.T) {
 		t.Parallel()
 		b, _, lister := newLister(t)
 		b.store.EXPECT().List(gomock.Any(), ports.ListQuery{
-			User: user, By: by, Actor: agent, Cutoff: b.parts.Policy.Cutoff(noon), Limit: 2, Bytes: lifecycle.MaxPageBytes,
+			User: user, By: by, Actor: agent, Cutoff: b.deps.Policy.Cutoff(noon), Limit: 2, Bytes: lifecycle.MaxPageBytes,
 		}).Return([]session.Session{x}, nil)
 		if page, err := lister.List(t.Context(), as(agent), ports.ListRequest{Limit: 1}); err != nil || len(page.Sessions) != 1 {
 			t.Errorf("List = %+v, %v", page, err)
@@ -246,7 +246,7 @@ func TestLister_ListOf(t *testing.T) {
 	t.Parallel()
 	b, _, lister := newLister(t)
 	b.store.EXPECT().List(gomock.Any(), ports.ListQuery{
-		User: user, By: boss(day).Bearer, Cutoff: b.parts.Policy.Cutoff(noon), Limit: 2, Bytes: lifecycle.MaxPageBytes,
+		User: user, By: boss(day).Bearer, Cutoff: b.deps.Policy.Cutoff(noon), Limit: 2, Bytes: lifecycle.MaxPageBytes,
 	}).Return([]session.Session{active("a"), active("x", acted(agent))}, nil)
 	if page, err := lister.ListOf(t.Context(), boss(day), user, ports.ListRequest{Limit: 1}); err != nil || len(page.Sessions) != 1 || page.Next.ID != id("a") {
 		t.Errorf("ListOf = %+v, %v", page, err)

@@ -19,7 +19,7 @@ var (
 
 // Opener opens sessions. It implements ports.Opener.
 type Opener struct {
-	Parts
+	Deps
 	workflow session.WorkflowID
 	opens    *window[session.UserID, opens]
 }
@@ -28,8 +28,8 @@ var _ ports.Opener = (*Opener)(nil)
 
 // NewOpener returns an Opener. workflow may be zero: then nothing can be
 // opened.
-func NewOpener(parts Parts, workflow session.WorkflowID) *Opener {
-	return &Opener{Parts: parts, workflow: workflow, opens: newWindow[session.UserID, opens](session.RuleOpens, parts.Rules.Opens, parts.Sightings)}
+func NewOpener(deps Deps, workflow session.WorkflowID) *Opener {
+	return &Opener{Deps: deps, workflow: workflow, opens: newWindow[session.UserID, opens](session.RuleOpens, deps.Rules.Opens, deps.Sightings)}
 }
 
 // Workflow implements ports.Opener.
@@ -362,7 +362,7 @@ func (op *opening) judge(seen ports.Seen) {
 // suspect notes an anomaly of the sign-in, which is about a session.
 func (op *opening) suspect(rule session.Rule, about session.Session, seen ports.Seen) {
 	op.anomalies = append(op.anomalies, rule)
-	if err := op.Parts.suspect(op.caller, rule, about, seen, &op.changes, op.now); err != nil {
+	if err := op.Deps.suspect(op.caller, rule, about, seen, &op.changes, op.now); err != nil {
 		op.failed = err
 	}
 }
@@ -398,7 +398,7 @@ func (op *opening) result(err error) (ports.Opened, error) {
 		if op.decision.Outcome != session.OutcomeCreated { // a new one is opened once
 			op.Usage.Opened(op.opened, op.now, op.caller.Source)
 		}
-		return op.Parts.opened(op.now, op.opened, op.token, op.decision.Outcome), nil
+		return op.Deps.opened(op.now, op.opened, op.token, op.decision.Outcome), nil
 	}
 	for _, kind := range []session.Kind{session.KindOverloaded, session.KindUnavailable, session.KindSignedOut, session.KindContested, session.KindReverification} {
 		if errors.Is(err, kind) {

@@ -22,7 +22,7 @@ var (
 	metadata = session.Must(session.NewMetadata(map[string]any{"source": "web"}))
 )
 
-func (b *bench) opener() *lifecycle.Opener { return lifecycle.NewOpener(b.parts, workflow) }
+func (b *bench) opener() *lifecycle.Opener { return lifecycle.NewOpener(b.deps, workflow) }
 
 // opens opens a session and checks what is so however it went.
 func (b *bench) opens(t *testing.T, caller access.Caller, request ports.OpenRequest) ports.Opened {
@@ -32,7 +32,7 @@ func (b *bench) opens(t *testing.T, caller access.Caller, request ports.OpenRequ
 		t.Fatal(err)
 	}
 	s := got.Session
-	if !got.RefreshAfter.Equal(b.parts.Policy.RefreshAfter(s)) || got.ExpiresIn != s.ExpiresAt().Sub(b.now) {
+	if !got.RefreshAfter.Equal(b.deps.Policy.RefreshAfter(s)) || got.ExpiresIn != s.ExpiresAt().Sub(b.now) {
 		t.Errorf("refreshes after %s, expires in %s, at %s", got.RefreshAfter, got.ExpiresIn, s.ExpiresAt())
 	}
 	if s.Credential().Hash != got.Token.Hash() {
@@ -54,7 +54,7 @@ const created, createdHere = "created new from 192.0.2.1 deviceId=", "created ne
 func TestOpener_Open_Creates(t *testing.T) {
 	t.Parallel()
 	const first, second, third = "device_user_1_1735732800000", "device_user_1_1735732800001", "device_user_1_1735732800002"
-	most := func(n int) func(*bench) { return func(b *bench) { b.parts.Policy.MostSessions = n } }
+	most := func(n int) func(*bench) { return func(b *bench) { b.deps.Policy.MostSessions = n } }
 	cases := map[string]struct {
 		arrange  func(*bench)
 		seen     []session.Session
@@ -194,7 +194,7 @@ func TestOpener_Open_CreatesWhatIsAskedFor(t *testing.T) {
 	t.Run("LooksAtNoDevicesWhenTheyDoNotMatter", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.parts.Rules.NewDevices = session.Limit{}
+		b.deps.Rules.NewDevices = session.Limit{}
 		b.has()
 		b.creates()
 		b.updates(nil)
@@ -421,7 +421,7 @@ func TestOpener_Open_Fails(t *testing.T) {
 
 func TestOpener_Open_WithoutWorkflow(t *testing.T) {
 	t.Parallel()
-	opener := lifecycle.NewOpener(setup(t).parts, session.WorkflowID{})
+	opener := lifecycle.NewOpener(setup(t).deps, session.WorkflowID{})
 	if _, err := opener.Open(t.Context(), caller, onPhone); session.KindOf(err) != session.KindNotConfigured {
 		t.Errorf("Open = %v", err)
 	}

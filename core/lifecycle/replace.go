@@ -13,12 +13,12 @@ var errContested = errors.New("a newer sign-in of the user is using the device")
 // mayReplace returns nil when the caller's sign-in may end rival, an active
 // session that another sign-in holds, to take its place at now. Its errors are
 // KindContested and KindReverification.
-func (p Parts) mayReplace(caller access.Caller, known session.SignIns, rival session.Session, now time.Time) error {
+func (d Deps) mayReplace(caller access.Caller, known session.SignIns, rival session.Session, now time.Time) error {
 	switch known.Contest(rival, caller.Bearer, now) {
 	case session.ContestLost:
 		return session.Wrap(session.KindContested, errContested)
 	case session.ContestWon:
-		return p.StepUp.Require(caller, now)
+		return d.StepUp.Require(caller, now)
 	case session.ContestNone:
 	}
 	return nil

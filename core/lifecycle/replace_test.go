@@ -159,7 +159,7 @@ func TestOpener_Open_Contends(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.StepUp.Within = c.within
+			b.deps.StepUp.Within = c.within
 			b.remembers(known("sess_2", c.verified))
 			b.mayMint()
 			current := active("phone", by(c.holder), idle(c.used), age(day))
@@ -194,7 +194,7 @@ func TestOpener_Open_Contends_ExactUse(t *testing.T) {
 	b := setup(t)
 	b.remembers(known("sess_2", 0))
 	current := active("phone", by("sess_2"), idle(time.Hour))
-	b.parts.Usage.Checked(current, noon, atHome)
+	b.deps.Usage.Checked(current, noon, atHome)
 	b.has(current)
 	b.updates(nil, current)
 	if _, err := b.opener().Open(t.Context(), verified(time.Minute), onPhone); session.KindOf(err) != session.KindContested {
@@ -376,7 +376,7 @@ func TestOpener_Open_Limit_StepUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.Policy.MostSessions, b.parts.StepUp.Within = 2, c.within
+			b.deps.Policy.MostSessions, b.deps.StepUp.Within = 2, c.within
 			b.mayMint()
 			b.has(c.seen...)
 			b.updates(nil, c.seen...)
@@ -398,7 +398,7 @@ func TestOpener_Open_Actor(t *testing.T) {
 	t.Run("Creates", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.parts.Policy.MostSessions = 1
+		b.deps.Policy.MostSessions = 1
 		seen := []session.Session{active("phone"), active("a", left(0))}
 		b.has(seen...)
 		b.creates()
@@ -439,7 +439,7 @@ func TestOpener_Open_Actor(t *testing.T) {
 		for i := range 10 {
 			seen = append(seen, active(fmt.Sprint("x", i), acted(agent), idle(time.Duration(i)*time.Minute)), active(fmt.Sprint("u", i), idle(time.Duration(i)*time.Hour)))
 		}
-		b.parts.Rules.NewDevices.Most = 0
+		b.deps.Rules.NewDevices.Most = 0
 		b.has(seen...)
 		b.creates()
 		b.updates(nil, seen...)
@@ -459,7 +459,7 @@ func TestOpener_Open_Actor(t *testing.T) {
 	t.Run("NeverSatisfiesStepUp", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.parts.StepUp.Within = time.Hour
+		b.deps.StepUp.Within = time.Hour
 		x := active("x", on("phone"), acted(agent), by("sess_2"), idle(0))
 		b.has(x)
 		b.updates(nil, x)
@@ -472,7 +472,7 @@ func TestOpener_Open_Actor(t *testing.T) {
 	t.Run("IsBlockedAlone", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.parts.Rules.NewDevices.Most = 1
+		b.deps.Rules.NewDevices.Most = 1
 		b.revokes(session.RuleNewDevices)
 		seen := []session.Session{active("a", age(time.Minute)), active("x", age(time.Hour), acted(agent))}
 		b.has(seen...)

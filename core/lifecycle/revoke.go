@@ -24,12 +24,12 @@ const (
 )
 
 // Revoker signs sessions out. It implements ports.Revoker.
-type Revoker struct{ Parts }
+type Revoker struct{ Deps }
 
 var _ ports.Revoker = (*Revoker)(nil)
 
 // NewRevoker returns a Revoker.
-func NewRevoker(parts Parts) *Revoker { return &Revoker{parts} }
+func NewRevoker(deps Deps) *Revoker { return &Revoker{deps} }
 
 // Revoke implements ports.Revoker.
 func (r *Revoker) Revoke(ctx context.Context, caller access.Caller, id session.ID) error {
@@ -176,11 +176,11 @@ type chooser func(now time.Time, seen ports.Seen) (signOut, error)
 
 // signOut ends what choose returns, and returns how many sessions that were.
 // Those whose time is up end as expired and do not count.
-func (p Parts) signOut(ctx context.Context, caller access.Caller, scope ports.Scope, how signingOut, choose chooser) (int, error) {
+func (d Deps) signOut(ctx context.Context, caller access.Caller, scope ports.Scope, how signingOut, choose chooser) (int, error) {
 	ended := 0
 	scope.By, scope.Settled = caller.Bearer, true
-	err := p.Store.Update(ctx, scope, func(seen ports.Seen) (ports.Changes, error) {
-		now := p.Clock.Now()
+	err := d.Store.Update(ctx, scope, func(seen ports.Seen) (ports.Changes, error) {
+		now := d.Clock.Now()
 		out, err := choose(now, seen)
 		if err != nil {
 			return ports.Changes{}, err
@@ -188,7 +188,7 @@ func (p Parts) signOut(ctx context.Context, caller access.Caller, scope ports.Sc
 		changes := ports.Changes{Sessions: withHeld(out.ends, seen.Sessions, out.blocks)}
 		for i := range changes.Sessions {
 			s := &changes.Sessions[i]
-			if p.Policy.StatusAt(now, *s) == session.StatusExpired {
+			if d.Policy.StatusAt(now, *s) == session.StatusExpired {
 				s.Expire(now)
 				changes.Activity = append(changes.Activity, expired(*s, now))
 				continue

@@ -65,12 +65,12 @@ func TestRevoker_Revoke(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.StepUp.Within = time.Minute
+			b.deps.StepUp.Within = time.Minute
 			b.holderBlocked = c.blocked
 			b.remembers(theirSignIns()...)
 			b.store.EXPECT().FindByID(gomock.Any(), user, id(c.id), verified(0).Bearer).Return(session.Session{}, nil)
 			b.updates(nil, c.seen...)
-			if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), verified(0), id(c.id)); err != nil {
+			if err := lifecycle.NewRevoker(b.deps).Revoke(t.Context(), verified(0), id(c.id)); err != nil {
 				t.Errorf("Revoke = %v", err)
 			}
 			b.changed(t, c.wrote, c.recorded)
@@ -108,11 +108,11 @@ func TestRevoker_Revoke_Refuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.StepUp.Within = c.within
+			b.deps.StepUp.Within = c.within
 			b.remembers(known("sess_1", 20*time.Hour), known("sess_2", c.other), known("sess_3", c.other))
 			b.store.EXPECT().FindByID(gomock.Any(), user, id(c.id), c.caller.Bearer).Return(session.Session{}, nil)
 			b.updates(nil, append(three(), active("ended", by("sess_2"), signedOut))...)
-			if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), c.caller, id(c.id)); !errors.Is(err, c.want) || (err != nil) != (c.want != nil) {
+			if err := lifecycle.NewRevoker(b.deps).Revoke(t.Context(), c.caller, id(c.id)); !errors.Is(err, c.want) || (err != nil) != (c.want != nil) {
 				t.Errorf("Revoke = %v", err)
 			}
 			if changed := !b.changes.IsZero(); changed != (c.want == nil) {
@@ -123,13 +123,13 @@ func TestRevoker_Revoke_Refuses(t *testing.T) {
 	for _, fails := range []error{session.KindNotFound, session.KindUnavailable, session.KindSignedOut} {
 		b := setup(t)
 		b.store.EXPECT().FindByID(gomock.Any(), user, id("one"), caller.Bearer).Return(session.Session{}, fails)
-		if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), caller, id("one")); !errors.Is(err, fails) {
+		if err := lifecycle.NewRevoker(b.deps).Revoke(t.Context(), caller, id("one")); !errors.Is(err, fails) {
 			t.Errorf("Revoke = %v, want %v", err, fails)
 		}
 		b = setup(t)
 		b.store.EXPECT().FindByID(gomock.Any(), user, id("one"), caller.Bearer).Return(active("one"), nil)
 		b.updates(fails, three()...)
-		if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), caller, id("one")); !errors.Is(err, fails) {
+		if err := lifecycle.NewRevoker(b.deps).Revoke(t.Context(), caller, id("one")); !errors.Is(err, fails) {
 			t.Errorf("Revoke = %v, want %v", err, fails)
 		}
 	}
@@ -190,10 +190,10 @@ func TestRevoker_RevokeAll(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.StepUp.Within = time.Minute
+			b.deps.StepUp.Within = time.Minute
 			b.remembers(append(theirSignIns(), known("sess_1 agent:agent_1", 0))...)
 			b.updates(c.fails, c.seen...)
-			n, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), verified(0), c.keep)
+			n, err := lifecycle.NewRevoker(b.deps).RevokeAll(t.Context(), verified(0), c.keep)
 			if n != c.n || !errors.Is(err, c.want) {
 				t.Errorf("RevokeAll = %d, %v, want %d, %v", n, err, c.n, c.want)
 			}
@@ -227,7 +227,7 @@ func TestRevoker_RevokeAll_Moment(t *testing.T) {
 			b := setup(t)
 			b.remembers(c.known...)
 			b.updates(nil)
-			if n, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), c.caller, session.ID{}); n != 0 || err != nil {
+			if n, err := lifecycle.NewRevoker(b.deps).RevokeAll(t.Context(), c.caller, session.ID{}); n != 0 || err != nil {
 				t.Errorf("RevokeAll = %d, %v", n, err)
 			}
 			b.notes(t, c.noted)
@@ -261,10 +261,10 @@ func TestRevoker_RevokeAll_Refuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.StepUp.Within = c.within
+			b.deps.StepUp.Within = c.within
 			b.remembers(known("sess_1", day), c.other)
 			b.updates(nil, three()...)
-			n, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), c.caller, id(c.keep))
+			n, err := lifecycle.NewRevoker(b.deps).RevokeAll(t.Context(), c.caller, id(c.keep))
 			if !errors.Is(err, c.want) || (err != nil) != (c.want != nil) || (n == 0) != (err != nil) {
 				t.Errorf("RevokeAll = %d, %v", n, err)
 			}
@@ -276,9 +276,9 @@ func TestRevoker_RevokeAll_Refuses(t *testing.T) {
 	t.Run("UnprovedThoughNobodyElseWasSeen", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.parts.StepUp.Within = time.Minute
+		b.deps.StepUp.Within = time.Minute
 		b.updates(nil, active("one"))
-		if _, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), caller, session.ID{}); session.KindOf(err) != session.KindReverification {
+		if _, err := lifecycle.NewRevoker(b.deps).RevokeAll(t.Context(), caller, session.ID{}); session.KindOf(err) != session.KindReverification {
 			t.Errorf("RevokeAll = %v", err)
 		}
 	})
@@ -287,7 +287,7 @@ func TestRevoker_RevokeAll_Refuses(t *testing.T) {
 		b := setup(t)
 		b.remembers(known("sess_1", day), known("sess_2", 0))
 		b.updates(nil, active("two", by("sess_2")), active("more", by("sess_2")))
-		if _, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), verified(day), id("two")); session.KindOf(err) != session.KindReverification {
+		if _, err := lifecycle.NewRevoker(b.deps).RevokeAll(t.Context(), verified(day), id("two")); session.KindOf(err) != session.KindReverification {
 			t.Errorf("RevokeAll = %v", err)
 		}
 	})
@@ -331,10 +331,10 @@ func TestRevoker_Actor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.StepUp.Within = c.within
+			b.deps.StepUp.Within = c.within
 			b.remembers(signIns...)
 			b.updates(nil, seen...)
-			if n, err := c.signOut(lifecycle.NewRevoker(b.parts)); n != c.n || !errors.Is(err, c.want) {
+			if n, err := c.signOut(lifecycle.NewRevoker(b.deps)); n != c.n || !errors.Is(err, c.want) {
 				t.Errorf("it signs out %d, %v", n, err)
 			}
 			b.changed(t, c.wrote, c.recorded)
@@ -346,7 +346,7 @@ func TestRevoker_Actor(t *testing.T) {
 		b := setup(t)
 		b.store.EXPECT().FindByID(gomock.Any(), user, id("x"), as(agent).Bearer).Return(seen[2], nil)
 		b.updates(nil, seen...)
-		if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), as(agent), id("x")); err != nil {
+		if err := lifecycle.NewRevoker(b.deps).Revoke(t.Context(), as(agent), id("x")); err != nil {
 			t.Errorf("Revoke = %v", err)
 		}
 		b.changed(t, "x revoked (user)", out+"sign_out")
@@ -356,7 +356,7 @@ func TestRevoker_Actor(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.updates(nil, active("one"))
-		if n, err := lifecycle.NewRevoker(b.parts).RevokeAll(t.Context(), as(agent), session.ID{}); n != 0 || err != nil || !b.changes.IsZero() {
+		if n, err := lifecycle.NewRevoker(b.deps).RevokeAll(t.Context(), as(agent), session.ID{}); n != 0 || err != nil || !b.changes.IsZero() {
 			t.Errorf("RevokeAll = %d, %v, wrote %q", n, err, b.noted())
 		}
 	})
@@ -365,7 +365,7 @@ func TestRevoker_Actor(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			b.store.EXPECT().FindByID(gomock.Any(), user, others.ID(), as(agent).Bearer).Return(others, nil)
-			if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), as(agent), others.ID()); session.KindOf(err) != session.KindNotFound {
+			if err := lifecycle.NewRevoker(b.deps).Revoke(t.Context(), as(agent), others.ID()); session.KindOf(err) != session.KindNotFound {
 				t.Errorf("Revoke = %v", err)
 			}
 		})
@@ -389,8 +389,8 @@ func actingBoss() access.Caller {
 func administrator(t *testing.T) (*bench, *portmock.MockAdminStore, *lifecycle.Administrator) {
 	t.Helper()
 	b, store := setup(t), portmock.NewMockAdminStore(gomock.NewController(t))
-	b.parts.StepUp.Within = time.Minute
-	return b, store, lifecycle.NewAdministrator(b.parts, store)
+	b.deps.StepUp.Within = time.Minute
+	return b, store, lifecycle.NewAdministrator(b.deps, store)
 }
 
 // An admin is bound by nobody's protection, and spares nobody but themselves.
@@ -529,7 +529,7 @@ func TestAdministrator_Stats(t *testing.T) {
 	b, store, administrator := administrator(t)
 	since := time.Date(2024, 12, 3, 0, 0, 0, 0, time.UTC)
 	want := ports.Stats{Sessions: map[session.Status]int{session.StatusActive: 1}, Days: []ports.Day{{Start: since, Opens: 2}}}
-	store.EXPECT().Stats(gomock.Any(), boss(day).Bearer, b.parts.Policy.Cutoff(noon), since).Return(want, nil)
+	store.EXPECT().Stats(gomock.Any(), boss(day).Bearer, b.deps.Policy.Cutoff(noon), since).Return(want, nil)
 	if got, err := administrator.Stats(t.Context(), boss(day)); err != nil || got.Sessions[session.StatusActive] != 1 || len(got.Days) != 1 {
 		t.Errorf("Stats = %+v, %v", got, err)
 	}

@@ -138,7 +138,7 @@ func offers(d time.Duration) with {
 	return func(s *session.Stored) { s.Offer = session.Offer{Code: code.Hash(), Until: noon.Add(d)} }
 }
 
-// bench is the use cases' parts as mocks, at noon until somebody sets now.
+// bench is the use cases' dependencies as mocks, at noon until somebody sets now.
 type bench struct {
 	store   *portmock.MockSessionStore
 	secrets *portmock.MockSecretFinder
@@ -147,7 +147,7 @@ type bench struct {
 	meter   *portmock.MockMeter
 	usages  *portmock.MockUsageStore
 	shared  *portmock.MockSightings
-	parts   lifecycle.Parts
+	deps    lifecycle.Deps
 	now     time.Time
 
 	// signIns are those that are remembered; holderBlocked is whether the one
@@ -180,7 +180,7 @@ func setup(t *testing.T) *bench {
 	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("lost")).Return(session.Token{}, session.KindUnreadable).AnyTimes()
 	b.sealer.EXPECT().Unseal(gomock.Any(), []byte("broken")).Return(session.Token{}, errBug).AnyTimes()
 	b.meter.EXPECT().Anomaly(gomock.Any()).Do(func(rule session.Rule) { b.counted = append(b.counted, rule) }).AnyTimes()
-	b.parts = lifecycle.Parts{
+	b.deps = lifecycle.Deps{
 		Store: b.store, Secrets: b.secrets, Sealer: b.sealer, IDs: b.ids, Clock: clock, Meter: b.meter,
 		Usage:  lifecycle.NewUsage(b.usages, clock, time.Minute),
 		Policy: session.DefaultPolicy(), Rules: session.DefaultAnomalyRules(),
@@ -189,9 +189,9 @@ func setup(t *testing.T) *bench {
 }
 
 func (b *bench) revokes(rules ...session.Rule) {
-	b.parts.Rules.Actions = map[session.Rule]session.Action{}
+	b.deps.Rules.Actions = map[session.Rule]session.Action{}
 	for _, rule := range rules {
-		b.parts.Rules.Actions[rule] = session.ActionRevoke
+		b.deps.Rules.Actions[rule] = session.ActionRevoke
 	}
 }
 
@@ -321,7 +321,7 @@ func (b *bench) used(t *testing.T) string {
 		}
 		return nil, nil
 	}).AnyTimes()
-	if err := b.parts.Usage.FlushAll(t.Context()); err != nil {
+	if err := b.deps.Usage.FlushAll(t.Context()); err != nil {
 		t.Error(err)
 	}
 	slices.Sort(lines)

@@ -19,12 +19,12 @@ var (
 
 // Transferrer moves sessions between devices. It implements
 // ports.Transferrer.
-type Transferrer struct{ Parts }
+type Transferrer struct{ Deps }
 
 var _ ports.Transferrer = (*Transferrer)(nil)
 
 // NewTransferrer returns a Transferrer.
-func NewTransferrer(parts Parts) *Transferrer { return &Transferrer{parts} }
+func NewTransferrer(deps Deps) *Transferrer { return &Transferrer{deps} }
 
 // Offer implements ports.Transferrer.
 func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id session.ID) (ports.Offered, error) {

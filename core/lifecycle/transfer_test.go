@@ -46,7 +46,7 @@ func TestTransferrer_Offer(t *testing.T) {
 			b := setup(t)
 			b.ids.EXPECT().TransferCode().Return(code, nil)
 			b.updates(c.fails, c.seen...)
-			got, err := lifecycle.NewTransferrer(b.parts).Offer(t.Context(), caller, id("phone"))
+			got, err := lifecycle.NewTransferrer(b.deps).Offer(t.Context(), caller, id("phone"))
 			want := ports.Offered{Code: code, ExpiresAt: noon.Add(2 * time.Minute)}
 			if c.want != nil {
 				want = ports.Offered{}
@@ -70,7 +70,7 @@ func TestTransferrer_Offer(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.ids.EXPECT().TransferCode().Return(session.TransferCode{}, errBug)
-		if _, err := lifecycle.NewTransferrer(b.parts).Offer(t.Context(), caller, id("phone")); !errors.Is(err, errBug) {
+		if _, err := lifecycle.NewTransferrer(b.deps).Offer(t.Context(), caller, id("phone")); !errors.Is(err, errBug) {
 			t.Errorf("Offer = %v", err)
 		}
 	})
@@ -86,7 +86,7 @@ func noCode(err error) func(*bench) {
 // claims is a Transferrer whose store finds a session by the code.
 func claims(b *bench, found session.Session, err error) *lifecycle.Transferrer {
 	b.secrets.EXPECT().FindByOffer(gomock.Any(), code.Hash(), gomock.Any()).Return(found, err)
-	return lifecycle.NewTransferrer(b.parts)
+	return lifecycle.NewTransferrer(b.deps)
 }
 
 func TestTransferrer_Claim(t *testing.T) {
@@ -232,7 +232,7 @@ func TestTransferrer_Claim_Fails(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			c.arrange(b)
-			got, err := lifecycle.NewTransferrer(b.parts).Claim(t.Context(), caller, c.text, laptop)
+			got, err := lifecycle.NewTransferrer(b.deps).Claim(t.Context(), caller, c.text, laptop)
 			if !errors.Is(err, c.want) || !reflect.DeepEqual(got, ports.Opened{}) {
 				t.Errorf("Claim = %+v, %v", got, err)
 			}
@@ -249,8 +249,8 @@ func TestTransferrer_Claim_Fails(t *testing.T) {
 func TestTransferrer_StepUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.parts.StepUp.Within = time.Minute
-	transferrer := lifecycle.NewTransferrer(b.parts)
+	b.deps.StepUp.Within = time.Minute
+	transferrer := lifecycle.NewTransferrer(b.deps)
 	if _, err := transferrer.Offer(t.Context(), caller, id("phone")); session.KindOf(err) != session.KindReverification {
 		t.Errorf("Offer = %v", err)
 	}
@@ -304,7 +304,7 @@ func TestTransferrer_Claim_ForeignCode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.parts.Rules.ForeignCodes = c.most
+			b.deps.Rules.ForeignCodes = c.most
 			if c.revokes {
 				b.revokes(session.RuleForeignCode)
 			}
@@ -418,7 +418,7 @@ func TestTransferrer_Claim_Contested(t *testing.T) {
 		b := setup(t)
 		b.remembers(known("sess_3", 0))
 		good, there := active("phone", offers(us)), active("laptop", by("sess_3"), idle(time.Hour))
-		b.parts.Usage.Checked(there, noon, atHome)
+		b.deps.Usage.Checked(there, noon, atHome)
 		b.updates(nil, there, good)
 		if _, err := claims(b, good, nil).Claim(t.Context(), verified(time.Minute), code.Reveal(), laptop); session.KindOf(err) != session.KindContested {
 			t.Errorf("Claim = %v", err)
@@ -441,7 +441,7 @@ func TestTransferrer_Claim_Contested(t *testing.T) {
 func TestTransferrer_Actor(t *testing.T) {
 	t.Parallel()
 	for _, actor := range []session.Actor{agent, support} {
-		transferrer := lifecycle.NewTransferrer(setup(t).parts)
+		transferrer := lifecycle.NewTransferrer(setup(t).deps)
 		if _, err := transferrer.Offer(t.Context(), as(actor), id("phone")); session.KindOf(err) != session.KindActorDenied {
 			t.Errorf("Offer = %v", err)
 		}
@@ -480,7 +480,7 @@ func TestTransferrer_TheEndVoidsTheCode(t *testing.T) {
 		b := setup(t)
 		b.store.EXPECT().FindByID(gomock.Any(), user, id("x"), verified(0).Bearer).Return(active("x"), nil)
 		b.updates(nil, active("x", by("sess_2"), signedOut), offering)
-		if err := lifecycle.NewRevoker(b.parts).Revoke(t.Context(), verified(0), id("x")); err != nil {
+		if err := lifecycle.NewRevoker(b.deps).Revoke(t.Context(), verified(0), id("x")); err != nil {
 			t.Fatal(err)
 		}
 		voids(t, b)
@@ -492,14 +492,14 @@ func TestTransferrer_TheEndVoidsTheCode(t *testing.T) {
 func TestTransferrer_Claim_StepUpUnderTheLock(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.parts.StepUp.Within = time.Minute
+	b.deps.StepUp.Within = time.Minute
 	good := active("phone", offers(day))
 	b.secrets.EXPECT().FindByOffer(gomock.Any(), code.Hash(), gomock.Any()).DoAndReturn(func(context.Context, session.TokenHash, session.Bearer) (session.Session, error) {
 		b.now = noon.Add(time.Second)
 		return good, nil
 	})
 	b.updates(nil, active("laptop", by("sess_3"), idle(0)), good)
-	_, err := lifecycle.NewTransferrer(b.parts).Claim(t.Context(), verified(time.Minute-time.Second), code.Reveal(), laptop)
+	_, err := lifecycle.NewTransferrer(b.deps).Claim(t.Context(), verified(time.Minute-time.Second), code.Reveal(), laptop)
 	if session.KindOf(err) != session.KindReverification {
 		t.Errorf("Claim = %v", err)
 	}

@@ -60,9 +60,9 @@ type Watcher struct {
 var _ ports.Watcher = (*Watcher)(nil)
 
 // NewWatcher returns a Watcher that is woken by announcer.
-func NewWatcher(parts Parts, announcer *Announcer, streams Streams) *Watcher {
+func NewWatcher(deps Deps, announcer *Announcer, streams Streams) *Watcher {
 	return &Watcher{
-		store: parts.Store, secrets: parts.Secrets, clock: parts.Clock, policy: parts.Policy,
+		store: deps.Store, secrets: deps.Secrets, clock: deps.Clock, policy: deps.Policy,
 		announcer: announcer, streams: streams, ofUsers: make(map[session.UserID]int),
 	}
 }

@@ -120,7 +120,7 @@ func newTheatre(t *testing.T, relay ports.Relay, streams lifecycle.Streams) *the
 	news := lifecycle.NewAnnouncer(relay, func(error) {})
 	policy := session.DefaultPolicy()
 	return &theatre{
-		Watcher: lifecycle.NewWatcher(lifecycle.Parts{Store: store, Secrets: secrets, Clock: clock, Policy: policy}, news, streams),
+		Watcher: lifecycle.NewWatcher(lifecycle.Deps{Store: store, Secrets: secrets, Clock: clock, Policy: policy}, news, streams),
 		shelf:   s, news: news, policy: policy,
 	}
 }

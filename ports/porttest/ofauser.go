@@ -60,7 +60,7 @@ func testOfAUser(t *testing.T, open Factory) {
 		there := alicesCaller(otherSignIn)
 		b.race(func(store Store, n int) {
 			if n == racers/2 {
-				if _, err := lifecycle.NewRevoker(b.parts(store)).RevokeAll(t.Context(), there, session.ID{}); err != nil {
+				if _, err := lifecycle.NewRevoker(b.deps(store)).RevokeAll(t.Context(), there, session.ID{}); err != nil {
 					t.Errorf("RevokeAll = %v", err)
 				}
 				return

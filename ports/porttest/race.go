@@ -25,16 +25,16 @@ var (
 	anySlot    = session.Slot{User: alice, Workflow: chat}
 )
 
-// parts are the real use cases' on store, at noon.
-func (b *bench) parts(store Store) lifecycle.Parts {
-	return lifecycle.Parts{
+// deps are the real use cases' on store, at noon.
+func (b *bench) deps(store Store) lifecycle.Deps {
+	return lifecycle.Deps{
 		Store: store, Secrets: store, Sealer: sealer{}, IDs: b.ids, Clock: clock{noon}, Meter: &b.anomalies,
 		Usage: lifecycle.NewUsage(store, clock{noon}, time.Minute), Policy: session.DefaultPolicy(),
 	}
 }
 
 func (b *bench) opener(store Store) *lifecycle.Opener {
-	return lifecycle.NewOpener(b.parts(store), chat)
+	return lifecycle.NewOpener(b.deps(store), chat)
 }
 
 // meter counts anomalies.
@@ -406,13 +406,13 @@ func raceToClaim(t *testing.T, b *bench) {
 	moved := b.insert(t, b.draft(phoneSlot))
 	b.insert(t, b.draft(laptopSlot))
 	mine := alicesCaller(otherSignIn)
-	offered, err := lifecycle.NewTransferrer(b.parts(b.one)).Offer(t.Context(), alicesCaller(signIn), moved.ID())
+	offered, err := lifecycle.NewTransferrer(b.deps(b.one)).Offer(t.Context(), alicesCaller(signIn), moved.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var claimed atomic.Int32
 	b.race(func(store Store, _ int) {
-		opened, err := lifecycle.NewTransferrer(b.parts(store)).Claim(t.Context(), mine, offered.Code.Reveal(), laptop)
+		opened, err := lifecycle.NewTransferrer(b.deps(store)).Claim(t.Context(), mine, offered.Code.Reveal(), laptop)
 		switch {
 		case err == nil:
 			claimed.Add(1)
@@ -441,7 +441,7 @@ func raceWithASupersededToken(t *testing.T, b *bench) {
 	draft.Credential.Hash = old.Hash()
 	b.insert(t, draft, func(s *session.Session) { s.Rotate(b.draft(phoneSlot).Credential, noon, noon.Add(time.Hour), noon) })
 	b.race(func(store Store, _ int) {
-		if _, err := lifecycle.NewChecker(b.parts(store)).Check(t.Context(), old.Reveal(), elsewhere); !errors.Is(err, session.KindNotFound) {
+		if _, err := lifecycle.NewChecker(b.deps(store)).Check(t.Context(), old.Reveal(), elsewhere); !errors.Is(err, session.KindNotFound) {
 			t.Errorf("Check = %v, want not found", err)
 		}
 	})

@@ -9,8 +9,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// Parts are what the use cases that change sessions are made of.
-type Parts struct {
+// Deps are the dependencies that the use cases share.
+type Deps struct {
 	Store   ports.SessionStore
 	Secrets ports.SecretFinder
 	Sealer  ports.Sealer
@@ -27,12 +27,12 @@ type Parts struct {
 }
 
 // mint makes a token for the session id, and its credential.
-func (p Parts) mint(id session.ID) (session.Token, session.Credential, error) {
-	token, err := p.IDs.Token()
+func (d Deps) mint(id session.ID) (session.Token, session.Credential, error) {
+	token, err := d.IDs.Token()
 	if err != nil {
 		return session.Token{}, session.Credential{}, err
 	}
-	sealed, err := p.Sealer.Seal(id, token)
+	sealed, err := d.Sealer.Seal(id, token)
 	if err != nil {
 		return session.Token{}, session.Credential{}, err
 	}
@@ -40,19 +40,19 @@ func (p Parts) mint(id session.ID) (session.Token, session.Credential, error) {
 }
 
 // opened is s as its owner sees it at now.
-func (p Parts) opened(now time.Time, s session.Session, token session.Token, outcome session.Outcome) ports.Opened {
-	left, _ := p.Policy.Left(now, s)
+func (d Deps) opened(now time.Time, s session.Session, token session.Token, outcome session.Outcome) ports.Opened {
+	left, _ := d.Policy.Left(now, s)
 	return ports.Opened{
 		Session: s, Token: token, Outcome: outcome,
-		RefreshAfter: p.Policy.RefreshAfter(s), ExpiresIn: left,
+		RefreshAfter: d.Policy.RefreshAfter(s), ExpiresIn: left,
 	}
 }
 
 // report stores what judge makes of a session of user, an anomaly of rule;
 // judge may find that it is none any more and return no changes.
-func (p Parts) report(ctx context.Context, user session.UserID, id session.ID, rule session.Rule, judge func(session.Session) ports.Changes) error {
+func (d Deps) report(ctx context.Context, user session.UserID, id session.ID, rule session.Rule, judge func(session.Session) ports.Changes) error {
 	seen := false
-	err := p.Store.Update(ctx, ports.Scope{User: user}, func(shown ports.Seen) (ports.Changes, error) {
+	err := d.Store.Update(ctx, ports.Scope{User: user}, func(shown ports.Seen) (ports.Changes, error) {
 		for _, s := range shown.Sessions {
 			if s.ID() == id && s.Status() == session.StatusActive {
 				changes := judge(s)
@@ -63,7 +63,7 @@ func (p Parts) report(ctx context.Context, user session.UserID, id session.ID, r
 		return ports.Changes{}, nil
 	})
 	if err == nil && seen {
-		p.Meter.Anomaly(rule)
+		d.Meter.Anomaly(rule)
 	}
 	return err
 }
@@ -78,8 +78,8 @@ func anomalyOf(caller access.Caller, s session.Session, now time.Time, rule sess
 // suspect adds to changes that what the caller's sign-in does is an anomaly, which
 // is about a session. Where that is what is to be done, it blocks the sign-in and
 // ends all that it holds; then the caller is to get its error.
-func (p Parts) suspect(caller access.Caller, rule session.Rule, about session.Session, seen ports.Seen, changes *ports.Changes, now time.Time) error {
-	action := p.Rules.Action(rule)
+func (d Deps) suspect(caller access.Caller, rule session.Rule, about session.Session, seen ports.Seen, changes *ports.Changes, now time.Time) error {
+	action := d.Rules.Action(rule)
 	changes.Activity = append(changes.Activity, anomalyOf(caller, about, now, rule, action))
 	if action != session.ActionRevoke {
 		return nil
