@@ -29,8 +29,9 @@ func WithLeave(ctx context.Context, leave func()) context.Context {
 
 // Rest says that ctx's request is about to wait for long, for something that is
 // not this replica's or its database's work: for a lease to end, for events to
-// tell of, for another service. From now on it does not count as work in
-// flight, also once its wait is over. Nothing happens where it does not count.
+// tell of, for another service, for its client. From now on it does not count as
+// work in flight, also once its wait is over. Nothing happens where it does not
+// count.
 func Rest(ctx context.Context) {
 	if leave, counts := ctx.Value(leaveKey{}).(func()); counts {
 		leave()

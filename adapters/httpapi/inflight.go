@@ -29,7 +29,8 @@ func workOf(route string) ports.Work {
 
 // inFlight bounds the requests that are worked on at a time. It stands before
 // all that costs more than to refuse a request: its credential is not verified
-// yet, and its body is not read.
+// yet, and its body is not read. A request counts until its answer is sent: how
+// fast its client takes that is no work.
 func (s *server) inFlight(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		work := workOf(c.Path())
@@ -42,6 +43,7 @@ func (s *server) inFlight(next echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		defer leave()
+		c.Response().Before(leave)
 		c.SetRequest(r.WithContext(ports.WithLeave(r.Context(), leave)))
 		defer c.SetRequest(r)
 		return next(c)

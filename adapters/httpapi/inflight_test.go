@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/mock/gomock"
 
@@ -115,6 +117,80 @@ func TestInFlight_Counts(t *testing.T) {
 	s.post(t, "")
 	if n := s.work.inFlight(); n != 0 {
 		t.Errorf("%d are still in flight", n)
+	}
+}
+
+// slowBody is a body that begins, and goes on only once it may.
+type slowBody struct{ goOn <-chan struct{} }
+
+func (b slowBody) Read([]byte) (int, error) {
+	<-b.goOn
+	return 0, io.EOF
+}
+
+// Whoever sends their body slowly fills nothing: one user may send many at once,
+// and the server waits for them for seconds.
+func TestInFlight_SlowBody(t *testing.T) {
+	t.Parallel()
+	config := httpapi.Config{IntrospectionKeys: []string{backendKey}}
+	for _, call := range []string{"POST /session", "POST /session/transfer", "POST /session/introspect"} {
+		method, path, _ := strings.Cut(call, " ")
+		t.Run(call, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSubject(t, config)
+				s.gate.EXPECT().Admit(gomock.Any(), gomock.Any(), gomock.Any()).Return(member, nil).AnyTimes()
+				s.opener.EXPECT().Workflow().Return(workflow, nil).AnyTimes()
+				s.opener.EXPECT().Open(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Opened{}, session.KindUnavailable).AnyTimes()
+				goOn, answered := make(chan struct{}), make(chan struct{})
+				r := request(t, method, "/api/chatkit"+path, "", "Authorization", "Bearer "+backendKey, "Content-Type", formType)
+				r.Body, r.ContentLength = io.NopCloser(slowBody{goOn}), 2
+				go func() {
+					defer close(answered)
+					s.handler.ServeHTTP(httptest.NewRecorder(), r)
+				}()
+				synctest.Wait()
+				if n := s.work.inFlight(); n != 1 {
+					t.Errorf("%d are in flight when it has come", n)
+				}
+				time.Sleep(time.Second)
+				if n := s.work.inFlight(); n != 0 {
+					t.Errorf("%d are in flight a second later", n)
+				}
+				close(goOn)
+				<-answered
+			})
+		})
+	}
+}
+
+// slowReader takes none of its answer.
+type slowReader struct {
+	*httptest.ResponseRecorder
+
+	t    *testing.T
+	work *admission
+}
+
+func (r slowReader) Write(p []byte) (int, error) {
+	if n := r.work.inFlight(); n != 0 {
+		r.t.Errorf("%d are in flight while the answer is sent", n)
+	}
+	return r.ResponseRecorder.Write(p)
+}
+
+// Nor does whoever takes their answer slowly.
+func TestInFlight_SlowReader(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
+	s.lister.EXPECT().List(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Page{}, nil)
+	s.lister.EXPECT().List(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Page{}, session.KindUnavailable)
+	for _, want := range []int{http.StatusOK, http.StatusServiceUnavailable} {
+		w := slowReader{httptest.NewRecorder(), t, s.work}
+		s.handler.ServeHTTP(w, request(t, http.MethodGet, "/api/chatkit/sessions", "", "Authorization", "Bearer jwt"))
+		if w.Code != want || w.Body.Len() == 0 {
+			t.Errorf("got %d %s", w.Code, w.Body)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,6 +20,11 @@ import (
 
 // maxBody bounds a request's body, in bytes.
 const maxBody = 16 << 10
+
+// bodyPatience is for how long a request counts as work in flight whose body is
+// still to come. Most come with their headers; whoever sends one slowly has as
+// long as a connection has.
+const bodyPatience = 100 * time.Millisecond
 
 // body is the name of the whole body in errors about it.
 const body = "body"
@@ -67,6 +73,9 @@ func readBody(c echo.Context) ([]byte, error) {
 		c.Response().Header().Set(echo.HeaderAcceptEncoding, identityEncoding) // RFC 9110, 12.5.3
 		return nil, errEncoded
 	}
+	ctx := c.Request().Context()
+	slow := time.AfterFunc(bodyPatience, func() { ports.Rest(ctx) })
+	defer slow.Stop()
 	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
