@@ -898,12 +898,94 @@ func TestDirectory(t *testing.T) {
 			t.Errorf("%d requests", n)
 		}
 	})
+	t.Run("ManyUsers", func(t *testing.T) { // ask for few roles at a time
+		t.Parallel()
+		b := setup(t)
+		const users, most = 100, 64
+		path := func(n int) string { return fmt.Sprintf("/users/user_%d", n) }
+		requests := func() (sum int) {
+			for n := range users {
+				sum += b.api.Requests(path(n))
+			}
+			return sum
+		}
+		release := make(chan struct{})
+		b.api.Hold(release)
+		d := directory(t, b)
+		var group sync.WaitGroup
+		for n := range users {
+			b.api.SetUser(fmt.Sprintf("user_%d", n), map[string]any{"role": "member"})
+			group.Go(func() {
+				id := session.Must(session.ParseUserID(fmt.Sprintf("user_%d", n)))
+				if got, err := d.Role(t.Context(), id); err != nil || got != member {
+					t.Errorf("Role = %v, %v", got, err)
+				}
+			})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		for ; requests() < most; runtime.Gosched() {
+			if ctx.Err() != nil {
+				t.Fatalf("%d requests", requests())
+			}
+		}
+		if n := requests(); n != most {
+			t.Errorf("%d requests at a time", n)
+		}
+		close(release)
+		group.Wait()
+	})
 	t.Run("NoSecretKey", func(t *testing.T) {
 		t.Parallel()
 		if _, err := clerk.NewDirectory(clerk.Config{}); err == nil {
 			t.Error("accepted")
 		}
 	})
+}
+
+// Who waits for Clerk holds no place of the work in flight: while it does not
+// answer, those are let in of whom all is known. A stranger's credential names
+// any key.
+func TestWaitsRest(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		path string
+		asks func(*testing.T, *bench) func(context.Context) error
+	}{
+		"Key": {"/jwks", func(t *testing.T, b *bench) func(context.Context) error {
+			t.Helper()
+			a, credential := b.online(t), b.mintAs(t, map[string]any{"kid": "ins_nobody"})
+			return func(ctx context.Context) error { _, err := a.Authenticate(ctx, credential); return err }
+		}},
+		"Role": {"/users/user_1", func(t *testing.T, b *bench) func(context.Context) error {
+			t.Helper()
+			d, err := clerk.NewDirectory(b.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func(ctx context.Context) error { _, err := d.Role(ctx, user); return err }
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			release, left := make(chan struct{}), make(chan struct{})
+			b.api.Hold(release)
+			ask := c.asks(t, b)
+			ctx, cancel := context.WithTimeout(ports.WithLeave(t.Context(), sync.OnceFunc(func() { close(left) })), patience)
+			defer cancel()
+			answered := make(chan error, 1)
+			go func() { answered <- ask(ctx) }()
+			b.await(t, c.path, 1)
+			select {
+			case <-left:
+			case <-ctx.Done():
+				t.Error("it holds its place")
+			}
+			close(release)
+			<-answered
+		})
+	}
 }
 
 func TestConfig_IsMasked(t *testing.T) {

@@ -22,6 +22,8 @@ const (
 	roleLifetime = time.Minute
 	// rolesRemembered bounds how many users' roles are.
 	rolesRemembered = 10_000
+	// mostLookUps is how many users' roles are looked up at a time.
+	mostLookUps = 64
 )
 
 // Directory looks roles up in Clerk's Backend API: the public_metadata.role of
@@ -29,6 +31,7 @@ const (
 type Directory struct {
 	users *user.Client
 	roles *otter.Cache[session.UserID, access.Role]
+	turns chan struct{} // has one for each look-up that is under way
 }
 
 var _ ports.RoleDirectory = (*Directory)(nil)
@@ -46,7 +49,7 @@ func NewDirectory(config Config) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of roles: %w", err)
 	}
-	return &Directory{users: user.NewClient(config.api()), roles: roles}, nil
+	return &Directory{users: user.NewClient(config.api()), roles: roles, turns: make(chan struct{}, mostLookUps)}, nil
 }
 
 // cacheClock lends the service's clock to the cache, which needs no ticks: what
@@ -59,11 +62,13 @@ func (cacheClock) Tick(time.Duration) <-chan time.Time { return nil }
 
 // Role implements ports.RoleDirectory. Callers that ask for one user at once
 // share one request, which does not end with any of them; each waits for it as
-// long as its own ctx allows.
+// long as its own ctx allows. Who waits is not in flight: most callers' credentials
+// name their role.
 func (d *Directory) Role(ctx context.Context, id session.UserID) (access.Role, error) {
 	if role, known := d.roles.GetIfPresent(id); known {
 		return role, nil
 	}
+	ports.Rest(ctx)
 	var role access.Role
 	done := make(chan error, 1)
 	go func() {
@@ -89,6 +94,12 @@ func unavailableRole(cause error) error {
 func (d *Directory) load(ctx context.Context, id session.UserID) (access.Role, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
+	select {
+	case d.turns <- struct{}{}:
+		defer func() { <-d.turns }()
+	case <-ctx.Done():
+		return access.Role{}, context.Cause(ctx)
+	}
 	found, err := d.users.Get(ctx, id.String())
 	var answer *sdk.APIErrorResponse
 	if errors.As(err, &answer) && answer.HTTPStatusCode == http.StatusNotFound {

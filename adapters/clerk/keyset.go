@@ -69,7 +69,8 @@ func newKeySet(clock ports.Clock, logger *slog.Logger, load func(context.Context
 }
 
 // get returns the key. It fetches at most once per cool-down, and waits for
-// the fetch that is running for as long as ctx allows.
+// the fetch that is running for as long as ctx allows. Who waits is not in flight:
+// anybody can name a key that nobody has.
 //
 // Errors: KindUnauthenticated when the instance has no such key;
 // KindUnavailable when that cannot be found out now.
@@ -81,6 +82,7 @@ func (s *keySet) get(ctx context.Context, kid string) (*sdk.JSONWebKey, error) {
 	if running == nil {
 		return key, err
 	}
+	ports.Rest(ctx)
 	select {
 	case <-ctx.Done():
 		return nil, session.Wrap(session.KindUnavailable, fmt.Errorf("fetch the public keys: %w", context.Cause(ctx)))
