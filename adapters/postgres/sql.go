@@ -224,7 +224,7 @@ const (
 		RETURNING 1)
 	SELECT count(*) FROM purged`
 
-	// The server's bounds for what a replica has left: see bounds.go.
+	// The server's bounds for what a replica has left: see server_timeouts.go.
 	idleInTransaction = "5s"
 	lockWait          = "3s"
 	peerTimeout       = "10s"

@@ -1,9 +1,7 @@
-// Package system gives the core this machine's clock and randomness.
 package system
 
 import (
 	"crypto/rand"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -11,21 +9,15 @@ import (
 	"chatkit-session/ports"
 )
 
-// Clock reads the system's clock.
-type Clock struct{}
-
-var _ ports.Clock = Clock{}
-
-// Now implements ports.Clock.
-func (Clock) Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
-
-// Identifiers makes random ids from the system's secure source.
+// Identifiers generates ids, tokens and codes from the machine's secure random
+// source.
 type Identifiers struct{}
 
 var _ ports.Identifiers = Identifiers{}
 
-// SessionID implements ports.Identifiers with a UUID v7 (RFC 9562), whose
-// first part is the time, so that new rows of an index lie together.
+// SessionID implements ports.Identifiers with a UUID v7 (RFC 9562). It starts
+// with the time, so that new entries are added at the end of the primary key's
+// index.
 func (Identifiers) SessionID() (session.ID, error) {
 	id, err := uuid.NewV7()
 	if err != nil {

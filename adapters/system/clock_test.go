@@ -11,8 +11,3 @@ func TestClock(t *testing.T) {
 	t.Parallel()
 	porttest.Clock(t, system.Clock{})
 }
-
-func TestIdentifiers(t *testing.T) {
-	t.Parallel()
-	porttest.Identifiers(t, system.Identifiers{})
-}
