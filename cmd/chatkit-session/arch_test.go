@@ -81,9 +81,9 @@ var arrows = []arrow{
 	},
 	{
 		name: "what only measures is no part of the service",
-		but:  []string{"cmd/loadgen", "adapters/postgres/pgtest", "adapters/postgres/seed", "adapters/postgres/pointread", "adapters/postgres/throwaway"},
+		but:  []string{"cmd/loadgen", "adapters/postgres/pgtest", "adapters/postgres/seed", "adapters/postgres/pointread", "adapters/postgres/pgserver"},
 		never: []string{
-			module + "adapters/postgres/seed", module + "adapters/postgres/pointread", module + "adapters/postgres/throwaway",
+			module + "adapters/postgres/seed", module + "adapters/postgres/pointread", module + "adapters/postgres/pgserver",
 		},
 	},
 	{
@@ -167,7 +167,7 @@ func TestArchitecture_Catches(t *testing.T) {
 		"FakeInLoad":             {"cmd/loadgen/x.go", module + "adapters/clerk/fakeclerk", nil},
 		"SeedInLoad":             {"cmd/loadgen/x.go", module + "adapters/postgres/seed", nil},
 		"SeedInStore":            {"adapters/postgres/x.go", module + "adapters/postgres/seed", []string{"what only measures is no part of the service"}},
-		"ServerInServe":          {"cmd/chatkit-session/x.go", module + "adapters/postgres/throwaway", []string{"what only measures is no part of the service"}},
+		"ServerInServe":          {"cmd/chatkit-session/x.go", module + "adapters/postgres/pgserver", []string{"what only measures is no part of the service"}},
 		"DriverInLoad":           {"cmd/loadgen/x.go", "github.com/lib/pq", []string{"cmd leaves SQL to the stores and db"}},
 		"FakeInTest":             {"adapters/clerk/x_test.go", module + "adapters/clerk/fakeclerk", nil},
 		"SuiteInAdapter":         {"adapters/sqlite/x.go", module + "ports/porttest", []string{"test support is for tests"}},

@@ -13,7 +13,7 @@ import (
 
 	"chatkit-session/adapters/keyring"
 	"chatkit-session/adapters/postgres"
-	"chatkit-session/adapters/postgres/throwaway"
+	"chatkit-session/adapters/postgres/pgserver"
 )
 
 // compareCommand measures the service against the floor.
@@ -108,9 +108,9 @@ func (c compareCommand) database() (string, func(), error) {
 	if c.Database != "" {
 		return c.Database, func() {}, nil
 	}
-	start := throwaway.Start
+	start := pgserver.Start
 	if c.Durable {
-		start = throwaway.StartDurable
+		start = pgserver.StartDurable
 	}
 	u, stop, err := start()
 	if err != nil {

@@ -9,14 +9,14 @@ import (
 	"strings"
 	"testing"
 
-	"chatkit-session/adapters/postgres/throwaway"
+	"chatkit-session/adapters/postgres/pgserver"
 )
 
 // From scratch and with little of everything: more than the service can answer
 // was asked, and opens beside bad checks.
 func TestOverload(t *testing.T) {
 	t.Parallel()
-	if _, err := throwaway.Binary("initdb"); errors.Is(err, throwaway.ErrNotInstalled) && os.Getenv("CI") != "true" {
+	if _, err := pgserver.Binary("initdb"); errors.Is(err, pgserver.ErrNotInstalled) && os.Getenv("CI") != "true" {
 		t.Skipf("no PostgreSQL: %v", err)
 	}
 	var out strings.Builder

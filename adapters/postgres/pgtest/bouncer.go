@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"chatkit-session/adapters/postgres/throwaway"
+	"chatkit-session/adapters/postgres/pgserver"
 )
 
 // Bouncer starts pgbouncer in transaction mode before the server, until the
@@ -23,7 +23,7 @@ func Bouncer(t testing.TB) func(database string) string {
 	t.Helper()
 	program := findBouncer(t)
 	server := get(t).admin
-	port, err := throwaway.FreePort()
+	port, err := pgserver.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func findBouncer(t testing.TB) string {
 // who that is: as PostgreSQL, it refuses root.
 func bouncerDir(t testing.TB) (string, *syscall.Credential) {
 	t.Helper()
-	identity, err := throwaway.Unprivileged()
+	identity, err := pgserver.Unprivileged()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func bouncerDir(t testing.TB) (string, *syscall.Credential) {
 
 func runBouncer(t testing.TB, program, dir string, identity *syscall.Credential) {
 	t.Helper()
-	_, stop, err := throwaway.Keep(dir, "KILL", identity, program, filepath.Join(dir, "config"))
+	_, stop, err := pgserver.Keep(dir, "KILL", identity, program, filepath.Join(dir, "config"))
 	if err != nil {
 		t.Fatal(err)
 	}

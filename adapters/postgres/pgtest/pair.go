@@ -16,7 +16,7 @@ import (
 
 	"github.com/lib/pq"
 
-	"chatkit-session/adapters/postgres/throwaway"
+	"chatkit-session/adapters/postgres/pgserver"
 )
 
 // Pair is a server and its synchronous standby, both of one test.
@@ -46,13 +46,13 @@ type node struct {
 // not installed the test is skipped, or fails when CI is true.
 func NewPair(t testing.TB) *Pair {
 	t.Helper()
-	if _, err := throwaway.Binary("initdb"); err != nil {
+	if _, err := pgserver.Binary("initdb"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
 		t.Skip(err)
 	}
-	identity, err := throwaway.Unprivileged()
+	identity, err := pgserver.Unprivileged()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func (p *Pair) Promote() {
 
 func (p *Pair) port() string {
 	p.t.Helper()
-	port, err := throwaway.FreePort()
+	port, err := pgserver.FreePort()
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func (p *Pair) port() string {
 
 func (p *Pair) binary(program string) string {
 	p.t.Helper()
-	path, err := throwaway.Binary(program)
+	path, err := pgserver.Binary(program)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -196,13 +196,13 @@ func (p *Pair) run(program string, args ...string) {
 func (p *Pair) serve(n *node) {
 	p.t.Helper()
 	var err error
-	n.pid, n.stop, err = throwaway.Keep(n.data, "QUIT", p.identity, p.binary("postgres"), "-D", n.data, "-k", p.dir, "-h", "127.0.0.1", "-p", n.port, "-F",
+	n.pid, n.stop, err = pgserver.Keep(n.data, "QUIT", p.identity, p.binary("postgres"), "-D", n.data, "-k", p.dir, "-h", "127.0.0.1", "-p", n.port, "-F",
 		"-c", "max_connections=50", "-c", "wal_retrieve_retry_interval=100ms", "-c", "log_min_messages=fatal")
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(n.stop)
-	if err := throwaway.AwaitReady(n.port); err != nil {
+	if err := pgserver.AwaitReady(n.port); err != nil {
 		said, _ := os.ReadFile(filepath.Join(n.data, "log"))
 		p.t.Fatalf("the server at %s: %v\n%s", net.JoinHostPort("127.0.0.1", n.port), err, said)
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
-	"chatkit-session/adapters/postgres/throwaway"
+	"chatkit-session/adapters/postgres/pgserver"
 	"chatkit-session/db"
 )
 
@@ -85,7 +85,7 @@ func Login(t testing.TB, database string, memberOf ...string) string {
 // in hexadecimal.
 func Dump(t testing.TB, database string) string {
 	t.Helper()
-	tool, err := throwaway.Binary("pg_dump")
+	tool, err := pgserver.Binary("pg_dump")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func Dump(t testing.TB, database string) string {
 // printed. The environment is added to psql's.
 func Script(t testing.TB, database, path string, environ ...string) string {
 	t.Helper()
-	tool, err := throwaway.Binary("psql")
+	tool, err := pgserver.Binary("psql")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func Open(t testing.TB, database string) *sql.DB {
 func get(t testing.TB) *server {
 	t.Helper()
 	shared.once.Do(func() { shared.server, shared.err = begin() })
-	if errors.Is(shared.err, throwaway.ErrNotInstalled) && os.Getenv("CI") != "true" {
+	if errors.Is(shared.err, pgserver.ErrNotInstalled) && os.Getenv("CI") != "true" {
 		t.Skipf("no PostgreSQL: %v", shared.err)
 	}
 	if shared.err != nil {
@@ -144,7 +144,7 @@ func begin() (*server, error) {
 	if text := os.Getenv("TEST_DATABASE_URL"); text != "" {
 		s.admin, err = url.Parse(text)
 	} else {
-		if s.admin, s.stop, err = throwaway.Start(); errors.Is(err, throwaway.ErrNotInstalled) {
+		if s.admin, s.stop, err = pgserver.Start(); errors.Is(err, pgserver.ErrNotInstalled) {
 			err = fmt.Errorf("%w, and TEST_DATABASE_URL is not set", err)
 		}
 	}

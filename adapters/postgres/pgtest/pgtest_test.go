@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"chatkit-session/adapters/postgres/pgserver"
 	"chatkit-session/adapters/postgres/pgtest"
-	"chatkit-session/adapters/postgres/throwaway"
 )
 
 // probe makes this test's binary ask for a database and nothing else.
@@ -39,7 +39,7 @@ func TestNew_WithoutServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProbe$", "-test.v")
-			command.Env = append(os.Environ(), probe+"=new", throwaway.FolderVariable+"=/nonexistent")
+			command.Env = append(os.Environ(), probe+"=new", pgserver.FolderVariable+"=/nonexistent")
 			command.Env = append(command.Env, test.environ...)
 			out, _ := command.CombinedOutput()
 			if !strings.Contains(string(out), test.want) || !strings.Contains(string(out), test.why) {

@@ -1,7 +1,7 @@
-// Package throwaway runs a PostgreSQL server from installed binaries for as long
+// Package pgserver runs a PostgreSQL server from installed binaries for as long
 // as it is needed: for tests and for measurements. Nothing that it holds
 // outlives it, and it waits for no disk unless it is to.
-package throwaway
+package pgserver
 
 import (
 	"errors"

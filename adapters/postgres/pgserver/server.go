@@ -1,6 +1,6 @@
 //go:build unix
 
-package throwaway
+package pgserver
 
 import (
 	"context"
@@ -76,7 +76,7 @@ func start(durable string) (*url.URL, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	dir, err := os.MkdirTemp("", "chatkit-throwaway-")
+	dir, err := os.MkdirTemp("", "chatkit-pgserver-")
 	if err != nil {
 		return nil, nil, err
 	}
