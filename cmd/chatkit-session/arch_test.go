@@ -81,9 +81,9 @@ var arrows = []arrow{
 	},
 	{
 		name: "what only measures is no part of the service",
-		but:  []string{"cmd/loadgen", "adapters/postgres/pgtest", "adapters/postgres/seed", "adapters/postgres/pointread", "adapters/postgres/pgserver"},
+		but:  []string{"cmd/loadgen", "adapters/postgres/pgtest", "adapters/postgres/seed", "adapters/postgres/baseline", "adapters/postgres/pgserver"},
 		never: []string{
-			module + "adapters/postgres/seed", module + "adapters/postgres/pointread", module + "adapters/postgres/pgserver",
+			module + "adapters/postgres/seed", module + "adapters/postgres/baseline", module + "adapters/postgres/pgserver",
 		},
 	},
 	{

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"chatkit-session/adapters/postgres"
-	"chatkit-session/adapters/postgres/pointread"
+	"chatkit-session/adapters/postgres/baseline"
 )
 
 // floorCommand serves the floor.
@@ -41,7 +41,7 @@ func (f floorCommand) Run(p *process) error {
 	defer conn.Close() //nolint:errcheck // it only reads
 	conn.SetMaxOpenConns(floorConnections)
 	conn.SetMaxIdleConns(floorConnections)
-	reads, err := pointread.New(p.ctx, conn)
+	reads, err := baseline.New(p.ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func serveFloor(ctx context.Context, listener net.Listener, handler http.Handler
 
 // newFloor returns the floor's handler. Without a key it believes whatever a
 // credential says.
-func newFloor(key *rsa.PublicKey, reads *pointread.Reader, workflow string) http.Handler {
+func newFloor(key *rsa.PublicKey, reads *baseline.Reader, workflow string) http.Handler {
 	f := &floor{key: key, reads: reads, workflow: workflow, now: time.Now}
 	routes := http.NewServeMux()
 	routes.HandleFunc("POST "+below+"/session", f.open)

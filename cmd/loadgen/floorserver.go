@@ -16,7 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v3/jwt"
 
 	"chatkit-session/adapters/clerk/fakeclerk"
-	"chatkit-session/adapters/postgres/pointread"
+	"chatkit-session/adapters/postgres/baseline"
 )
 
 // floor answers like the service and does the least for it: one signature, one
@@ -25,7 +25,7 @@ import (
 // listens on loopback only.
 type floor struct {
 	key      *rsa.PublicKey
-	reads    *pointread.Reader
+	reads    *baseline.Reader
 	workflow string
 	now      func() time.Time
 }
@@ -147,17 +147,17 @@ func (f *floor) introspect(w http.ResponseWriter, r *http.Request) {
 	answerJSON(w, floorIntrospected{true, row.User, row.ID, row.Device, row.Workflow, row.CreatedAt.Unix(), row.ExpiresAt.Unix()})
 }
 
-func (f *floor) byToken(ctx context.Context, token string) (pointread.Row, error) {
+func (f *floor) byToken(ctx context.Context, token string) (baseline.Row, error) {
 	hash, err := hex.DecodeString(token)
 	if err != nil {
-		return pointread.Row{}, pointread.ErrNone
+		return baseline.Row{}, baseline.ErrNotFound
 	}
 	return f.reads.ByToken(ctx, hash)
 }
 
 func fail(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
-	if errors.Is(err, pointread.ErrNone) {
+	if errors.Is(err, baseline.ErrNotFound) {
 		status = http.StatusNotFound
 	}
 	http.Error(w, err.Error(), status)

@@ -9,7 +9,7 @@ import (
 
 	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/postgres/pgtest"
-	"chatkit-session/adapters/postgres/pointread"
+	"chatkit-session/adapters/postgres/baseline"
 	"chatkit-session/adapters/postgres/seed"
 	"chatkit-session/core/session"
 )
@@ -185,7 +185,7 @@ func TestPointRead(t *testing.T) {
 	if _, err := seed.Fill(t.Context(), conn, plan); err != nil {
 		t.Fatal(err)
 	}
-	reads, err := pointread.New(t.Context(), conn)
+	reads, err := baseline.New(t.Context(), conn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,10 +197,10 @@ func TestPointRead(t *testing.T) {
 	if same, err := reads.ByToken(t.Context(), row.TokenHash); err != nil || same.ID != row.ID {
 		t.Errorf("by its token: %+v, %v", same, err)
 	}
-	if _, err := reads.ByDevice(t.Context(), "user_a", "other", "workflow_x"); !errors.Is(err, pointread.ErrNone) {
+	if _, err := reads.ByDevice(t.Context(), "user_a", "other", "workflow_x"); !errors.Is(err, baseline.ErrNotFound) {
 		t.Errorf("no such device: %v", err)
 	}
-	if _, err := reads.ByToken(t.Context(), make([]byte, 32)); !errors.Is(err, pointread.ErrNone) {
+	if _, err := reads.ByToken(t.Context(), make([]byte, 32)); !errors.Is(err, baseline.ErrNotFound) {
 		t.Errorf("no such token: %v", err)
 	}
 }

@@ -1,7 +1,7 @@
-// Package pointread does the least that any session service on PostgreSQL has
-// to: one prepared read of one row through lib/pq. It is what the service's
-// speed is measured against, and no part of it.
-package pointread
+// Package baseline is the least work that any session service on PostgreSQL must
+// do: one prepared read of one row through lib/pq. loadgen measures the service
+// against it; the service itself does not use it.
+package baseline
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What the answers show, and the service's two ways to find a row.
+// The columns that a response needs, and the service's two ways to find a row.
 const (
 	columns = `id, clerk_user_id, device_id, workflow_id, token_hash, metadata, expires_at, created_at`
 
@@ -20,15 +20,15 @@ const (
 	byTokenSQL = `SELECT ` + columns + ` FROM chatkit_sessions WHERE token_hash = $1 AND status = 'active'`
 )
 
-// ErrNone is that there is no such row.
-var ErrNone = errors.New("no active session")
+// ErrNotFound reports that no active row matches.
+var ErrNotFound = errors.New("no active session")
 
-// Reader reads rows.
+// Reader reads rows with prepared statements.
 type Reader struct {
 	byDevice, byToken *sql.Stmt
 }
 
-// New prepares the reads on conn.
+// New prepares the statements on conn.
 func New(ctx context.Context, conn *sql.DB) (*Reader, error) {
 	r := &Reader{}
 	var err error
@@ -42,24 +42,24 @@ func New(ctx context.Context, conn *sql.DB) (*Reader, error) {
 	return r, nil
 }
 
-// Close gives the statements up.
+// Close closes the statements.
 func (r *Reader) Close() error { return errors.Join(r.byDevice.Close(), r.byToken.Close()) }
 
-// Row is what the answers show of a session, its times and bytes left as they
-// came.
+// Row holds the columns that a response needs, as the driver returned them.
 type Row struct {
 	ID, User, Device, Workflow string
 	TokenHash, Metadata        []byte
 	ExpiresAt, CreatedAt       time.Time
 }
 
-// ByDevice reads the active row of a user's device, ErrNone when there is none.
+// ByDevice reads the active row of a user's device. It returns ErrNotFound if
+// there is none.
 func (r *Reader) ByDevice(ctx context.Context, user, device, workflow string) (Row, error) {
 	return scan(r.byDevice.QueryRowContext(ctx, user, device, workflow))
 }
 
-// ByToken reads the active row whose token has the hash, ErrNone when there is
-// none.
+// ByToken reads the active row with the token hash. It returns ErrNotFound if
+// there is none.
 func (r *Reader) ByToken(ctx context.Context, hash []byte) (Row, error) {
 	return scan(r.byToken.QueryRowContext(ctx, hash))
 }
@@ -67,7 +67,7 @@ func (r *Reader) ByToken(ctx context.Context, hash []byte) (Row, error) {
 func scan(found *sql.Row) (w Row, err error) {
 	err = found.Scan(&w.ID, &w.User, &w.Device, &w.Workflow, &w.TokenHash, &w.Metadata, &w.ExpiresAt, &w.CreatedAt)
 	if errors.Is(err, sql.ErrNoRows) {
-		return w, ErrNone
+		return w, ErrNotFound
 	}
 	return w, err
 }
