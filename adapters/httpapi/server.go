@@ -41,6 +41,9 @@ type Config struct {
 	IntrospectionKeys []string
 	// NoDocs leaves out the documentation at /docs.
 	NoDocs bool
+	// StartPage answers GET / with a page of links for developers. It is off in
+	// production, where / is not found.
+	StartPage bool
 	// RequestTimeout is how long a request may take before it is answered with
 	// an error; 0 means DefaultRequestTimeout.
 	RequestTimeout time.Duration
@@ -147,6 +150,9 @@ func New(config Config, core Core) (*Handler, error) {
 		docs := echo.WrapHandler(v5emb.New("chatkit-session", "/openapi.yaml", "/docs"))
 		e.GET("/docs", docs, docsHeaders)
 		e.GET("/docs/*", docs, docsHeaders)
+	}
+	if config.StartPage {
+		e.GET("/", showStartPage, docsHeaders)
 	}
 	return &Handler{Handler: verifyByAnyMethod(e), EndStreams: stop, DrainStreams: func(within time.Duration) {
 		s.drainWithin.Store(int64(within))

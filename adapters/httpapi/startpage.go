@@ -1,0 +1,14 @@
+package httpapi
+
+import (
+	_ "embed"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+//go:embed startpage.html
+var startPage string
+
+// showStartPage answers the page that a developer sees at the service's root.
+func showStartPage(c echo.Context) error { return c.HTML(http.StatusOK, startPage) }
