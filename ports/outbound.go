@@ -8,7 +8,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,LeaseRegistry,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory,RateLimiter,Sightings,Relay,Degradable
+//go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,LeaseRegistry,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory,RateLimiter,SharedCounter,Relay,Degradable
 
 // SessionStore keeps sessions. Every method gives up when ctx ends, and then,
 // as whenever the store cannot be reached or is too busy to answer, returns a
@@ -377,7 +377,7 @@ type RateLimiter interface {
 	// Allow takes one of those that limit lets key do, and says whether there
 	// was one. A key starts with limit.Most of them; from then on they come
 	// back one by one, evenly over limit.Within, up to limit.Most. One that is
-	// refused takes nothing. Neither another Who nor another Group of a key
+	// refused takes nothing. Neither another Subject nor another Group of a key
 	// takes from it, and however many callers race, no more than there are get
 	// one: on this replica always, on all of them where they count together.
 	//
@@ -392,11 +392,12 @@ type RateLimiter interface {
 	Allow(ctx context.Context, key LimitKey, limit session.Limit) (Allowance, error)
 }
 
-// LimitKey says whose doings are counted together.
+// LimitKey identifies one quota: that of one subject for one group of requests.
 type LimitKey struct {
 	Group LimitGroup
-	// Who may be any text, but no secret.
-	Who string
+	// Subject is the user or network whose requests are counted. It may be any
+	// text, but never a secret.
+	Subject string
 }
 
 // LimitGroup is what somebody does that is counted together.
@@ -430,36 +431,36 @@ type Allowance struct {
 	Next time.Duration
 }
 
-// Sightings count together, on all replicas, what each sees of somebody, so that
-// nobody does on three what would be noticed on one. They may lose what they
-// counted. Methods give up when ctx ends, and answer at once where they cannot
-// count together now.
+// SharedCounter counts events for all replicas together, so that a limit holds
+// across them and not only on each. It may lose counts. Each method gives up when
+// ctx ends, and returns at once when the shared count is unreachable.
 //
-// Errors: KindUnavailable when they cannot.
-type Sightings interface {
-	// Times adds that what key is about was seen n more times, at least one.
-	Times(ctx context.Context, key SightingKey, n int) (Sighted, error)
+// Errors: KindUnavailable when the shared count could not be reached in time.
+type SharedCounter interface {
+	// Add adds n, at least 1, to the count of key.
+	Add(ctx context.Context, key CounterKey, n int) (Count, error)
 
-	// Things adds one to the different things that were seen of key, if it is
-	// another than those.
-	Things(ctx context.Context, key SightingKey, thing string) (Sighted, error)
+	// AddDistinct adds 1 to the count of distinct values of key, unless value was
+	// added before. This count is separate from Add's.
+	AddDistinct(ctx context.Context, key CounterKey, value string) (Count, error)
 }
 
-// SightingKey says what is counted together: what a rule is about, of somebody,
-// in a stretch of time.
-type SightingKey struct {
+// CounterKey identifies one count: events that a rule watches, of one subject, in
+// one time window.
+type CounterKey struct {
 	Rule session.Rule
-	// Who may be any text, but no secret.
-	Who string
-	// Since is when the stretch began, and Within how long it is: what was
-	// counted is kept for so long.
-	Since  time.Time
-	Within time.Duration
+	// Subject is the user or session whose events are counted. It may be any text,
+	// but never a secret.
+	Subject string
+	// Start is when the window began and Window is its length. A count is kept
+	// for at least Window after the last addition.
+	Start  time.Time
+	Window time.Duration
 }
 
-// Sighted is how much was seen before something was added, and how much it is
-// with that. However many add at once, what follows is each other's before.
-type Sighted struct{ Before, After int }
+// Count is a count immediately before and after an addition. Concurrent additions
+// are ordered: the After of one is the Before of the next.
+type Count struct{ Before, After int }
 
 // RelayBatch is how many sessions a Relay is told of at once, at most.
 const RelayBatch = 100

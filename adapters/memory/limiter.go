@@ -65,9 +65,9 @@ func (l *Limiter) Allow(ctx context.Context, key ports.LimitKey, limit session.L
 		keys = &generations{young: map[string]time.Time{}}
 		l.groups[key.Group] = keys
 	}
-	full, known := keys.young[key.Who]
+	full, known := keys.young[key.Subject]
 	if !known {
-		full = keys.old[key.Who]
+		full = keys.old[key.Subject]
 	}
 	if full.Before(now) {
 		full = now
@@ -80,7 +80,7 @@ func (l *Limiter) Allow(ctx context.Context, key ports.LimitKey, limit session.L
 	if allowed {
 		full = taken
 	}
-	keys.keep(key.Who, full, known, l.most)
+	keys.keep(key.Subject, full, known, l.most)
 	remaining, next := limit.Left(full.Sub(now))
 	return ports.Allowance{Allowed: allowed, Remaining: remaining, Next: next}, nil
 }

@@ -50,7 +50,7 @@ var once = session.Limit{Most: 1, Within: time.Hour}
 
 func allowed(t testing.TB, limiter *memory.Limiter, who string) bool {
 	t.Helper()
-	got, err := limiter.Allow(t.Context(), ports.LimitKey{Group: ports.LimitOpens, Who: who}, once)
+	got, err := limiter.Allow(t.Context(), ports.LimitKey{Group: ports.LimitOpens, Subject: who}, once)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestLimiter_BoundedByGroup(t *testing.T) {
 	limiter := memory.NewLimiter(memory.Config{Keys: 10, Clock: newClock()})
 	allowed(t, limiter, "alice")
 	for n := range 100 {
-		key := ports.LimitKey{Group: ports.LimitFailuresOfAddress, Who: strconv.Itoa(n)}
+		key := ports.LimitKey{Group: ports.LimitFailuresOfAddress, Subject: strconv.Itoa(n)}
 		if _, err := limiter.Allow(t.Context(), key, once); err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func BenchmarkLimiter(b *testing.B) {
 	limit := session.Limit{Most: 10, Within: time.Minute}
 	keys := make([]ports.LimitKey, 1<<10)
 	for n := range keys {
-		keys[n] = ports.LimitKey{Group: ports.LimitOpens, Who: "user_" + strconv.Itoa(n)}
+		keys[n] = ports.LimitKey{Group: ports.LimitOpens, Subject: "user_" + strconv.Itoa(n)}
 	}
 	for n := 0; b.Loop(); n++ {
 		if _, err := limiter.Allow(b.Context(), keys[n%len(keys)], limit); err != nil {

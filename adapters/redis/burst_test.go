@@ -32,7 +32,7 @@ func TestLimiter_Burst(t *testing.T) {
 			for n := range calls {
 				group.Go(func() {
 					<-start
-					got, err := replicas[n%len(replicas)].Allow(t.Context(), ports.LimitKey{Group: ports.LimitOpens, Who: "alice"}, limit)
+					got, err := replicas[n%len(replicas)].Allow(t.Context(), ports.LimitKey{Group: ports.LimitOpens, Subject: "alice"}, limit)
 					if err != nil {
 						t.Error(err)
 					}

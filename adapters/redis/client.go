@@ -300,7 +300,7 @@ func (c *Client) count(ctx context.Context, key string) error {
 	if _, err := c.counter.Allow(ctx, keyPrefix+"probe:"+slot(key), often); err != nil {
 		return err
 	}
-	for name, script := range map[string]*goredis.Script{"times": addTimes, "things": addThing} {
+	for name, script := range map[string]*goredis.Script{"times": addScript, "things": addDistinctScript} {
 		if err := script.Run(ctx, c.redis, []string{libraryPrefix + keyPrefix + "probe:" + name + ":" + slot(key)}, 1, time.Second.Milliseconds()).Err(); err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func NewLimiter(client *Client, local ports.RateLimiter) *Limiter {
 
 // Allow implements ports.RateLimiter.
 func (l *Limiter) Allow(ctx context.Context, key ports.LimitKey, limit session.Limit) (ports.Allowance, error) {
-	name := string(key.Group) + ":" + key.Who
+	name := string(key.Group) + ":" + key.Subject
 	var result *redis_rate.Result
 	err := l.client.do(ctx, name, func(ctx context.Context) (err error) {
 		result, err = l.count(ctx, keyPrefix+slot(name), limit)

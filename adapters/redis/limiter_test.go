@@ -146,7 +146,7 @@ func connect(t testing.TB, url string, timeout time.Duration) *subject {
 
 func (s *subject) allows(t testing.TB, who string) bool {
 	t.Helper()
-	got, err := s.Allow(t.Context(), ports.LimitKey{Group: ports.LimitOpens, Who: who}, session.Limit{Most: 2, Within: time.Hour})
+	got, err := s.Allow(t.Context(), ports.LimitKey{Group: ports.LimitOpens, Subject: who}, session.Limit{Most: 2, Within: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestLimiter_RedisHangs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for range 1000 { // that would take minutes, if each waited
-		if _, err := s.Allow(ctx, ports.LimitKey{Who: "alice"}, session.Limit{Most: 1, Within: time.Hour}); err != nil {
+		if _, err := s.Allow(ctx, ports.LimitKey{Subject: "alice"}, session.Limit{Most: 1, Within: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -341,10 +341,10 @@ func TestLimiter_CallerGivesUp(t *testing.T) {
 	server.Hang(t, true)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	_, _ = s.Allow(ctx, ports.LimitKey{Who: "alice"}, session.Limit{Most: 1, Within: time.Hour}) // as there is time left for it or not
+	_, _ = s.Allow(ctx, ports.LimitKey{Subject: "alice"}, session.Limit{Most: 1, Within: time.Hour}) // as there is time left for it or not
 	ctx, cancel = context.WithCancel(t.Context())
 	time.AfterFunc(time.Millisecond, cancel)
-	if got, err := s.Allow(ctx, ports.LimitKey{Who: "alice"}, session.Limit{Most: 1, Within: time.Hour}); !errors.Is(err, session.KindUnavailable) {
+	if got, err := s.Allow(ctx, ports.LimitKey{Subject: "alice"}, session.Limit{Most: 1, Within: time.Hour}); !errors.Is(err, session.KindUnavailable) {
 		t.Errorf("Allow = %+v, %v", got, err)
 	}
 	server.Hang(t, false)
@@ -365,7 +365,7 @@ func TestLimiter_CallerHasADeadline(t *testing.T) {
 	server.Hang(t, true)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
-	got, err := s.Allow(ctx, ports.LimitKey{Who: "alice"}, session.Limit{Most: 1, Within: time.Hour})
+	got, err := s.Allow(ctx, ports.LimitKey{Subject: "alice"}, session.Limit{Most: 1, Within: time.Hour})
 	if err != nil || !got.Allowed || s.local.count() != 1 || ctx.Err() != nil {
 		t.Errorf("Allow = %+v, %v", got, err)
 	}
@@ -520,7 +520,7 @@ func TestConnect_TLS(t *testing.T) {
 func BenchmarkLimiter(b *testing.B) {
 	s := connect(b, redistest.New(b).URL, long)
 	for b.Loop() {
-		if _, err := s.Allow(b.Context(), ports.LimitKey{Group: ports.LimitOpens, Who: "alice"}, session.Limit{Most: 10, Within: time.Minute}); err != nil {
+		if _, err := s.Allow(b.Context(), ports.LimitKey{Group: ports.LimitOpens, Subject: "alice"}, session.Limit{Most: 10, Within: time.Minute}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -610,7 +610,7 @@ func TestLimiter_ConnectionsForgotten(t *testing.T) {
 	s.local.refuse()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // half of it is for Redis
 	defer cancel()
-	got, err := s.Allow(ctx, ports.LimitKey{Group: ports.LimitOpens, Who: "bob"}, session.Limit{Most: 1, Within: time.Hour})
+	got, err := s.Allow(ctx, ports.LimitKey{Group: ports.LimitOpens, Subject: "bob"}, session.Limit{Most: 1, Within: time.Hour})
 	if err != nil || !got.Allowed {
 		t.Errorf("the local one decides: %v, %v", got, err)
 	}
@@ -725,7 +725,7 @@ func TestConnect_AccessControl(t *testing.T) {
 			}
 			client := newClient(t, strings.Replace(server.URL, "//", "//enough:p@", 1), long)
 			hearsItself(t, redis.NewRelay(client))
-			counts(t, redis.NewSightings(client))
+			counts(t, redis.NewCounter(client))
 			s = connect(t, strings.Replace(server.URL, "//", "//other:p@", 1), long)
 			if name == "Alone" {
 				server.Await(t, "evalsha", "rejected_calls", 5)

@@ -89,7 +89,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	}
 	deps := lifecycle.Deps{
 		Store: shared.leases, Secrets: shared.leases, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
-		Usage: lifecycle.NewUsage(opened, clock, c.ActivityResolution), Sightings: rates.sightings,
+		Usage: lifecycle.NewUsage(opened, clock, c.ActivityResolution), Counter: rates.counter,
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
 	}
 	ready := lifecycle.NewReadiness(opened, clock, degradable(metrics, rates, shared)...)
@@ -185,11 +185,11 @@ type rates struct {
 	limiter ports.RateLimiter
 	// parts may count less well than they should.
 	parts []ports.Degradable
-	// relay and sightings go through what counts; nil where that is in this
+	// relay and counter go through what counts; nil where that is in this
 	// process.
-	relay     ports.Relay
-	sightings ports.Sightings
-	close     func() error
+	relay   ports.Relay
+	counter ports.SharedCounter
+	close   func() error
 }
 
 // degradable are the parts that may do less well than they should, which
@@ -216,7 +216,7 @@ func newRates(ctx context.Context, c config, logger *slog.Logger, clock ports.Cl
 	shared := redis.NewLimiter(client, local)
 	return rates{
 		limiter: shared, parts: []ports.Degradable{shared},
-		relay: redis.NewRelay(client), sightings: redis.NewSightings(client), close: client.Close,
+		relay: redis.NewRelay(client), counter: redis.NewCounter(client), close: client.Close,
 	}, nil
 }
 

@@ -368,9 +368,9 @@ func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 }
 
 // tells expects others to be told of n opens since noon, and to have seen.
-func (o *opening) tells(n int, seen ports.Sighted, fails error) {
-	key := ports.SightingKey{Rule: session.RuleOpens, Who: "user_1", Since: noon, Within: time.Minute}
-	o.shared.EXPECT().Times(gomock.Any(), key, n).Return(seen, fails)
+func (o *opening) tells(n int, seen ports.Count, fails error) {
+	key := ports.CounterKey{Rule: session.RuleOpens, Subject: "user_1", Start: noon, Window: time.Minute}
+	o.shared.EXPECT().Add(gomock.Any(), key, n).Return(seen, fails)
 }
 
 // newSharedOpening is one of replicas that count together and tell each other of
@@ -378,7 +378,7 @@ func (o *opening) tells(n int, seen ports.Sighted, fails error) {
 func newSharedOpening(t *testing.T) *opening {
 	t.Helper()
 	o := newOpening(t, session.Limit{Most: 40, Within: time.Minute})
-	o.deps.Sightings = o.shared
+	o.deps.Counter = o.shared
 	o.opener = o.bench.opener()
 	return o
 }
@@ -389,12 +389,12 @@ func TestOpener_Open_Opens_Together(t *testing.T) {
 	t.Parallel()
 	o := newSharedOpening(t)
 	for i, step := range []struct {
-		seen     ports.Sighted // after the second
+		seen     ports.Count // after the second
 		crossing bool
 	}{
-		{ports.Sighted{Before: 37, After: 39}, false},
-		{ports.Sighted{Before: 39, After: 41}, true},
-		{ports.Sighted{Before: 45, After: 47}, false},
+		{ports.Count{Before: 37, After: 39}, false},
+		{ports.Count{Before: 39, After: 41}, true},
+		{ports.Count{Before: 45, After: 47}, false},
 	} {
 		if err := o.open(t, time.Second, false); err != nil {
 			t.Fatalf("step %d: %v", i, err)
@@ -413,9 +413,9 @@ func TestOpener_Open_Opens_Together(t *testing.T) {
 func TestOpener_Open_Opens_Alone(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]struct {
-		seen  ports.Sighted
+		seen  ports.Count
 		fails error
-	}{"Lost": {fails: errDown}, "Forgotten": {seen: ports.Sighted{Before: 0, After: 2}}} {
+	}{"Lost": {fails: errDown}, "Forgotten": {seen: ports.Count{Before: 0, After: 2}}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := newSharedOpening(t)

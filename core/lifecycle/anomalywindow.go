@@ -27,7 +27,7 @@ type window[K key, V any] struct {
 	rule  session.Rule
 	limit session.Limit
 	// together is what all replicas saw; nil where each counts for itself.
-	together ports.Sightings
+	together ports.SharedCounter
 
 	mu     sync.Mutex
 	began  time.Time
@@ -45,7 +45,7 @@ type watched[V any] struct {
 	reported, owed bool
 }
 
-func newWindow[K key, V any](rule session.Rule, limit session.Limit, together ports.Sightings) *window[K, V] {
+func newWindow[K key, V any](rule session.Rule, limit session.Limit, together ports.SharedCounter) *window[K, V] {
 	return &window[K, V]{rule: rule, limit: limit, together: together, values: newRecent[K, watched[V]](maxWatched)}
 }
 
@@ -90,10 +90,10 @@ func (w *window[K, V]) owe(now time.Time, key K) {
 // the one that does so. What this one saw alone counts when they cannot, and
 // when they have forgotten what they counted. Where an answer was lost, it may
 // have been the one that said so: then it is reported rather twice than never.
-func (w *window[K, V]) passes(since time.Time, key K, alone ports.Sighted, ask func(ports.Sightings, ports.SightingKey) (ports.Sighted, error)) (report bool) {
+func (w *window[K, V]) passes(since time.Time, key K, alone ports.Count, ask func(ports.SharedCounter, ports.CounterKey) (ports.Count, error)) (report bool) {
 	all, err := alone, error(nil)
 	if w.together != nil {
-		all, err = ask(w.together, ports.SightingKey{Rule: w.rule, Who: key.String(), Since: since, Within: w.limit.Within})
+		all, err = ask(w.together, ports.CounterKey{Rule: w.rule, Subject: key.String(), Start: since, Window: w.limit.Within})
 	}
 	w.know(since, key, func(v *watched[V]) {
 		passed := err == nil && w.limit.Passed(all.After)

@@ -22,7 +22,7 @@ var _ ports.Checker = (*Checker)(nil)
 
 // NewChecker returns a Checker.
 func NewChecker(deps Deps) *Checker {
-	return &Checker{Deps: deps, networks: newWindow[session.ID, []session.Network](session.RuleAddresses, deps.Rules.Addresses, deps.Sightings)}
+	return &Checker{Deps: deps, networks: newWindow[session.ID, []session.Network](session.RuleAddresses, deps.Rules.Addresses, deps.Counter)}
 }
 
 // Check implements ports.Checker.

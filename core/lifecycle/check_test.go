@@ -286,21 +286,21 @@ func TestChecker_Check_Addresses_Together(t *testing.T) {
 	for name, steps := range map[string][]struct {
 		address  string
 		told     bool
-		seen     ports.Sighted
+		seen     ports.Count
 		fails    error
 		crossing bool
 	}{
 		"SeenElsewhere": {
-			{address: "192.0.2.1", told: true, seen: ports.Sighted{Before: 0, After: 1}},
+			{address: "192.0.2.1", told: true, seen: ports.Count{Before: 0, After: 1}},
 			{address: "192.0.2.1"},
-			{address: "192.0.2.2", told: true, seen: ports.Sighted{Before: 3, After: 3}},
-			{address: "192.0.2.3", told: true, seen: ports.Sighted{Before: 3, After: 4}, crossing: true},
-			{address: "192.0.2.4", told: true, seen: ports.Sighted{Before: 4, After: 5}},
+			{address: "192.0.2.2", told: true, seen: ports.Count{Before: 3, After: 3}},
+			{address: "192.0.2.3", told: true, seen: ports.Count{Before: 3, After: 4}, crossing: true},
+			{address: "192.0.2.4", told: true, seen: ports.Count{Before: 4, After: 5}},
 			{address: "192.0.2.5"}, // more than are normal are here: there is nothing to tell
 		},
 		"ReportedElsewhere": {
-			{address: "192.0.2.1", told: true, seen: ports.Sighted{Before: 7, After: 8}},
-			{address: "192.0.2.2", told: true, seen: ports.Sighted{Before: 8, After: 8}},
+			{address: "192.0.2.1", told: true, seen: ports.Count{Before: 7, After: 8}},
+			{address: "192.0.2.2", told: true, seen: ports.Count{Before: 8, After: 8}},
 		},
 		"Alone": {
 			{address: "192.0.2.1", told: true, fails: errDown},
@@ -310,24 +310,24 @@ func TestChecker_Check_Addresses_Together(t *testing.T) {
 			{address: "192.0.2.5"},
 		},
 		"Forgotten": { // what was counted was lost in between
-			{address: "192.0.2.1", told: true, seen: ports.Sighted{Before: 0, After: 1}},
+			{address: "192.0.2.1", told: true, seen: ports.Count{Before: 0, After: 1}},
 			{address: "192.0.2.2", told: true, fails: errDown},
 			{address: "192.0.2.3", told: true, fails: errDown},
-			{address: "192.0.2.4", told: true, seen: ports.Sighted{Before: 0, After: 1}, crossing: true},
+			{address: "192.0.2.4", told: true, seen: ports.Count{Before: 0, After: 1}, crossing: true},
 			{address: "192.0.2.5"},
 		},
 		"AnswerLost": { // which may have been the one that said that it is too many
 			{address: "192.0.2.1", told: true, fails: errDown},
-			{address: "192.0.2.2", told: true, seen: ports.Sighted{Before: 4, After: 5}, crossing: true},
-			{address: "192.0.2.3", told: true, seen: ports.Sighted{Before: 5, After: 6}},
+			{address: "192.0.2.2", told: true, seen: ports.Count{Before: 4, After: 5}, crossing: true},
+			{address: "192.0.2.3", told: true, seen: ports.Count{Before: 5, After: 6}},
 		},
 		"AnswerLostBefore": { // it was not
 			{address: "192.0.2.1", told: true, fails: errDown},
-			{address: "192.0.2.2", told: true, seen: ports.Sighted{Before: 1, After: 2}},
-			{address: "192.0.2.3", told: true, seen: ports.Sighted{Before: 4, After: 5}},
+			{address: "192.0.2.2", told: true, seen: ports.Count{Before: 1, After: 2}},
+			{address: "192.0.2.3", told: true, seen: ports.Count{Before: 4, After: 5}},
 		},
 		"LostAfterwards": { // somebody has reported it
-			{address: "192.0.2.1", told: true, seen: ports.Sighted{Before: 4, After: 5}},
+			{address: "192.0.2.1", told: true, seen: ports.Count{Before: 4, After: 5}},
 			{address: "192.0.2.2", told: true, fails: errDown},
 			{address: "192.0.2.3", told: true, fails: errDown},
 			{address: "192.0.2.4", told: true, fails: errDown},
@@ -337,14 +337,14 @@ func TestChecker_Check_Addresses_Together(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			limit, crossed := session.Limit{Most: 3, Within: time.Minute}, 0
-			b.deps.Rules.Addresses, b.deps.Sightings = limit, b.shared
+			b.deps.Rules.Addresses, b.deps.Counter = limit, b.shared
 			b.now = noon.Add(time.Second)
 			checker := lifecycle.NewChecker(b.deps)
 			for _, step := range steps {
 				b.finds(active("phone"))
 				if step.told {
-					key := ports.SightingKey{Rule: session.RuleAddresses, Who: "phone", Since: noon, Within: limit.Within}
-					b.shared.EXPECT().Things(gomock.Any(), key, step.address+"/32").Return(step.seen, step.fails)
+					key := ports.CounterKey{Rule: session.RuleAddresses, Subject: "phone", Start: noon, Window: limit.Within}
+					b.shared.EXPECT().AddDistinct(gomock.Any(), key, step.address+"/32").Return(step.seen, step.fails)
 				}
 				if step.crossing {
 					b.updates(nil, active("phone"))

@@ -17,8 +17,8 @@ type Deps struct {
 	Clock   ports.Clock
 	Meter   ports.Meter
 	Usage   *Usage
-	// Sightings is what replicas see together; nil where each counts for itself.
-	Sightings ports.Sightings
+	// Counter counts for all replicas together; nil when each counts on its own.
+	Counter ports.SharedCounter
 	// Policy must be valid.
 	Policy session.Policy
 	Rules  session.AnomalyRules

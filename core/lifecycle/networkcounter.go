@@ -17,7 +17,7 @@ func (c *Checker) tooManyNetworks(ctx context.Context, now time.Time, id session
 	if network == (session.Network{}) || c.Rules.Addresses.Most == 0 {
 		return false
 	}
-	var alone ports.Sighted
+	var alone ports.Count
 	owed, since := c.networks.see(now, id, func(seen *[]session.Network) {
 		alone.Before = len(*seen)
 		if !c.Rules.Addresses.Passed(alone.Before) && !slices.Contains(*seen, network) {
@@ -28,8 +28,8 @@ func (c *Checker) tooManyNetworks(ctx context.Context, now time.Time, id session
 	if alone.Before == alone.After {
 		return owed
 	}
-	return c.networks.passes(since, id, alone, func(all ports.Sightings, key ports.SightingKey) (ports.Sighted, error) {
-		return all.Things(ctx, key, network.String())
+	return c.networks.passes(since, id, alone, func(all ports.SharedCounter, key ports.CounterKey) (ports.Count, error) {
+		return all.AddDistinct(ctx, key, network.String())
 	}) || owed
 }
 

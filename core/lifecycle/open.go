@@ -29,7 +29,7 @@ var _ ports.Opener = (*Opener)(nil)
 // NewOpener returns an Opener. workflow may be zero: then nothing can be
 // opened.
 func NewOpener(deps Deps, workflow session.WorkflowID) *Opener {
-	return &Opener{Deps: deps, workflow: workflow, opens: newWindow[session.UserID, opens](session.RuleOpens, deps.Rules.Opens, deps.Sightings)}
+	return &Opener{Deps: deps, workflow: workflow, opens: newWindow[session.UserID, opens](session.RuleOpens, deps.Rules.Opens, deps.Counter)}
 }
 
 // Workflow implements ports.Opener.

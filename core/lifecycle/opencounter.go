@@ -14,7 +14,7 @@ type opens struct{ seen, told int }
 // tellEach is of how many opens at once others are told: a twentieth of those
 // that are normal, so that hardly anybody's open asks anything of them.
 func (o *Opener) tellEach() int {
-	if o.Sightings == nil {
+	if o.Counter == nil {
 		return 1
 	}
 	return max(1, o.Rules.Opens.Most/20)
@@ -26,18 +26,18 @@ func (o *Opener) tooOften(ctx context.Context, now time.Time, user session.UserI
 	if o.Rules.Opens.Most == 0 {
 		return false
 	}
-	var alone ports.Sighted
+	var alone ports.Count
 	owed, since := o.opens.see(now, user, func(their *opens) {
 		their.seen++
 		if their.seen-their.told >= o.tellEach() || their.seen == o.Rules.Opens.Most+1 {
-			alone = ports.Sighted{Before: their.told, After: their.seen}
+			alone = ports.Count{Before: their.told, After: their.seen}
 			their.told = their.seen
 		}
 	})
 	if alone.Before == alone.After {
 		return owed
 	}
-	return o.opens.passes(since, user, alone, func(all ports.Sightings, key ports.SightingKey) (ports.Sighted, error) {
-		return all.Times(ctx, key, alone.After-alone.Before)
+	return o.opens.passes(since, user, alone, func(all ports.SharedCounter, key ports.CounterKey) (ports.Count, error) {
+		return all.Add(ctx, key, alone.After-alone.Before)
 	}) || owed
 }

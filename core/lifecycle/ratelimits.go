@@ -35,7 +35,7 @@ func NewLimits(limiter ports.RateLimiter, meter ports.Meter, clock ports.Clock, 
 
 // Spend implements ports.Limits.
 func (l *Limits) Spend(ctx context.Context, group ports.LimitGroup, user session.UserID) ([]ports.Quota, error) {
-	return l.take(ctx, ports.LimitKey{Group: group, Who: user.String()})
+	return l.take(ctx, ports.LimitKey{Group: group, Subject: user.String()})
 }
 
 // SpendFailure implements ports.Limits. Nothing is asked about a suspect: where
@@ -47,7 +47,7 @@ func (l *Limits) SpendFailure(ctx context.Context, source session.Source) ([]por
 		l.meter.Refused(group)
 		return []ports.Quota{{Group: group, Limit: l.limits[group], Allowance: ports.Allowance{Next: left}}}, session.KindRateLimited
 	}
-	quotas, err := l.take(ctx, ports.LimitKey{Group: group, Who: network.String()})
+	quotas, err := l.take(ctx, ports.LimitKey{Group: group, Subject: network.String()})
 	if errors.Is(err, session.KindRateLimited) {
 		l.suspect(network, quotas[0].Next)
 	}
@@ -77,7 +77,7 @@ func (l *Limits) suspect(network session.Network, left time.Duration) {
 // take takes one from key's quota, if it has one.
 func (l *Limits) take(ctx context.Context, key ports.LimitKey) ([]ports.Quota, error) {
 	limit := l.limits[key.Group]
-	if limit == (session.Limit{}) || key.Who == "" {
+	if limit == (session.Limit{}) || key.Subject == "" {
 		return nil, nil
 	}
 	allowance, err := l.limiter.Allow(ctx, key, limit)

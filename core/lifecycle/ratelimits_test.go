@@ -60,7 +60,7 @@ func TestLimits_Spend(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			limits, limiter := newLimits(t, test.refuses, ports.LimitOpens)
-			limiter.EXPECT().Allow(gomock.Any(), ports.LimitKey{Group: ports.LimitOpens, Who: "user_1"}, perMinute).Return(test.allowance, test.err)
+			limiter.EXPECT().Allow(gomock.Any(), ports.LimitKey{Group: ports.LimitOpens, Subject: "user_1"}, perMinute).Return(test.allowance, test.err)
 			var want []ports.Quota
 			if test.err == nil {
 				want = []ports.Quota{quota(ports.LimitOpens, test.allowance)}
@@ -104,7 +104,7 @@ func TestLimits_SpendFailure(t *testing.T) {
 			if test.address != "" {
 				source.Address = netip.MustParseAddr(test.address)
 				want = []ports.Quota{quota(ports.LimitFailuresOfAddress, test.answers)}
-				limiter.EXPECT().Allow(gomock.Any(), ports.LimitKey{Group: ports.LimitFailuresOfAddress, Who: test.network}, perMinute).Return(test.answers, nil)
+				limiter.EXPECT().Allow(gomock.Any(), ports.LimitKey{Group: ports.LimitFailuresOfAddress, Subject: test.network}, perMinute).Return(test.answers, nil)
 			}
 			got, err := limits.SpendFailure(t.Context(), source)
 			if !errors.Is(err, test.err) || !slices.Equal(got, want) {

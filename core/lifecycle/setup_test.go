@@ -146,7 +146,7 @@ type bench struct {
 	ids     *portmock.MockIdentifiers
 	meter   *portmock.MockMeter
 	usages  *portmock.MockUsageStore
-	shared  *portmock.MockSightings
+	shared  *portmock.MockSharedCounter
 	deps    lifecycle.Deps
 	now     time.Time
 
@@ -171,7 +171,7 @@ func setup(t *testing.T) *bench {
 		ids:     portmock.NewMockIdentifiers(ctrl),
 		meter:   portmock.NewMockMeter(ctrl),
 		usages:  portmock.NewMockUsageStore(ctrl),
-		shared:  portmock.NewMockSightings(ctrl),
+		shared:  portmock.NewMockSharedCounter(ctrl),
 		now:     noon,
 	}
 	clock.EXPECT().Now().DoAndReturn(func() time.Time { return b.now }).AnyTimes()

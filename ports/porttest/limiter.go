@@ -44,7 +44,7 @@ func RateLimiter(t *testing.T, open func(t *testing.T) RateLimiters) {
 // slowly gives back so little that a test ends before.
 var slowly = session.Limit{Most: 10, Within: 10 * time.Hour}
 
-func opensOf(who string) ports.LimitKey { return ports.LimitKey{Group: ports.LimitOpens, Who: who} }
+func opensOf(who string) ports.LimitKey { return ports.LimitKey{Group: ports.LimitOpens, Subject: who} }
 
 func allow(t *testing.T, limiter ports.RateLimiter, key ports.LimitKey, limit session.Limit) ports.Allowance {
 	t.Helper()
@@ -141,10 +141,10 @@ func testLimiterApart(t *testing.T, limiters RateLimiters) {
 	once := session.Limit{Most: 1, Within: 10 * time.Hour}
 	for _, key := range []ports.LimitKey{
 		opensOf("alice"), opensOf("bob"), opensOf("alice "),
-		{Group: ports.LimitReads, Who: "alice"},
-		{Group: ports.LimitChanges, Who: "alice"},
-		{Group: ports.LimitAdmin, Who: "alice"},
-		{Group: ports.LimitFailuresOfAddress, Who: "alice"},
+		{Group: ports.LimitReads, Subject: "alice"},
+		{Group: ports.LimitChanges, Subject: "alice"},
+		{Group: ports.LimitAdmin, Subject: "alice"},
+		{Group: ports.LimitFailuresOfAddress, Subject: "alice"},
 	} {
 		if got := allow(t, limiters.One, key, once); !got.Allowed {
 			t.Errorf("the first of %q is refused: %+v", key, got)
