@@ -10,9 +10,3 @@ func (l *Limiter) Known() int {
 	}
 	return known
 }
-
-// Kept is how many answers are kept.
-func (l *Leases) Kept() int {
-	l.kept.CleanUp()
-	return l.kept.EstimatedSize()
-}

@@ -14,6 +14,7 @@ import (
 
 	"chatkit-session/adapters/clerk"
 	"chatkit-session/adapters/httpapi"
+	"chatkit-session/adapters/lease"
 	"chatkit-session/adapters/memory"
 	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/redis"
@@ -49,7 +50,7 @@ type app struct {
 	ready   *lifecycle.Readiness
 	rates   rates
 	news    *lifecycle.Announcer
-	leases  *memory.Leases
+	leases  *lease.Cache
 	usage   *lifecycle.Usage
 	cleaner *lifecycle.Cleaner
 	server  *http.Server
@@ -146,7 +147,7 @@ func newServer(handler *httpapi.Handler, c config, logger *slog.Logger) *http.Se
 // shared is what replicas have in common, and how they hear of its changes.
 type shared struct {
 	store  *lifecycle.Shares
-	leases *memory.Leases
+	leases *lease.Cache
 	news   *lifecycle.Announcer
 }
 
@@ -160,15 +161,15 @@ func share(ctx context.Context, c config, logger *slog.Logger, opened store, rat
 	news := lifecycle.NewAnnouncer(relay, func(lost error) { logRelay(logger, lost) })
 	shares := lifecycle.NewShares(opened, c.DatabaseMaxConnections, clock)
 	sessions := lifecycle.Announcing(shares, news)
-	leases, err := memory.NewLeases(memory.LeaseConfig{
-		Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock, Looked: metrics.Looked,
-		Registry: opened, Longest: longestLease, Trust: c.leaseTrust,
-		Changed: func(remembers bool, inForce time.Duration) { logLease(logger, c, remembers, inForce) },
+	leases, err := lease.New(lease.Config{
+		Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock, OnLookup: metrics.Looked,
+		Registry: opened, MaxLease: longestLease, Trust: c.leaseTrust,
+		OnChange: func(remembers bool, inForce time.Duration) { logLease(logger, c, remembers, inForce) },
 	}, sessions, shares)
 	if err != nil {
 		return shared{}, err
 	}
-	leases.Ask(ctx)
+	leases.Renew(ctx)
 	return shared{shares, leases, news}, nil
 }
 
@@ -314,7 +315,7 @@ func (a *app) serve(ctx context.Context, on listeners) error {
 	relaying, fallSilent := context.WithCancel(context.WithoutCancel(ctx))
 	defer fallSilent()
 	tasks.Go(func() { a.news.Run(relaying) })
-	tasks.Go(func() { a.leases.Keep(relaying) })
+	tasks.Go(func() { a.leases.Run(relaying) })
 	failed := make(chan error, 2)
 	served := 1
 	go func() { failed <- a.server.Serve(on.service) }()

@@ -260,7 +260,7 @@ func TestCache_StoreContract(t *testing.T) {
 		}
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 		var kept sync.WaitGroup
-		kept.Go(func() { shared.leases.Keep(ctx) })
+		kept.Go(func() { shared.leases.Run(ctx) })
 		t.Cleanup(func() { stop(); kept.Wait() })
 		return asShared{shared.leases, shared.leases, opened, opened, opened, opened, opened, registry}
 	}

@@ -177,7 +177,7 @@ func (s *service) remember(t testing.TB) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var kept sync.WaitGroup
-	kept.Go(func() { s.app.leases.Keep(ctx) })
+	kept.Go(func() { s.app.leases.Run(ctx) })
 	t.Cleanup(func() { stop(); kept.Wait() })
 	s.logs.await(t, fromMemory)
 }

@@ -1,4 +1,4 @@
-package memory
+package lease
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// LeaseConfig says what of a store's answers to keep.
-type LeaseConfig struct {
+// Config says what of a store's answers to keep.
+type Config struct {
 	// Lease is for how long an answer is good from when it was asked for; with
 	// 0 none is kept.
 	Lease time.Duration
@@ -24,41 +24,41 @@ type LeaseConfig struct {
 	// store. Keep must run then. Nil is for a store that nobody shares.
 	Registry ports.LeaseRegistry
 	// Longest is the longest Lease that any replica may have.
-	Longest time.Duration
+	MaxLease time.Duration
 	// Trust is for how long a replica goes by what the registry said; 0 means 3
 	// seconds.
 	Trust time.Duration
 	// Changed hears when remembering begins and ends, and which lease is in
 	// force then; nil hears nothing.
-	Changed func(remembers bool, inForce time.Duration)
+	OnChange func(remembers bool, inForce time.Duration)
 	// Policy says which tokens are good. It must be the service's.
 	Policy session.Policy
 	// Clock is the time of the policy; it must be set.
 	Clock ports.Clock
-	// Looked hears of each look for a token, and whether memory answered it;
+	// OnLookup hears of each look for a token, and whether memory answered it;
 	// nil hears nothing.
-	Looked func(remembered bool)
+	OnLookup func(remembered bool)
 }
 
-// Leases is a store whose answers about good tokens count for the length of a
+// Cache is a store whose answers about good tokens count for the length of a
 // lease, so that checks that come soon again cost no statement. Whoever takes a
 // token away waits a lease before it says so: then nobody goes by an older
 // answer any more, on any replica, whatever failed meanwhile. LEASES.md says
 // why that holds.
 //
 // It implements ports.SessionStore and ports.SecretFinder.
-type Leases struct {
+type Cache struct {
 	ports.SessionStore
 	ports.SecretFinder
-	config LeaseConfig
-	force  inForce
-	kept   *otter.Cache[session.TokenHash, answer] // nil when none is
+	config    Config
+	agreement agreement
+	kept      *otter.Cache[session.TokenHash, answer] // nil when none is
 }
 
 var (
-	_ ports.SessionStore = (*Leases)(nil)
-	_ ports.SecretFinder = (*Leases)(nil)
-	_ ports.Degradable   = (*Leases)(nil)
+	_ ports.SessionStore = (*Cache)(nil)
+	_ ports.SecretFinder = (*Cache)(nil)
+	_ ports.Degradable   = (*Cache)(nil)
 )
 
 // answer is a session as the store said it is.
@@ -67,21 +67,21 @@ type answer struct {
 	asked   time.Time // before the store looked
 }
 
-// NewLeases returns a store that keeps what sessions and secrets, of one store,
+// New returns a store that keeps what sessions and secrets, of one store,
 // answer.
-func NewLeases(config LeaseConfig, sessions ports.SessionStore, secrets ports.SecretFinder) (*Leases, error) {
-	if config.Looked == nil {
-		config.Looked = func(bool) {}
+func New(config Config, sessions ports.SessionStore, secrets ports.SecretFinder) (*Cache, error) {
+	if config.OnLookup == nil {
+		config.OnLookup = func(bool) {}
 	}
-	if config.Changed == nil {
-		config.Changed = func(bool, time.Duration) {}
+	if config.OnChange == nil {
+		config.OnChange = func(bool, time.Duration) {}
 	}
 	if config.Trust == 0 {
 		config.Trust = defaultTrust
 	}
 	remembers := config.Sessions > 0 && config.Lease > 0
-	l := &Leases{SessionStore: sessions, SecretFinder: secrets, config: config, force: inForce{
-		registry: config.Registry, trust: config.Trust, own: config.Lease, longest: config.Longest, remembers: remembers, changed: config.Changed,
+	l := &Cache{SessionStore: sessions, SecretFinder: secrets, config: config, agreement: agreement{
+		registry: config.Registry, trust: config.Trust, own: config.Lease, longest: config.MaxLease, remembers: remembers, changed: config.OnChange,
 	}}
 	if !remembers {
 		return l, nil
@@ -108,13 +108,13 @@ func (wallClock) Tick(time.Duration) <-chan time.Time { return nil }
 
 // FindByToken implements ports.SecretFinder. What was kept only ever lets
 // somebody in: for any other answer the store is asked.
-func (l *Leases) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+func (l *Cache) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
 	if l.kept == nil {
 		return l.SecretFinder.FindByToken(ctx, hash)
 	}
 	known, found := l.kept.GetIfPresent(hash)
-	remembered := found && time.Since(known.asked) < l.config.Lease && l.force.counts(known.asked) && l.good(known.session, hash)
-	l.config.Looked(remembered)
+	remembered := found && time.Since(known.asked) < l.config.Lease && l.agreement.counts(known.asked) && l.good(known.session, hash)
+	l.config.OnLookup(remembered)
 	if remembered {
 		return known.session, nil
 	}
@@ -122,21 +122,21 @@ func (l *Leases) FindByToken(ctx context.Context, hash session.TokenHash) (sessi
 }
 
 // ask asks the store, and keeps what it finds.
-func (l *Leases) ask(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+func (l *Cache) ask(ctx context.Context, hash session.TokenHash) (session.Session, error) {
 	asked := time.Now()
 	found, err := l.SecretFinder.FindByToken(ctx, hash)
-	if err == nil && l.force.counts(asked) {
+	if err == nil && l.agreement.counts(asked) {
 		l.kept.Set(hash, answer{found, asked})
 	}
 	return found, err
 }
 
-func (l *Leases) good(s session.Session, hash session.TokenHash) bool {
+func (l *Cache) good(s session.Session, hash session.TokenHash) bool {
 	return l.config.Policy.Accepts(l.config.Clock.Now(), s, hash)
 }
 
 // Update implements ports.SessionStore.
-func (l *Leases) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
+func (l *Cache) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	var replaced []ports.Replacement
 	var from time.Time
 	err := l.SessionStore.Update(ctx, scope, func(seen ports.Seen) (ports.Changes, error) {
@@ -159,7 +159,7 @@ const skew = 10 * time.Second
 // misleads reports whether what others keep of the sessions from before they
 // changed, which is durable now, may let somebody in who is not to come in any
 // more, by any replica's clock, in the time that is waited.
-func (l *Leases) misleads(from time.Time, wait time.Duration, replaced []ports.Replacement) bool {
+func (l *Cache) misleads(from time.Time, wait time.Duration, replaced []ports.Replacement) bool {
 	until := l.config.Clock.Now().Add(wait + skew)
 	for _, r := range replaced {
 		if l.config.Policy.Misleads(from, until, r.Was, r.Is) {
@@ -175,12 +175,12 @@ func slowest(lease time.Duration) time.Duration { return lease + lease/10 }
 // settle waits until no lease runs any more that began before it was called, if
 // that matters. It does not end with its caller: what is stored is to be so for
 // everybody. Who waits is not in flight.
-func (l *Leases) settle(ctx context.Context, settled bool, from time.Time, replaced []ports.Replacement) {
-	if !settled && !l.misleads(from, slowest(max(l.config.Lease, l.config.Longest)), replaced) {
+func (l *Cache) settle(ctx context.Context, settled bool, from time.Time, replaced []ports.Replacement) {
+	if !settled && !l.misleads(from, slowest(max(l.config.Lease, l.config.MaxLease)), replaced) {
 		return // whatever lease is in force
 	}
 	ports.Rest(ctx)
-	wait := slowest(l.force.lease()) //nolint:contextcheck // it does not end with its caller
+	wait := slowest(l.agreement.lease()) //nolint:contextcheck // it does not end with its caller
 	if wait > 0 && (settled || l.misleads(from, wait, replaced)) {
 		<-time.After(wait)
 	}

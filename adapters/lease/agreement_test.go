@@ -1,4 +1,4 @@
-package memory_test
+package lease_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"chatkit-session/adapters/memory"
+	"chatkit-session/adapters/lease"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
@@ -35,7 +35,7 @@ func (r *registry) set(change func()) {
 	change()
 }
 
-func (r *registry) HoldLease(_ context.Context, lease, kept time.Duration) (ports.LeaseInForce, error) {
+func (r *registry) HoldLease(_ context.Context, leaseLength, kept time.Duration) (ports.LeaseInForce, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked++
@@ -45,9 +45,9 @@ func (r *registry) HoldLease(_ context.Context, lease, kept time.Duration) (port
 	now := time.Now()
 	free := r.lease == 0 || now.Sub(r.held) >= kept
 	switch {
-	case lease > 0 && free:
-		r.lease, r.since, r.held = lease, now, now
-	case lease > 0 && r.lease == lease:
+	case leaseLength > 0 && free:
+		r.lease, r.since, r.held = leaseLength, now, now
+	case leaseLength > 0 && r.lease == leaseLength:
 		r.held = now
 	case free:
 		return ports.LeaseInForce{}, nil
@@ -57,18 +57,18 @@ func (r *registry) HoldLease(_ context.Context, lease, kept time.Duration) (port
 
 // replica is one with a lease of its own, that keeps it until the test ends.
 type replica struct {
-	*memory.Leases
+	*lease.Cache
 	stop func()
 	said []string
 }
 
-func newReplica(t *testing.T, s *truth, r *registry, lease time.Duration, sessions int) *replica {
+func newReplica(t *testing.T, s *truth, r *registry, leaseLength time.Duration, sessions int) *replica {
 	t.Helper()
 	made := &replica{}
 	var err error
-	made.Leases, err = memory.NewLeases(memory.LeaseConfig{
-		Lease: lease, Sessions: sessions, Policy: session.DefaultPolicy(), Clock: wall{}, Registry: r, Longest: longest, Trust: trust,
-		Changed: func(remembers bool, inForce time.Duration) {
+	made.Cache, err = lease.New(lease.Config{
+		Lease: leaseLength, Sessions: sessions, Policy: session.DefaultPolicy(), Clock: wall{}, Registry: r, MaxLease: longest, Trust: trust,
+		OnChange: func(remembers bool, inForce time.Duration) {
 			said := "forgets: " + inForce.String()
 			if remembers {
 				said = "remembers: " + inForce.String()
@@ -82,7 +82,7 @@ func newReplica(t *testing.T, s *truth, r *registry, lease time.Duration, sessio
 	ctx, cancel := context.WithCancel(t.Context())
 	made.stop = cancel
 	t.Cleanup(cancel)
-	go made.Keep(ctx)
+	go made.Run(ctx)
 	synctest.Wait()
 	return made
 }
@@ -90,17 +90,17 @@ func newReplica(t *testing.T, s *truth, r *registry, lease time.Duration, sessio
 // remembers reports whether the second of two checks costs no read.
 func (r *replica) remembers(t *testing.T, s *truth) bool {
 	t.Helper()
-	finds(t, r.Leases, nil)
+	finds(t, r.Cache, nil)
 	reads := s.reads
-	finds(t, r.Leases, nil)
+	finds(t, r.Cache, nil)
 	return s.reads == reads
 }
 
-func TestLeases_InForce(t *testing.T) {
+func TestCache_Agreement(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]func(t *testing.T, s *truth, r *registry){
 		"OnceWarm": func(t *testing.T, s *truth, r *registry) {
-			one := newReplica(t, s, r, lease, 10)
+			one := newReplica(t, s, r, leaseLength, 10)
 			<-time.After(warmUp - time.Millisecond)
 			if one.remembers(t, s) {
 				t.Error("it remembers before everybody can know of the lease")
@@ -109,13 +109,13 @@ func TestLeases_InForce(t *testing.T) {
 			if !one.remembers(t, s) || one.Degraded() != "" {
 				t.Errorf("it does not remember: %q", one.Degraded())
 			}
-			later := newReplica(t, s, r, lease, 10)
+			later := newReplica(t, s, r, leaseLength, 10)
 			if !later.remembers(t, s) {
 				t.Error("one that comes later does not remember by the lease in force")
 			}
 		},
 		"AnotherLease": func(t *testing.T, s *truth, r *registry) {
-			one := newReplica(t, s, r, lease, 10)
+			one := newReplica(t, s, r, leaseLength, 10)
 			other := newReplica(t, s, r, time.Second, 10)
 			<-time.After(3 * warmUp)
 			if !one.remembers(t, s) || other.remembers(t, s) {
@@ -127,22 +127,22 @@ func TestLeases_InForce(t *testing.T) {
 			if len(other.said) != 1 || other.said[0] != "forgets: 2s" || len(one.said) != 1 || one.said[0] != "remembers: 2s" {
 				t.Errorf("they say %v, %v", one.said, other.said)
 			}
-			if waited := update(t, other.Leases, ports.Scope{}, revoke); waited != lease+lease/10 {
+			if waited := update(t, other.Cache, ports.Scope{}, revoke); waited != leaseLength+leaseLength/10 {
 				t.Errorf("it waits %v for others", waited)
 			}
 		},
 		"NoLease": func(t *testing.T, s *truth, r *registry) {
-			newReplica(t, s, r, lease, 10)
+			newReplica(t, s, r, leaseLength, 10)
 			none := newReplica(t, s, r, 0, 0)
 			<-time.After(2 * time.Second)
-			if waited := update(t, none.Leases, ports.Scope{}, revoke); waited != lease+lease/10 {
+			if waited := update(t, none.Cache, ports.Scope{}, revoke); waited != leaseLength+leaseLength/10 {
 				t.Errorf("it waits %v for others", waited)
 			}
 		},
 		"NobodyHasOne": func(t *testing.T, s *truth, r *registry) {
 			none := newReplica(t, s, r, 0, 0)
 			for _, scope := range []ports.Scope{{}, {Settled: true}} {
-				if waited := update(t, none.Leases, scope, revoke); waited != 0 {
+				if waited := update(t, none.Cache, scope, revoke); waited != 0 {
 					t.Errorf("it waits %v for nobody", waited)
 				}
 			}
@@ -153,10 +153,10 @@ func TestLeases_InForce(t *testing.T) {
 		// The lease changes once nobody holds the one before: what an edit of the
 		// settings comes to.
 		"Changed": func(t *testing.T, s *truth, r *registry) {
-			old := newReplica(t, s, r, lease, 10)
+			old := newReplica(t, s, r, leaseLength, 10)
 			fresh := newReplica(t, s, r, time.Second, 10)
 			<-time.After(2 * warmUp)
-			finds(t, old.Leases, nil)
+			finds(t, old.Cache, nil)
 			old.stop()
 			synctest.Wait()
 			<-time.After(3 * warmUp)
@@ -168,14 +168,14 @@ func TestLeases_InForce(t *testing.T) {
 			}
 		},
 		"RegistryLost": func(t *testing.T, s *truth, r *registry) {
-			one, none := newReplica(t, s, r, lease, 10), newReplica(t, s, r, 0, 0)
+			one, none := newReplica(t, s, r, leaseLength, 10), newReplica(t, s, r, 0, 0)
 			<-time.After(2 * warmUp)
 			r.set(func() { r.lost = true })
 			<-time.After(trust + time.Second)
 			if one.remembers(t, s) || !strings.Contains(one.Degraded(), "is not known") {
 				t.Errorf("it remembers, and says %q", one.Degraded())
 			}
-			if waited := update(t, none.Leases, ports.Scope{}, revoke); waited != longest+longest/10 {
+			if waited := update(t, none.Cache, ports.Scope{}, revoke); waited != longest+longest/10 {
 				t.Errorf("while nobody knows, it waits %v", waited)
 			}
 			r.set(func() { r.lost = false })
@@ -195,7 +195,7 @@ func TestLeases_InForce(t *testing.T) {
 			r.set(func() { r.lease, r.held = 0, time.Time{} }) // as if nobody had held it
 			<-time.After(trust)
 			reads := s.reads
-			finds(t, one.Leases, nil)
+			finds(t, one.Cache, nil)
 			if s.reads == reads {
 				t.Error("it goes by what it knew before")
 			}
@@ -209,20 +209,20 @@ func TestLeases_InForce(t *testing.T) {
 }
 
 // A replica that nobody reminds of the registry asks when it ends a session.
-func TestLeases_InForce_AsksWhenItMatters(t *testing.T) {
+func TestCache_AsksRegistryBeforeWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, r := &truth{session: stored()}, &registry{}
 		none := newReplica(t, s, r, 0, 0)
 		none.stop()
 		<-time.After(time.Minute)
-		newReplica(t, s, r, lease, 10)
+		newReplica(t, s, r, leaseLength, 10)
 		asked := r.asked
-		update(t, none.Leases, ports.Scope{}, func(s *session.Session) { s.Use(wall{}.Now()) })
+		update(t, none.Cache, ports.Scope{}, func(s *session.Session) { s.Use(wall{}.Now()) })
 		if r.asked != asked {
 			t.Error("it asks though nothing ends")
 		}
-		if waited := update(t, none.Leases, ports.Scope{}, revoke); waited != lease+lease/10 {
+		if waited := update(t, none.Cache, ports.Scope{}, revoke); waited != leaseLength+leaseLength/10 {
 			t.Errorf("it waits %v", waited)
 		}
 	})

@@ -1,4 +1,4 @@
-package memory
+package lease
 
 import (
 	"context"
@@ -44,7 +44,7 @@ type told struct {
 }
 
 // inForce is a replica's view of the lease in force.
-type inForce struct {
+type agreement struct {
 	registry ports.LeaseRegistry
 	trust    time.Duration
 	own      time.Duration
@@ -65,7 +65,7 @@ type said struct {
 }
 
 // renew asks the registry. Only one at a time matters: the last is the newest.
-func (f *inForce) renew(ctx context.Context) (told, error) {
+func (f *agreement) renew(ctx context.Context) (told, error) {
 	var hold time.Duration
 	if f.remembers {
 		hold = f.own
@@ -84,7 +84,7 @@ func (f *inForce) renew(ctx context.Context) (told, error) {
 
 // say tells when remembering begins and ends, and when another lease than this
 // replica's keeps it from that; not that the warm-up begins.
-func (f *inForce) say() {
+func (f *agreement) say() {
 	now := said{f.counts(time.Now()), f.known().lease}
 	before := f.said.Load()
 	begins := !now.remembers && now.lease == f.own && (before == nil || !before.remembers)
@@ -96,7 +96,7 @@ func (f *inForce) say() {
 
 // known is what this replica was told lately; of no lease, never asked, when it
 // was told nothing.
-func (f *inForce) known() told {
+func (f *agreement) known() told {
 	if last := f.last.Load(); last != nil && time.Since(last.asked) < f.trust {
 		return *last
 	}
@@ -105,7 +105,7 @@ func (f *inForce) known() told {
 
 // counts reports whether an answer may be remembered that the store was asked
 // for at that time.
-func (f *inForce) counts(asked time.Time) bool {
+func (f *agreement) counts(asked time.Time) bool {
 	if f.registry == nil {
 		return true
 	}
@@ -115,7 +115,7 @@ func (f *inForce) counts(asked time.Time) bool {
 
 // lease is how long whoever has ended a session must wait for, now. It asks the
 // registry, briefly, when it was told nothing lately.
-func (f *inForce) lease() time.Duration {
+func (f *agreement) lease() time.Duration {
 	if f.registry == nil {
 		return f.own
 	}
@@ -133,22 +133,22 @@ func (f *inForce) lease() time.Duration {
 
 // Ask asks the registry once, so that what is in force is known before the first
 // request; Keep asks again.
-func (l *Leases) Ask(ctx context.Context) {
-	if l.force.registry != nil {
-		_, _ = l.force.renew(ctx) // without an answer nothing is remembered
+func (l *Cache) Renew(ctx context.Context) {
+	if l.agreement.registry != nil {
+		_, _ = l.agreement.renew(ctx) // without an answer nothing is remembered
 	}
 }
 
 // Keep holds the lease, and watches which one is in force, until ctx ends.
-func (l *Leases) Keep(ctx context.Context) {
-	if l.force.registry == nil {
+func (l *Cache) Run(ctx context.Context) {
+	if l.agreement.registry == nil {
 		return
 	}
-	ticker := time.NewTicker(l.force.trust / 3)
+	ticker := time.NewTicker(l.agreement.trust / 3)
 	defer ticker.Stop()
 	for {
-		asking, cancel := context.WithTimeout(ctx, l.force.trust)
-		l.Ask(asking)
+		asking, cancel := context.WithTimeout(ctx, l.agreement.trust)
+		l.Renew(asking)
 		cancel()
 		select {
 		case <-ctx.Done():
@@ -160,16 +160,16 @@ func (l *Leases) Keep(ctx context.Context) {
 
 // Degraded implements ports.Degradable: it says why this replica, which is to
 // remember, does not.
-func (l *Leases) Degraded() string {
-	if l.kept == nil || l.force.registry == nil {
+func (l *Cache) Degraded() string {
+	if l.kept == nil || l.agreement.registry == nil {
 		return ""
 	}
-	now := l.force.known()
+	now := l.agreement.known()
 	switch {
 	case now.asked.IsZero():
 		return "checks are not answered from memory: the lease in force is not known"
-	case now.lease != l.force.own:
-		return fmt.Sprintf("checks are not answered from memory: CHATKIT_CACHE_LEASE is %s here, and %s is in force", l.force.own, now.lease)
+	case now.lease != l.agreement.own:
+		return fmt.Sprintf("checks are not answered from memory: CHATKIT_CACHE_LEASE is %s here, and %s is in force", l.agreement.own, now.lease)
 	}
 	return "" // or soon, when the lease has been in force for the warm-up
 }

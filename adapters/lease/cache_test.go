@@ -1,4 +1,4 @@
-package memory_test
+package lease_test
 
 import (
 	"context"
@@ -9,12 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"chatkit-session/adapters/memory"
+	"chatkit-session/adapters/lease"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
 
-const lease = 2 * time.Second
+const leaseLength = 2 * time.Second
 
 var (
 	leaseToken = session.TokenHash{1}
@@ -100,12 +100,12 @@ func (s *truth) Update(_ context.Context, _ ports.Scope, change func(ports.Seen)
 	return nil
 }
 
-func leases(t *testing.T, s *truth, sessions int) *memory.Leases {
+func leases(t *testing.T, s *truth, sessions int) *lease.Cache {
 	t.Helper()
 	return leasesBy(t, s, sessions, wall{})
 }
 
-func leasesBy(t *testing.T, s *truth, sessions int, clock ports.Clock) *memory.Leases {
+func leasesBy(t *testing.T, s *truth, sessions int, clock ports.Clock) *lease.Cache {
 	t.Helper()
 	policy := session.DefaultPolicy()
 	policy.Usual.IdleTimeout = 10 * time.Minute
@@ -116,7 +116,7 @@ func leasesBy(t *testing.T, s *truth, sessions int, clock ports.Clock) *memory.L
 			s.looks.asked.Add(1)
 		}
 	}
-	l, err := memory.NewLeases(memory.LeaseConfig{Lease: lease, Sessions: sessions, Policy: policy, Clock: clock, Looked: looked}, s, s)
+	l, err := lease.New(lease.Config{Lease: leaseLength, Sessions: sessions, Policy: policy, Clock: clock, OnLookup: looked}, s, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func revokes(seen ports.Seen) (ports.Changes, error) {
 }
 
 // update changes the session and returns how long that took.
-func update(t *testing.T, l *memory.Leases, scope ports.Scope, change func(*session.Session)) time.Duration {
+func update(t *testing.T, l *lease.Cache, scope ports.Scope, change func(*session.Session)) time.Duration {
 	t.Helper()
 	began := time.Now()
 	err := l.Update(t.Context(), scope, func(seen ports.Seen) (ports.Changes, error) {
@@ -147,51 +147,51 @@ func update(t *testing.T, l *memory.Leases, scope ports.Scope, change func(*sess
 	return time.Since(began)
 }
 
-func TestLeases_FindByToken(t *testing.T) {
+func TestCache_FindByToken(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]func(t *testing.T, l *memory.Leases, s *truth) (reads int){
-		"OnceALease": func(t *testing.T, l *memory.Leases, _ *truth) int {
+	for name, test := range map[string]func(t *testing.T, l *lease.Cache, s *truth) (reads int){
+		"OnceALease": func(t *testing.T, l *lease.Cache, _ *truth) int {
 			for range 3 {
 				finds(t, l, nil)
 			}
-			<-time.After(lease - time.Nanosecond)
+			<-time.After(leaseLength - time.Nanosecond)
 			finds(t, l, nil)
 			return 1
 		},
-		"AgainAfterIt": func(t *testing.T, l *memory.Leases, _ *truth) int {
+		"AgainAfterIt": func(t *testing.T, l *lease.Cache, _ *truth) int {
 			finds(t, l, nil)
-			<-time.After(lease)
+			<-time.After(leaseLength)
 			finds(t, l, nil)
 			return 2
 		},
-		"ALeaseDoesNotGetLongerByItsUse": func(t *testing.T, l *memory.Leases, _ *truth) int {
+		"ALeaseDoesNotGetLongerByItsUse": func(t *testing.T, l *lease.Cache, _ *truth) int {
 			for range 4 {
 				finds(t, l, nil)
-				<-time.After(lease / 2)
+				<-time.After(leaseLength / 2)
 			}
 			return 2
 		},
-		"NobodysToken": func(t *testing.T, l *memory.Leases, s *truth) int {
+		"NobodysToken": func(t *testing.T, l *lease.Cache, s *truth) int {
 			s.session = stored(func(s *session.Stored) { s.Credential.Hash = session.TokenHash{9} })
 			finds(t, l, session.KindNotFound)
 			finds(t, l, session.KindNotFound)
 			return 2
 		},
-		"ALostStore": func(t *testing.T, l *memory.Leases, s *truth) int {
+		"ALostStore": func(t *testing.T, l *lease.Cache, s *truth) int {
 			s.lost = true
 			finds(t, l, session.KindUnavailable)
 			s.lost = false
 			finds(t, l, nil)
 			return 2
 		},
-		"WhatIsNotGood": func(t *testing.T, l *memory.Leases, s *truth) int {
+		"WhatIsNotGood": func(t *testing.T, l *lease.Cache, s *truth) int {
 			s.session = stored(func(s *session.Stored) { s.ExpiresAt = s.CreatedAt })
 			finds(t, l, nil)
 			s.session = stored()
 			finds(t, l, nil)
 			return 2
 		},
-		"WhatIsNotGoodAnyMore": func(t *testing.T, l *memory.Leases, s *truth) int {
+		"WhatIsNotGoodAnyMore": func(t *testing.T, l *lease.Cache, s *truth) int {
 			s.session = stored(func(s *session.Stored) { s.LastActivityAt = s.CreatedAt.Add(time.Second - 10*time.Minute) })
 			finds(t, l, nil)
 			<-time.After(time.Second)
@@ -247,21 +247,21 @@ func TestLeases_FindByToken(t *testing.T) {
 			if finds(t, l, nil); s.reads != 2 {
 				t.Errorf("%d reads", s.reads)
 			}
-			if waited := update(t, l, ports.Scope{}, revoke); waited < lease {
+			if waited := update(t, l, ports.Scope{}, revoke); waited < leaseLength {
 				t.Errorf("waited for %v, but others keep some", waited)
 			}
 		})
 	})
 }
 
-func finds(t *testing.T, l *memory.Leases, want error) {
+func finds(t *testing.T, l *lease.Cache, want error) {
 	t.Helper()
 	if found, err := l.FindByToken(t.Context(), leaseToken); !errors.Is(err, want) || (err == nil && found.User() != stored().User()) {
 		t.Errorf("FindByToken = %v, %v", found.User(), err)
 	}
 }
 
-func TestLeases_Update(t *testing.T) {
+func TestCache_Update(t *testing.T) {
 	t.Parallel()
 	rotate := func(grace time.Duration) func(*session.Session) {
 		return func(s *session.Session) {
@@ -277,8 +277,8 @@ func TestLeases_Update(t *testing.T) {
 		"Revoked":            {ports.Scope{}, revoke, true},
 		"Rotated":            {ports.Scope{}, rotate(30 * time.Second), false},
 		"RotatedWithNoGrace": {ports.Scope{}, rotate(0), true},
-		"GraceTooShort":      {ports.Scope{}, rotate(lease + lease/10 + 10*time.Second), true},
-		"GraceLongEnough":    {ports.Scope{}, rotate(lease + lease/10 + 10*time.Second + time.Microsecond), false},
+		"GraceTooShort":      {ports.Scope{}, rotate(leaseLength + leaseLength/10 + 10*time.Second), true},
+		"GraceLongEnough":    {ports.Scope{}, rotate(leaseLength + leaseLength/10 + 10*time.Second + time.Microsecond), false},
 		"Used":               {ports.Scope{}, func(s *session.Session) { s.Use(wall{}.Now()) }, false},
 		"NotChanged":         {ports.Scope{}, nil, false},
 		"SettledNotChanged":  {ports.Scope{Settled: true}, nil, true},
@@ -290,7 +290,7 @@ func TestLeases_Update(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				waited := update(t, leases(t, &truth{session: stored()}, 10), c.scope, c.change)
-				if want := lease + lease/10; (c.waits && waited != want) || (!c.waits && waited != 0) {
+				if want := leaseLength + leaseLength/10; (c.waits && waited != want) || (!c.waits && waited != 0) {
 					t.Errorf("took %v", waited)
 				}
 			})
@@ -299,11 +299,11 @@ func TestLeases_Update(t *testing.T) {
 	t.Run("WhoeverGivesUp", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), lease/2)
+			ctx, cancel := context.WithTimeout(t.Context(), leaseLength/2)
 			defer cancel()
 			began := time.Now()
 			err := leases(t, &truth{session: stored()}, 10).Update(ctx, ports.Scope{}, revokes)
-			if waited := time.Since(began); err != nil || waited < lease {
+			if waited := time.Since(began); err != nil || waited < leaseLength {
 				t.Errorf("Update = %v after %v", err, waited)
 			}
 		})
@@ -342,7 +342,7 @@ func TestLeases_Update(t *testing.T) {
 				s.commit <- struct{}{}
 			}()
 			update(t, leases(t, s, 10), ports.Scope{}, rotate(30*time.Second))
-			if took := time.Since(began); took < 20*time.Second+lease {
+			if took := time.Since(began); took < 20*time.Second+leaseLength {
 				t.Errorf("took %v", took)
 			}
 		})
@@ -388,10 +388,10 @@ type step struct {
 	check int
 }
 
-// TestLeases_EveryHistory lets two checks, a slow store, a revocation and time
+// TestCache_EveryHistory lets two checks, a slow store, a revocation and time
 // itself take turns in every order there is, of so many steps. In none of them
 // is a token good to a check that began after the revocation had returned.
-func TestLeases_EveryHistory(t *testing.T) {
+func TestCache_EveryHistory(t *testing.T) {
 	t.Parallel()
 	histories, good, refused := 0, 0, 0
 	var explore func(steps []step)
@@ -450,8 +450,8 @@ type player struct {
 	history
 	t      *testing.T
 	store  *truth
-	cache  *memory.Leases // of the replica that checks
-	other  *memory.Leases // of the one that revokes
+	cache  *lease.Cache // of the replica that checks
+	other  *lease.Cache // of the one that revokes
 	checks [2]struct {
 		held
 		at int
@@ -497,7 +497,7 @@ func (p *player) play(s step) {
 		<-p.ended
 	case stepTick:
 		p.ticks++
-		<-time.After(lease * 3 / 5)
+		<-time.After(leaseLength * 3 / 5)
 	}
 }
 
