@@ -31,7 +31,14 @@ func onBoth(t *testing.T, test func(t *testing.T, s *service), settings ...strin
 // replicaVariable makes this test's binary the service itself.
 const replicaVariable = "TEST_REPLICA"
 
+// programVariable makes this test's binary the program, with its arguments.
+const programVariable = "TEST_PROGRAM"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(programVariable) != "" {
+		main()
+		return
+	}
 	if os.Getenv(replicaVariable) != "" {
 		os.Args = []string{"chatkit-session", "serve"}
 		main()

@@ -20,7 +20,7 @@ type process struct {
 // commands is the command line.
 type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Run the service with the settings of the environment."`
-	Dev         devCommand         `cmd:"" help:"Run the service for development: SQLite, an identity provider of its own, on loopback only."`
+	Dev         devCommands        `cmd:"" help:"Run the service for development."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database's schema up to date and exit."`
 	Cleanup     cleanupCommand     `cmd:"" help:"End sessions whose time is up, delete those that ended long ago, and exit."`
 	Keygen      keygenCommand      `cmd:"" help:"Print a new key for CHATKIT_TOKEN_KEYS."`
@@ -48,6 +48,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	parser, err := kong.New(&commands{},
 		kong.Name("chatkit-session"),
 		kong.Description("Sessions for ChatKit users who sign in with Clerk."),
+		kong.Vars{"devListen": devListen, "devDataDir": devDataDir},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 	)
