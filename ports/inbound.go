@@ -12,11 +12,11 @@ import (
 	"chatkit-session/core/session"
 )
 
-//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Gate,Opener,Transferrer,Lister,Watcher,Watch,Checker,Revoker,Administrator,Readiness,Limits,Admission
+//go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Authorizer,Opener,Transferrer,Lister,Watcher,Watch,Checker,Revoker,Administrator,Readiness,Limits,Admission
 
-// Gate decides who may come in.
-type Gate interface {
-	// Admit finds out who presents credential (a Clerk session JWT without its
+// Authorizer decides who may come in.
+type Authorizer interface {
+	// Authorize finds out who presents credential (a Clerk session JWT without its
 	// "Bearer " prefix), which role they have, and whether that role permits
 	// what they want. The caller's Source is for whoever received the request
 	// to fill in.
@@ -27,7 +27,7 @@ type Gate interface {
 	// KindUnavailable when any of this cannot be found out now, never a guess.
 	// Where the credential is valid, the caller comes with the error, for the
 	// log.
-	Admit(ctx context.Context, credential string, wants access.Permission) (access.Caller, error)
+	Authorize(ctx context.Context, credential string, wants access.Permission) (access.Caller, error)
 }
 
 // Opener opens sessions.

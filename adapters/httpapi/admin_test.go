@@ -54,7 +54,7 @@ func TestRoutes_AskForPermission(t *testing.T) {
 			method, path, _ := strings.Cut(route, " ")
 			for kind, want := range map[session.Kind]int{session.KindUnauthenticated: 401, session.KindNoRole: 403, session.KindForbidden: 403, session.KindUnavailable: 503} {
 				s := newSubject(t, httpapi.Config{})
-				s.gate.EXPECT().Admit(gomock.Any(), "jwt", wants).Return(access.Caller{}, kind)
+				s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", wants).Return(access.Caller{}, kind)
 				if got := s.send(t, method, path, "["); got.status != want || got.header.Get("Cache-Control") != "no-store" {
 					t.Errorf("%v got %d %s", kind, got.status, got.body)
 				}
@@ -79,7 +79,7 @@ func TestRoutes_AskWhoItIs(t *testing.T) {
 			}
 			asked++
 			s := newLimited(t, httpapi.Config{}) // nothing counts, and the core is not asked
-			s.gate.EXPECT().Admit(gomock.Any(), "jwt", gomock.Any()).Return(access.Caller{}, session.KindUnauthenticated)
+			s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", gomock.Any()).Return(access.Caller{}, session.KindUnauthenticated)
 			if got := s.send(t, method, strings.NewReplacer("{id}", anID.String(), "{userId}", "user_1").Replace(path), ""); got.status != http.StatusUnauthorized {
 				t.Errorf("%s %s got %d %s", method, path, got.status, got.body)
 			}

@@ -91,11 +91,11 @@ var errTwoSignIns = errors.New("cookies of several sign-ins")
 // bad as none: one of them may be planted.
 func (s *server) identify(ctx context.Context, credentials []string, wants access.Permission) (access.Caller, error) {
 	if len(credentials) == 0 {
-		return s.Gate.Admit(ctx, "", wants)
+		return s.Authorizer.Authorize(ctx, "", wants)
 	}
-	caller, err := s.Gate.Admit(ctx, credentials[0], wants)
+	caller, err := s.Authorizer.Authorize(ctx, credentials[0], wants)
 	for _, credential := range credentials[1:] {
-		another, refused := s.Gate.Admit(ctx, credential, wants)
+		another, refused := s.Authorizer.Authorize(ctx, credential, wants)
 		switch {
 		case another.User.IsZero(): // not good, or not known to be
 			if errors.Is(err, session.KindUnauthenticated) && errors.Is(refused, session.KindUnavailable) {

@@ -270,7 +270,7 @@ func TestWatchSession_Refuses(t *testing.T) {
 	for kind, want := range map[session.Kind]int{session.KindUnauthenticated: 401, session.KindForbidden: 403, session.KindNoRole: 403, session.KindUnavailable: 503} {
 		for _, query := range []string{"", "?sessionId=", "?sessionId=a&sessionId=b", "?sessionId=" + anID.String()} {
 			s := newSubject(t, httpapi.Config{})
-			s.gate.EXPECT().Admit(gomock.Any(), "jwt", access.ReadOwn).Return(access.Caller{}, kind)
+			s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", access.ReadOwn).Return(access.Caller{}, kind)
 			if got := s.read(t, eventsPath+query); got.status != want {
 				t.Errorf("%s got %d %s", query, got.status, got.body)
 			}

@@ -270,7 +270,7 @@ func TestParameters_WhoFirst(t *testing.T) {
 	} {
 		for kind, want := range map[session.Kind]int{session.KindUnauthenticated: 401, session.KindForbidden: 403, session.KindUnavailable: 503} {
 			s := newSubject(t, httpapi.Config{})
-			s.gate.EXPECT().Admit(gomock.Any(), "jwt", test.wants).Return(access.Caller{}, kind)
+			s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", test.wants).Return(access.Caller{}, kind)
 			if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status != want || got.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s %s got %d %s, want %d", test.method, test.path, got.status, got.body, want)
 			}
@@ -280,7 +280,7 @@ func TestParameters_WhoFirst(t *testing.T) {
 			"panics": func(context.Context) error { panic(secret) },
 		} {
 			s := newSubject(t, httpapi.Config{RequestTimeout: time.Millisecond})
-			s.gate.EXPECT().Admit(gomock.Any(), "jwt", test.wants).DoAndReturn(func(ctx context.Context, _ string, _ access.Permission) (access.Caller, error) {
+			s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", test.wants).DoAndReturn(func(ctx context.Context, _ string, _ access.Permission) (access.Caller, error) {
 				return access.Caller{}, admit(ctx)
 			})
 			if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status < http.StatusInternalServerError {
@@ -288,7 +288,7 @@ func TestParameters_WhoFirst(t *testing.T) {
 			}
 		}
 		s := newSubject(t, httpapi.Config{})
-		s.gate.EXPECT().Admit(gomock.Any(), "jwt", test.wants).Return(member, nil)
+		s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", test.wants).Return(member, nil)
 		if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status != http.StatusBadRequest || got.Field == "" {
 			t.Errorf("%s %s got %d %s", test.method, test.path, got.status, got.body)
 		}

@@ -139,7 +139,7 @@ func TestInFlight_SlowBody(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := newSubject(t, config)
-				s.gate.EXPECT().Admit(gomock.Any(), gomock.Any(), gomock.Any()).Return(member, nil).AnyTimes()
+				s.authorizer.EXPECT().Authorize(gomock.Any(), gomock.Any(), gomock.Any()).Return(member, nil).AnyTimes()
 				s.opener.EXPECT().Workflow().Return(workflow, nil).AnyTimes()
 				s.opener.EXPECT().Open(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Opened{}, session.KindUnavailable).AnyTimes()
 				goOn, answered := make(chan struct{}), make(chan struct{})

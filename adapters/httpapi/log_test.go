@@ -44,8 +44,8 @@ func TestLog_CutsWhatStrangersSend(t *testing.T) {
 			s.opener.EXPECT().Workflow().Return(workflow, nil).AnyTimes()
 			s.lister.EXPECT().List(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Page{}, errors.New(long)).AnyTimes()
 			s.ready.EXPECT().Ready(gomock.Any()).Return(nil, nil).AnyTimes()
-			s.gate.EXPECT().Admit(gomock.Any(), "jwt", gomock.Any()).Return(member, nil).AnyTimes()
-			s.gate.EXPECT().Admit(gomock.Any(), gomock.Any(), gomock.Any()).
+			s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", gomock.Any()).Return(member, nil).AnyTimes()
+			s.authorizer.EXPECT().Authorize(gomock.Any(), gomock.Any(), gomock.Any()).
 				Return(access.Caller{}, session.Wrap(session.KindUnauthenticated, fmt.Errorf("the issuer %s is another", long))).AnyTimes()
 			s.handler.ServeHTTP(httptest.NewRecorder(), r)
 			if len(s.log.String()) == 0 {

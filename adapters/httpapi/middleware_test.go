@@ -85,7 +85,7 @@ func TestAccessLog_OfProbes(t *testing.T) {
 func TestAccessLog_OfRefusals(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{})
-	s.gate.EXPECT().Admit(gomock.Any(), gomock.Any(), gomock.Any()).Return(member, session.KindNoRole)
+	s.authorizer.EXPECT().Authorize(gomock.Any(), gomock.Any(), gomock.Any()).Return(member, session.KindNoRole)
 	s.post(t, "")
 	if line := s.lines(t, "request")[0]; line["user"] != "user_123" || line["code"] != "role_not_found" || line["status"] != 403.0 {
 		t.Errorf("the log has\n%s", s.log)

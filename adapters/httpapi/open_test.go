@@ -125,7 +125,7 @@ func TestOpenSession_ChecksInOrder(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSubject(t, httpapi.Config{})
-			s.gate.EXPECT().Admit(gomock.Any(), "jwt", access.ReadOwn).Return(member, session.Wrap(session.KindOf(test.admit), test.admit))
+			s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", access.ReadOwn).Return(member, session.Wrap(session.KindOf(test.admit), test.admit))
 			if test.asksForTheirFlow {
 				s.opener.EXPECT().Workflow().Return(workflow, session.Wrap(session.KindOf(test.workflow), test.workflow))
 			}
@@ -169,7 +169,7 @@ func TestOpenSession_Credential(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSubject(t, httpapi.Config{})
-			s.gate.EXPECT().Admit(gomock.Any(), test.want, access.ReadOwn).Return(access.Caller{}, session.Wrap(session.KindUnauthenticated, session.KindUnauthenticated))
+			s.authorizer.EXPECT().Authorize(gomock.Any(), test.want, access.ReadOwn).Return(access.Caller{}, session.Wrap(session.KindUnauthenticated, session.KindUnauthenticated))
 			got := s.do(t, request(t, http.MethodPost, openPath, "", test.headers...))
 			want := `Bearer error="invalid_token"`
 			if test.want == "" {
@@ -274,7 +274,7 @@ func TestOpenSession_SeveralCookies(t *testing.T) {
 			for i, gate := range test.gates {
 				value := string(rune('a' + i))
 				cookies += "__session_0000000" + value + "=" + value + ";"
-				s.gate.EXPECT().Admit(gomock.Any(), value, access.ReadOwn).Return(gate.caller, gate.err).MaxTimes(1)
+				s.authorizer.EXPECT().Authorize(gomock.Any(), value, access.ReadOwn).Return(gate.caller, gate.err).MaxTimes(1)
 			}
 			s.opener.EXPECT().Workflow().Return(workflow, nil).AnyTimes()
 			s.opener.EXPECT().Open(gomock.Any(), calling, gomock.Any()).DoAndReturn(
@@ -289,7 +289,7 @@ func TestOpenSession_SeveralCookies(t *testing.T) {
 }
 
 func BenchmarkOpenSession(b *testing.B) {
-	handler, err := httpapi.New(httpapi.Config{}, httpapi.Core{Gate: gateOf{member}, Opener: openerOf{}, Limits: noLimits{}, Readiness: staying{}, Admission: roomy{}})
+	handler, err := httpapi.New(httpapi.Config{}, httpapi.Core{Authorizer: gateOf{member}, Opener: openerOf{}, Limits: noLimits{}, Readiness: staying{}, Admission: roomy{}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func BenchmarkOpenSession(b *testing.B) {
 // gateOf, openerOf, noLimits, staying and roomy answer at once: a mock would be measured, too.
 type gateOf struct{ caller access.Caller }
 
-func (g gateOf) Admit(context.Context, string, access.Permission) (access.Caller, error) {
+func (g gateOf) Authorize(context.Context, string, access.Permission) (access.Caller, error) {
 	return g.caller, nil
 }
 

@@ -111,7 +111,7 @@ func TestLimits_AfterTheGate(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{session.KindUnauthenticated, session.KindNoRole, session.KindForbidden, session.KindUnavailable} {
 		s := newLimited(t, httpapi.Config{})
-		s.gate.EXPECT().Admit(gomock.Any(), gomock.Any(), gomock.Any()).Return(member, err)
+		s.authorizer.EXPECT().Authorize(gomock.Any(), gomock.Any(), gomock.Any()).Return(member, err)
 		if got := s.post(t, ""); got.status == http.StatusTooManyRequests || got.header.Get("RateLimit")+got.header.Get("RateLimit-Policy") != "" {
 			t.Errorf("%v got %d", err, got.status)
 		}

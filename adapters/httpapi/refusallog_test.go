@@ -22,7 +22,7 @@ const turnedAway = "callers are turned away"
 // refuses turns everybody away for a reason.
 func (s *subject) refuses(kind session.Kind, reason session.Reason, cause string) {
 	err := fmt.Errorf("admit: %w", session.Because(kind, reason, errors.New(cause)))
-	s.gate.EXPECT().Admit(gomock.Any(), gomock.Any(), gomock.Any()).Return(access.Caller{}, err).AnyTimes()
+	s.authorizer.EXPECT().Authorize(gomock.Any(), gomock.Any(), gomock.Any()).Return(access.Caller{}, err).AnyTimes()
 }
 
 // A reason is told at once when it is new, then once a minute while there are

@@ -235,7 +235,7 @@ func TestDuplicateHeaders(t *testing.T) {
 func TestDuplicateHeaders_OfTheBody(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{})
-	s.gate.EXPECT().Admit(gomock.Any(), "", gomock.Any()).Return(access.Caller{}, session.KindUnauthenticated)
+	s.authorizer.EXPECT().Authorize(gomock.Any(), "", gomock.Any()).Return(access.Caller{}, session.KindUnauthenticated)
 	twice := []string{"Content-Type", "application/json", "Content-Type", "text/plain"}
 	if got := s.do(t, request(t, http.MethodPost, openPath, "", twice...)); got.status != http.StatusUnauthorized {
 		t.Errorf("from nobody: %d %s", got.status, got.body)

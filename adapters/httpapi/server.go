@@ -88,7 +88,7 @@ var _ api.ServerInterface = (*server)(nil)
 
 // Core is what the handler asks.
 type Core struct {
-	Gate          ports.Gate
+	Authorizer    ports.Authorizer
 	Opener        ports.Opener
 	Transferrer   ports.Transferrer
 	Lister        ports.Lister

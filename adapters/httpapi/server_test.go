@@ -129,7 +129,7 @@ func TestHalfClosed(t *testing.T) {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			s := newSubject(t, httpapi.Config{IntrospectionKeys: []string{backendKey}})
-			s.gate.EXPECT().Admit(gomock.Any(), gomock.Any(), gomock.Any()).Return(member, nil).AnyTimes()
+			s.authorizer.EXPECT().Authorize(gomock.Any(), gomock.Any(), gomock.Any()).Return(member, nil).AnyTimes()
 			s.opener.EXPECT().Workflow().Return(workflow, nil).AnyTimes()
 			closed := make(chan struct{})
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

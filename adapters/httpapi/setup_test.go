@@ -54,17 +54,17 @@ func address(text string) session.Source { return session.Source{Address: netip.
 
 // subject is the real router before a core that is mocked.
 type subject struct {
-	handler  *httpapi.Handler
-	gate     *portmock.MockGate
-	opener   *portmock.MockOpener
-	transfer *portmock.MockTransferrer
-	lister   *portmock.MockLister
-	watcher  *portmock.MockWatcher
-	checker  *portmock.MockChecker
-	revoker  *portmock.MockRevoker
-	admin    *portmock.MockAdministrator
-	ready    *portmock.MockReadiness
-	limits   *portmock.MockLimits
+	handler    *httpapi.Handler
+	authorizer *portmock.MockAuthorizer
+	opener     *portmock.MockOpener
+	transfer   *portmock.MockTransferrer
+	lister     *portmock.MockLister
+	watcher    *portmock.MockWatcher
+	checker    *portmock.MockChecker
+	revoker    *portmock.MockRevoker
+	admin      *portmock.MockAdministrator
+	ready      *portmock.MockReadiness
+	limits     *portmock.MockLimits
 	// work is what is in flight; suspects are whom Limits suspect.
 	work     *admission
 	suspects atomic.Bool
@@ -143,7 +143,7 @@ func newLimited(t testing.TB, config httpapi.Config) *subject {
 	t.Helper()
 	control := gomock.NewController(t)
 	s := &subject{
-		gate: portmock.NewMockGate(control), opener: portmock.NewMockOpener(control), transfer: portmock.NewMockTransferrer(control),
+		authorizer: portmock.NewMockAuthorizer(control), opener: portmock.NewMockOpener(control), transfer: portmock.NewMockTransferrer(control),
 		lister: portmock.NewMockLister(control), watcher: portmock.NewMockWatcher(control), checker: portmock.NewMockChecker(control), revoker: portmock.NewMockRevoker(control),
 		admin: portmock.NewMockAdministrator(control), ready: portmock.NewMockReadiness(control),
 		limits: portmock.NewMockLimits(control), work: &admission{refuses: map[ports.Work]error{}}, log: &logBuffer{},
@@ -156,7 +156,7 @@ func newLimited(t testing.TB, config httpapi.Config) *subject {
 	}
 	var err error
 	if s.handler, err = httpapi.New(config, httpapi.Core{
-		Gate: s.gate, Opener: s.opener, Transferrer: s.transfer, Lister: s.lister, Watcher: s.watcher, Checker: s.checker,
+		Authorizer: s.authorizer, Opener: s.opener, Transferrer: s.transfer, Lister: s.lister, Watcher: s.watcher, Checker: s.checker,
 		Revoker: s.revoker, Administrator: s.admin, Readiness: s.ready, Limits: s.limits, Admission: s.work,
 	}); err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func newLimited(t testing.TB, config httpapi.Config) *subject {
 
 // admits lets everybody in and says that there is a workflow.
 func (s *subject) admits() *subject {
-	s.gate.EXPECT().Admit(gomock.Any(), gomock.Any(), access.ReadOwn).Return(member, nil).AnyTimes()
+	s.authorizer.EXPECT().Authorize(gomock.Any(), gomock.Any(), access.ReadOwn).Return(member, nil).AnyTimes()
 	s.opener.EXPECT().Workflow().Return(workflow, nil).AnyTimes()
 	return s
 }
@@ -272,7 +272,7 @@ func (s *subject) post(t testing.TB, body string, headers ...string) answer {
 
 // permits lets those in who are signed in and want what they may.
 func (s *subject) permits(wants access.Permission) *subject {
-	s.gate.EXPECT().Admit(gomock.Any(), "jwt", wants).Return(member, nil).AnyTimes()
+	s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", wants).Return(member, nil).AnyTimes()
 	return s
 }
 

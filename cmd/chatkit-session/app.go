@@ -75,7 +75,7 @@ func assemble(ctx context.Context, c config, logger *slog.Logger) (*app, error) 
 
 // wire builds the service on a store and a clock.
 func wire(ctx context.Context, c config, logger *slog.Logger, opened store, clock ports.Clock) (*app, error) {
-	gate, err := newGate(c, logger, clock)
+	authorizer, err := newAuthorizer(c, logger, clock)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		Logger:            logger,
 		TurnedAway:        metrics.TurnedAway,
 	}, httpapi.Core{
-		Gate:          gate,
+		Authorizer:    authorizer,
 		Opener:        lifecycle.NewOpener(deps, c.workflow),
 		Transferrer:   lifecycle.NewTransferrer(deps),
 		Lister:        lifecycle.NewLister(shared.store, shared.store, clock, c.policy),
@@ -249,7 +249,7 @@ func newMetricsServer(metrics *telemetry.Metrics, c config, logger *slog.Logger)
 	return httpapi.NewServer(routes, c.RequestTimeout, c.KeepAlive, logger)
 }
 
-func newGate(c config, logger *slog.Logger, clock ports.Clock) (*lifecycle.Gate, error) {
+func newAuthorizer(c config, logger *slog.Logger, clock ports.Clock) (*lifecycle.Authorizer, error) {
 	settings := clerk.Config{
 		JWTKey:            string(c.ClerkJWTKey),
 		SecretKey:         string(c.ClerkSecretKey),
@@ -267,13 +267,13 @@ func newGate(c config, logger *slog.Logger, clock ports.Clock) (*lifecycle.Gate,
 		return nil, err
 	}
 	if c.ClerkSecretKey == "" {
-		return lifecycle.NewGate(authenticator, nil, c.accessPolicy, c.defaultRole, c.denied...), nil
+		return lifecycle.NewAuthorizer(authenticator, nil, c.accessPolicy, c.defaultRole, c.denied...), nil
 	}
 	directory, err := clerk.NewDirectory(settings)
 	if err != nil {
 		return nil, err
 	}
-	return lifecycle.NewGate(authenticator, directory, c.accessPolicy, c.defaultRole, c.denied...), nil
+	return lifecycle.NewAuthorizer(authenticator, directory, c.accessPolicy, c.defaultRole, c.denied...), nil
 }
 
 // openStore opens the database, its schema brought up to date.

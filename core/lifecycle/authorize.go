@@ -11,8 +11,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// Gate lets callers in by credential and role. It implements ports.Gate.
-type Gate struct {
+// Authorizer lets callers in by credential and role. It implements ports.Authorizer.
+type Authorizer struct {
 	authenticator ports.Authenticator
 	directory     ports.RoleDirectory
 	policy        access.Policy
@@ -20,35 +20,35 @@ type Gate struct {
 	denied        []session.ActorKind
 }
 
-var _ ports.Gate = (*Gate)(nil)
+var _ ports.Authorizer = (*Authorizer)(nil)
 
-// NewGate returns a Gate. directory may be nil: then only credentials name
+// NewAuthorizer returns a Authorizer. directory may be nil: then only credentials name
 // roles. fallback is the role of a user for whom nothing else names one; zero
 // lets no such user in. Actors of the denied kinds are not let in at all.
-func NewGate(authenticator ports.Authenticator, directory ports.RoleDirectory, policy access.Policy, fallback access.Role, denied ...session.ActorKind) *Gate {
-	return &Gate{authenticator: authenticator, directory: directory, policy: policy, fallback: fallback, denied: denied}
+func NewAuthorizer(authenticator ports.Authenticator, directory ports.RoleDirectory, policy access.Policy, fallback access.Role, denied ...session.ActorKind) *Authorizer {
+	return &Authorizer{authenticator: authenticator, directory: directory, policy: policy, fallback: fallback, denied: denied}
 }
 
-// Admit implements ports.Gate.
-func (g *Gate) Admit(ctx context.Context, credential string, wants access.Permission) (access.Caller, error) {
+// Authorize implements ports.Authorizer.
+func (a *Authorizer) Authorize(ctx context.Context, credential string, wants access.Permission) (access.Caller, error) {
 	if credential == "" {
 		return access.Caller{}, session.Because(session.KindUnauthenticated, session.ReasonNoCredential, errNoCredential)
 	}
-	identity, err := g.authenticator.Authenticate(ctx, credential)
+	identity, err := a.authenticator.Authenticate(ctx, credential)
 	if err != nil {
 		return access.Caller{}, err
 	}
 	caller := access.Caller{Bearer: identity.Bearer}
-	if slices.Contains(g.denied, caller.Actor.Kind()) {
+	if slices.Contains(a.denied, caller.Actor.Kind()) {
 		return caller, session.Because(session.KindActorDenied, session.ReasonDeniedActor, caller.InPerson())
 	}
-	if caller.Role, err = g.role(ctx, identity); err != nil {
+	if caller.Role, err = a.role(ctx, identity); err != nil {
 		return caller, err
 	}
 	if caller.Role.IsZero() {
 		return caller, session.KindNoRole
 	}
-	if !g.policy.Permits(caller.Role, wants) {
+	if !a.policy.Permits(caller.Role, wants) {
 		return caller, session.KindForbidden
 	}
 	return caller, nil
@@ -56,18 +56,18 @@ func (g *Gate) Admit(ctx context.Context, credential string, wants access.Permis
 
 // role is the first that answers: the credential, the organization, the
 // directory, the fallback.
-func (g *Gate) role(ctx context.Context, identity ports.Identity) (access.Role, error) {
+func (a *Authorizer) role(ctx context.Context, identity ports.Identity) (access.Role, error) {
 	if !identity.Role.IsZero() {
 		return identity.Role, nil
 	}
 	if !identity.OrganizationRole.IsZero() {
 		return identity.OrganizationRole, nil
 	}
-	if g.directory != nil {
-		role, err := g.directory.Role(ctx, identity.User)
+	if a.directory != nil {
+		role, err := a.directory.Role(ctx, identity.User)
 		if err != nil || !role.IsZero() {
 			return role, err
 		}
 	}
-	return g.fallback, nil
+	return a.fallback, nil
 }

@@ -20,7 +20,7 @@ var (
 	guest    = session.Must(access.ParseRole("guest"))
 )
 
-func TestGate_Admit(t *testing.T) {
+func TestAuthorizer_Authorize(t *testing.T) {
 	t.Parallel()
 	identity := ports.Identity{Bearer: session.Bearer{User: user, Holder: session.Holder{SignIn: signIn, Actor: support}, Verified: noon}}
 	withRole, withOrg, withBoth := identity, identity, identity
@@ -59,45 +59,45 @@ func TestGate_Admit(t *testing.T) {
 			case error:
 				directory.EXPECT().Role(gomock.Any(), user).Return(access.Role{}, answer)
 			}
-			gate := lifecycle.NewGate(authenticator, directory, access.DefaultPolicy(), c.fallback)
+			authorizer := lifecycle.NewAuthorizer(authenticator, directory, access.DefaultPolicy(), c.fallback)
 
-			got, err := gate.Admit(t.Context(), credential, c.wants)
+			got, err := authorizer.Authorize(t.Context(), credential, c.wants)
 			want := access.Caller{Bearer: identity.Bearer, Role: c.role}
 			if !errors.Is(err, c.kind) || got != want {
-				t.Errorf("Admit = %+v, %v, want %+v, %v", got, err, want, c.kind)
+				t.Errorf("Authorize = %+v, %v, want %+v, %v", got, err, want, c.kind)
 			}
 		})
 	}
 }
 
-func TestGate_Admit_WithoutDirectory(t *testing.T) {
+func TestAuthorizer_Authorize_WithoutDirectory(t *testing.T) {
 	t.Parallel()
 	authenticator := portmock.NewMockAuthenticator(gomock.NewController(t))
 	authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(ports.Identity{Bearer: caller.Bearer}, nil)
-	gate := lifecycle.NewGate(authenticator, nil, access.DefaultPolicy(), guest)
-	if got, err := gate.Admit(t.Context(), credential, access.ReadOwn); err != nil || got.Role != guest {
-		t.Errorf("Admit = %+v, %v", got, err)
+	authorizer := lifecycle.NewAuthorizer(authenticator, nil, access.DefaultPolicy(), guest)
+	if got, err := authorizer.Authorize(t.Context(), credential, access.ReadOwn); err != nil || got.Role != guest {
+		t.Errorf("Authorize = %+v, %v", got, err)
 	}
 }
 
-func TestGate_Admit_BadCredential(t *testing.T) {
+func TestAuthorizer_Authorize_BadCredential(t *testing.T) {
 	t.Parallel()
 	authenticator := portmock.NewMockAuthenticator(gomock.NewController(t))
-	gate := lifecycle.NewGate(authenticator, nil, access.DefaultPolicy(), guest)
-	if _, err := gate.Admit(t.Context(), "", access.ReadOwn); !errors.Is(err, session.KindUnauthenticated) {
+	authorizer := lifecycle.NewAuthorizer(authenticator, nil, access.DefaultPolicy(), guest)
+	if _, err := authorizer.Authorize(t.Context(), "", access.ReadOwn); !errors.Is(err, session.KindUnauthenticated) {
 		t.Errorf("without a credential: %v", err)
 	}
 	for _, want := range []error{session.KindUnauthenticated, session.KindUnavailable} {
 		authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(ports.Identity{}, want)
-		if _, err := gate.Admit(t.Context(), credential, access.ReadOwn); !errors.Is(err, want) {
-			t.Errorf("Admit = %v, want %v", err, want)
+		if _, err := authorizer.Authorize(t.Context(), credential, access.ReadOwn); !errors.Is(err, want) {
+			t.Errorf("Authorize = %v, want %v", err, want)
 		}
 	}
 }
 
 // Actors of kinds that the operator refuses come in nowhere, whatever their
 // role; the log learns who they were.
-func TestGate_Admit_DeniesActors(t *testing.T) {
+func TestAuthorizer_Authorize_DeniesActors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		denied []session.ActorKind
@@ -114,10 +114,10 @@ func TestGate_Admit_DeniesActors(t *testing.T) {
 			t.Parallel()
 			authenticator := portmock.NewMockAuthenticator(gomock.NewController(t))
 			authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(ports.Identity{Bearer: as(c.actor).Bearer, Role: admin}, nil)
-			gate := lifecycle.NewGate(authenticator, nil, access.DefaultPolicy(), guest, c.denied...)
-			got, err := gate.Admit(t.Context(), credential, access.ReadOwn)
+			authorizer := lifecycle.NewAuthorizer(authenticator, nil, access.DefaultPolicy(), guest, c.denied...)
+			got, err := authorizer.Authorize(t.Context(), credential, access.ReadOwn)
 			if (err == nil) != c.ok || (err != nil && (session.KindOf(err) != session.KindActorDenied || session.ReasonOf(err) != session.ReasonDeniedActor)) || got.Bearer != as(c.actor).Bearer {
-				t.Errorf("Admit = %+v, %v", got, err)
+				t.Errorf("Authorize = %+v, %v", got, err)
 			}
 		})
 	}
