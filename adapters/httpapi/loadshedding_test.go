@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -69,6 +70,44 @@ func TestInFlight_Refused(t *testing.T) {
 			}
 			if strings.Contains(s.log.String(), `"level":"INFO"`) || strings.Contains(s.log.String(), `"level":"ERROR"`) {
 				t.Errorf("the log has\n%s", s.log)
+			}
+		})
+	}
+}
+
+// A request that is refused before the router gets the headers that the router's
+// answers have.
+func TestInFlight_RefusedHeaders(t *testing.T) {
+	t.Parallel()
+	for name, headers := range map[string][]string{
+		"NoPage":  {},
+		"Page":    {"Origin", page},
+		"Foreign": {"Origin", "https://elsewhere.example.org"},
+		"TLS":     {"X-Forwarded-Proto", "https"},
+		"ID":      {"X-Request-ID", "mine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSubject(t, httpapi.Config{TrustedProxies: prefixes("192.0.2.0/24")})
+			s.admits().opener.EXPECT().Open(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Opened{}, session.KindOverloaded)
+			late := s.do(t, request(t, http.MethodPost, openPath, "", append(headers, "Authorization", "Bearer jwt")...))
+			s.work.refuses[ports.WorkUsers] = session.KindOverloaded
+			early := s.do(t, request(t, http.MethodPost, openPath, "", append(headers, "Authorization", "Bearer jwt")...))
+			if late.status != early.status || late.Code != early.Code || late.Message != early.Message {
+				t.Errorf("%d %s and %d %s", late.status, late.body, early.status, early.body)
+			}
+			if name != "ID" && early.RequestID == "" || early.RequestID != early.header.Get("X-Request-ID") {
+				t.Errorf("the request id is %q, the header's %q", early.RequestID, early.header.Get("X-Request-ID"))
+			}
+			for _, only := range []string{"Cache-Control", "Ratelimit", "Ratelimit-Policy"} {
+				late.header.Del(only) // an answer to a caller who is known
+			}
+			if name != "ID" {
+				late.header.Del("X-Request-Id")
+				early.header.Del("X-Request-Id")
+			}
+			if !maps.EqualFunc(late.header, early.header, slices.Equal) {
+				t.Errorf("got\n%v, want\n%v", early.header, late.header)
 			}
 		})
 	}
@@ -256,5 +295,22 @@ func TestInFlight_Suspects(t *testing.T) {
 		if got.status != http.StatusServiceUnavailable || got.Code != "overloaded" {
 			t.Errorf("without a turn it got %d %s", got.status, got.body)
 		}
+	}
+}
+
+// full is an Admission that has no room.
+type full struct{ roomy }
+
+func (full) Enter(context.Context, ports.Work) (func(), error) { return nil, session.KindOverloaded }
+
+func BenchmarkHandler_Overloaded(b *testing.B) {
+	handler, err := httpapi.New(httpapi.Config{AllowedOrigins: []string{page}}, httpapi.Core{Readiness: staying{}, Admission: full{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := request(b, http.MethodPost, openPath, "", "Origin", page)
+	b.ReportAllocs()
+	for b.Loop() {
+		handler.ServeHTTP(httptest.NewRecorder(), r)
 	}
 }

@@ -30,13 +30,19 @@ const maxRequestID = 64
 // requestID gives the request an id, the client's own when it sent a good one.
 func requestID(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		id := c.Request().Header.Get(echo.HeaderXRequestID)
-		if id == "" || len(id) > maxRequestID || strings.ContainsFunc(id, notRequestID) {
-			id = uuid.NewString()
-		}
-		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		c.Response().Header().Set(echo.HeaderXRequestID, requestIDOf(c.Request()))
 		return next(c)
 	}
+}
+
+// requestIDOf returns the id that the client sent with the request when it is
+// valid, and a new one otherwise.
+func requestIDOf(r *http.Request) string {
+	id := r.Header.Get(echo.HeaderXRequestID)
+	if id == "" || len(id) > maxRequestID || strings.ContainsFunc(id, notRequestID) {
+		return uuid.NewString()
+	}
+	return id
 }
 
 func notRequestID(r rune) bool {
@@ -151,18 +157,20 @@ func unbounded(c echo.Context) context.Context {
 	return ctx
 }
 
-// securityHeaders follow the OWASP REST security cheat sheet. Other origins
-// may read answers where CORS lets them.
+// securityHeaders sets the headers of the OWASP REST security cheat sheet.
 func (s *server) securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		header := c.Response().Header()
-		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
-		header.Set(echo.HeaderReferrerPolicy, "no-referrer")
-		header.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
-		if s.secure(c.Request()) {
-			header.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
-		}
+		s.setSecurityHeaders(c.Response().Header(), c.Request())
 		return next(c)
+	}
+}
+
+func (s *server) setSecurityHeaders(header http.Header, r *http.Request) {
+	header.Set(echo.HeaderXContentTypeOptions, "nosniff")
+	header.Set(echo.HeaderReferrerPolicy, "no-referrer")
+	header.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
+	if s.secure(r) {
+		header.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
 	}
 }
 
@@ -256,12 +264,26 @@ var traceHeaders = []string{
 // preflightAge is how long a browser may remember a preflight, in seconds.
 const preflightAge = 600
 
+// exposedHeaders are those that a page of another origin may read.
+var exposedHeaders = []string{echo.HeaderXRequestID, echo.HeaderRetryAfter, headerRateLimit, headerRateLimitPolicy}
+
+// letPagesRead sets what cors sets on the answer of a request that is no
+// preflight, for answers that come before the middleware runs.
+func (s *server) letPagesRead(header http.Header, r *http.Request) {
+	header.Add(echo.HeaderVary, echo.HeaderOrigin)
+	if origin := r.Header.Get(echo.HeaderOrigin); origin != "" && s.origins.allow(origin) {
+		header.Set(echo.HeaderAccessControlAllowOrigin, origin)
+		header.Set(echo.HeaderAccessControlAllowCredentials, "true")
+		header.Set(echo.HeaderAccessControlExposeHeaders, strings.Join(exposedHeaders, ","))
+	}
+}
+
 func (s *server) cors() echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOriginFunc:  func(origin string) (bool, error) { return s.origins.allow(origin), nil },
 		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowHeaders:     append([]string{echo.HeaderAuthorization, echo.HeaderContentType, echo.HeaderXRequestID, "X-ChatKit-Token", "Last-Event-ID"}, traceHeaders...),
-		ExposeHeaders:    []string{echo.HeaderXRequestID, echo.HeaderRetryAfter, headerRateLimit, headerRateLimitPolicy},
+		ExposeHeaders:    exposedHeaders,
 		AllowCredentials: true,
 		MaxAge:           preflightAge,
 	})

@@ -141,7 +141,7 @@ func New(config Config, core Core) (*Handler, error) {
 	e.JSONSerializer = asMeasured{}
 	e.IPExtractor = s.clientAddress
 	e.Pre(requestID, s.sendElsewhere, s.accessLog)
-	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), s.inFlight, singleCredential, deadline(config.RequestTimeout))
+	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), leaveWhenAnswered, singleCredential, deadline(config.RequestTimeout))
 	api.RegisterHandlersWithOptions(e, s, api.RegisterHandlersOptions{OperationMiddlewares: s.admissions()})
 	e.HEAD(healthPath, s.Health)
 	e.HEAD(readyPath, s.Ready)
@@ -154,7 +154,7 @@ func New(config Config, core Core) (*Handler, error) {
 	if config.StartPage {
 		e.GET("/", showStartPage, docsHeaders)
 	}
-	return &Handler{Handler: verifyByAnyMethod(e), EndStreams: stop, DrainStreams: func(within time.Duration) {
+	return &Handler{Handler: s.boundInFlight(verifyByAnyMethod(e)), EndStreams: stop, DrainStreams: func(within time.Duration) {
 		s.drainWithin.Store(int64(within))
 		drain()
 	}}, nil
