@@ -10,6 +10,19 @@ import (
 
 //go:generate go tool mockgen -typed -package portmock -destination portmock/outbound.go chatkit-session/ports SessionStore,SecretFinder,UsageStore,ActivityStore,AdminStore,SessionCleaner,StoreProbe,LeaseRegistry,Sealer,Clock,Identifiers,Meter,Authenticator,RoleDirectory,RateLimiter,SharedCounter,Relay,Degradable
 
+// Store is everything that a database adapter implements. Code that needs less
+// takes one of these interfaces.
+type Store interface {
+	SessionStore
+	SecretFinder
+	UsageStore
+	ActivityStore
+	AdminStore
+	SessionCleaner
+	StoreProbe
+	LeaseRegistry
+}
+
 // SessionStore keeps sessions. Every method gives up when ctx ends, and then,
 // as whenever the store cannot be reached or is too busy to answer, returns a
 // KindUnavailable error; an error without a kind is a bug or damaged data.

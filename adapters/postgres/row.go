@@ -94,26 +94,22 @@ func (r *row) outline() []any {
 }
 
 func newRow(s session.Session) (row, error) {
-	metadata, err := json.Marshal(s.Metadata().Tree())
+	stored := s.Stored()
+	metadata, err := json.Marshal(stored.Metadata.Tree())
 	if err != nil {
 		return row{}, fmt.Errorf("encode metadata: %w", err)
 	}
-	previous, until := s.Previous()
-	r := row{
-		ID: s.ID().String(), User: s.User().String(), Device: s.Device().String(), Generated: s.Generated(),
-		Workflow: s.Workflow().String(), Actor: s.Actor().String(), SignIn: s.Holder().SignIn.String(), Holder: known(s.Holder().SignIn), Status: string(s.Status()),
-		TokenHash: hashBytes(s.Credential().Hash), TokenSealed: s.Credential().Sealed,
-		PreviousTokenHash: hashBytes(previous), PreviousTokenUntil: optional(until), SupersededSeen: s.SupersededSeen(),
-		OfferHash: hashBytes(s.Offer().Code), OfferUntil: optional(s.Offer().Until), OfferRefused: s.Offer().Refused,
-		Metadata: metadata, Remembered: s.Remembered(),
-		ExpiresAt: s.ExpiresAt(), LastActivityAt: s.LastActivityAt(), CreatedAt: s.CreatedAt(),
-		EndedAt: optional(s.EndedAt()),
-		Opens:   s.Opens(), Checks: s.Checks(), source: newSource(s.Source()),
-	}
-	if reason := string(s.EndReason()); reason != "" {
-		r.EndReason = &reason
-	}
-	return r, nil
+	return row{
+		ID: stored.ID, User: stored.User, Device: stored.Device, Generated: stored.Generated, Workflow: stored.Workflow,
+		Actor: stored.Actor, SignIn: stored.SignIn, Holder: nullIfEmpty(stored.SignIn), Status: string(stored.Status),
+		TokenHash: hashBytes(stored.Credential.Hash), TokenSealed: stored.Credential.Sealed,
+		PreviousTokenHash: hashBytes(stored.Previous), PreviousTokenUntil: optional(stored.PreviousUntil), SupersededSeen: stored.SupersededSeen,
+		OfferHash: hashBytes(stored.Offer.Code), OfferUntil: optional(stored.Offer.Until), OfferRefused: stored.Offer.Refused,
+		Metadata: metadata, Remembered: stored.Remembered,
+		ExpiresAt: stored.ExpiresAt, LastActivityAt: stored.LastActivityAt, CreatedAt: stored.CreatedAt,
+		EndedAt: optional(stored.EndedAt), EndReason: nullIfEmpty(string(stored.EndReason)),
+		Opens: stored.Opens, Checks: stored.Checks, source: newSource(stored.Source),
+	}, nil
 }
 
 func (r row) session() (session.Session, error) {
@@ -156,12 +152,11 @@ func (r row) holder() string {
 	return r.SignIn
 }
 
-// known is NULL for an unknown sign-in.
-func known(signIn session.SignInID) *string {
-	if signIn.IsZero() {
+// nullIfEmpty returns nil, which is NULL, for an empty text.
+func nullIfEmpty(text string) *string {
+	if text == "" {
 		return nil
 	}
-	text := signIn.String()
 	return &text
 }
 

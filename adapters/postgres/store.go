@@ -61,16 +61,7 @@ type Store struct {
 	lockUser, scope, write      statement
 }
 
-var (
-	_ ports.SessionStore   = (*Store)(nil)
-	_ ports.SecretFinder   = (*Store)(nil)
-	_ ports.UsageStore     = (*Store)(nil)
-	_ ports.ActivityStore  = (*Store)(nil)
-	_ ports.AdminStore     = (*Store)(nil)
-	_ ports.SessionCleaner = (*Store)(nil)
-	_ ports.StoreProbe     = (*Store)(nil)
-	_ ports.LeaseRegistry  = (*Store)(nil)
-)
+var _ ports.Store = (*Store)(nil)
 
 // Open connects to a database whose schema is up to date.
 func Open(ctx context.Context, config Config) (*Store, error) {

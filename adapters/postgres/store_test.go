@@ -5,6 +5,7 @@ import (
 
 	"chatkit-session/adapters/postgres"
 	"chatkit-session/adapters/postgres/pgtest"
+	"chatkit-session/ports"
 	"chatkit-session/ports/porttest"
 )
 
@@ -34,7 +35,7 @@ func TestStore_Contract(t *testing.T) {
 	t.Parallel()
 	t.Run("AsOwner", func(t *testing.T) {
 		t.Parallel()
-		porttest.Sessions(t, func(t *testing.T) (porttest.Store, porttest.Store) {
+		porttest.Sessions(t, func(t *testing.T) (ports.Store, ports.Store) {
 			t.Helper()
 			url := pgtest.New(t)
 			return open(t, url, 8), open(t, url, 8)
@@ -45,7 +46,7 @@ func TestStore_Contract(t *testing.T) {
 	t.Run("ThroughPgbouncer", func(t *testing.T) {
 		t.Parallel()
 		through := pgtest.Bouncer(t)
-		porttest.Sessions(t, func(t *testing.T) (porttest.Store, porttest.Store) {
+		porttest.Sessions(t, func(t *testing.T) (ports.Store, ports.Store) {
 			t.Helper()
 			url := pgtest.New(t)
 			name := scan[string](t, pgtest.Open(t, url), "SELECT current_database()")
@@ -57,7 +58,7 @@ func TestStore_Contract(t *testing.T) {
 	// Its rights are enough, and row-level security lets it through.
 	t.Run("AsService", func(t *testing.T) {
 		t.Parallel()
-		porttest.Sessions(t, func(t *testing.T) (porttest.Store, porttest.Store) {
+		porttest.Sessions(t, func(t *testing.T) (ports.Store, ports.Store) {
 			t.Helper()
 			url := pgtest.Login(t, pgtest.New(t), "chatkit_service")
 			return open(t, url, 8), open(t, url, 8)

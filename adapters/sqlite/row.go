@@ -69,26 +69,22 @@ func (s source) source() session.Source {
 }
 
 func newRow(s session.Session) (row, error) {
-	metadata, err := encodeMetadata(s.Metadata())
+	stored := s.Stored()
+	metadata, err := encodeMetadata(stored.Metadata)
 	if err != nil {
 		return row{}, fmt.Errorf("encode metadata: %w", err)
 	}
-	previous, until := s.Previous()
-	r := row{
-		ID: s.ID().String(), User: s.User().String(), Device: s.Device().String(), Generated: s.Generated(),
-		Workflow: s.Workflow().String(), Actor: s.Actor().String(), SignIn: s.Holder().SignIn.String(), Holder: known(s.Holder().SignIn), Status: string(s.Status()),
-		TokenHash: hashBytes(s.Credential().Hash), TokenSealed: s.Credential().Sealed,
-		PreviousTokenHash: hashBytes(previous), PreviousTokenUntil: optionalMicros(until), SupersededSeen: s.SupersededSeen(),
-		OfferHash: hashBytes(s.Offer().Code), OfferUntil: optionalMicros(s.Offer().Until), OfferRefused: s.Offer().Refused,
-		Metadata: metadata, Remembered: s.Remembered(),
-		ExpiresAt: micros(s.ExpiresAt()), LastActivityAt: micros(s.LastActivityAt()), CreatedAt: micros(s.CreatedAt()),
-		EndedAt: optionalMicros(s.EndedAt()),
-		Opens:   s.Opens(), Checks: s.Checks(), source: newSource(s.Source()),
-	}
-	if reason := string(s.EndReason()); reason != "" {
-		r.EndReason = &reason
-	}
-	return r, nil
+	return row{
+		ID: stored.ID, User: stored.User, Device: stored.Device, Generated: stored.Generated, Workflow: stored.Workflow,
+		Actor: stored.Actor, SignIn: stored.SignIn, Holder: nullIfEmpty(stored.SignIn), Status: string(stored.Status),
+		TokenHash: hashBytes(stored.Credential.Hash), TokenSealed: stored.Credential.Sealed,
+		PreviousTokenHash: hashBytes(stored.Previous), PreviousTokenUntil: optionalMicros(stored.PreviousUntil), SupersededSeen: stored.SupersededSeen,
+		OfferHash: hashBytes(stored.Offer.Code), OfferUntil: optionalMicros(stored.Offer.Until), OfferRefused: stored.Offer.Refused,
+		Metadata: metadata, Remembered: stored.Remembered,
+		ExpiresAt: micros(stored.ExpiresAt), LastActivityAt: micros(stored.LastActivityAt), CreatedAt: micros(stored.CreatedAt),
+		EndedAt: optionalMicros(stored.EndedAt), EndReason: nullIfEmpty(string(stored.EndReason)),
+		Opens: stored.Opens, Checks: stored.Checks, source: newSource(stored.Source),
+	}, nil
 }
 
 // encodeMetadata keeps <, > and & as they are, so that what is stored is about
@@ -141,12 +137,11 @@ func (r row) holder() string {
 	return r.SignIn
 }
 
-// known is NULL for an unknown sign-in.
-func known(signIn session.SignInID) *string {
-	if signIn.IsZero() {
+// nullIfEmpty returns nil, which is NULL, for an empty text.
+func nullIfEmpty(text string) *string {
+	if text == "" {
 		return nil
 	}
-	text := signIn.String()
 	return &text
 }
 

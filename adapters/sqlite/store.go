@@ -32,16 +32,7 @@ type Store struct {
 	finds map[string]*sqlx.Stmt // by their SQL, prepared on reads
 }
 
-var (
-	_ ports.SessionStore   = (*Store)(nil)
-	_ ports.SecretFinder   = (*Store)(nil)
-	_ ports.UsageStore     = (*Store)(nil)
-	_ ports.ActivityStore  = (*Store)(nil)
-	_ ports.AdminStore     = (*Store)(nil)
-	_ ports.SessionCleaner = (*Store)(nil)
-	_ ports.StoreProbe     = (*Store)(nil)
-	_ ports.LeaseRegistry  = (*Store)(nil)
-)
+var _ ports.Store = (*Store)(nil)
 
 // Open opens the database and brings its schema up to date. Several stores,
 // in one process or in many, may have one database open.

@@ -29,7 +29,7 @@ func open(t testing.TB, path string) *sqlite.Store {
 
 func TestStore_Contract(t *testing.T) {
 	t.Parallel()
-	porttest.Sessions(t, func(t *testing.T) (porttest.Store, porttest.Store) {
+	porttest.Sessions(t, func(t *testing.T) (ports.Store, ports.Store) {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "sessions.db")
 		return open(t, path), open(t, path)

@@ -29,16 +29,9 @@ import (
 // flushInterval is how often the use of sessions is written.
 const flushInterval = 5 * time.Second
 
-// store is what the service needs of its database.
+// store is an open database.
 type store interface {
-	ports.SessionStore
-	ports.SecretFinder
-	ports.UsageStore
-	ports.ActivityStore
-	ports.AdminStore
-	ports.SessionCleaner
-	ports.StoreProbe
-	ports.LeaseRegistry
+	ports.Store
 	io.Closer
 }
 

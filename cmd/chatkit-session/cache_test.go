@@ -250,7 +250,7 @@ func TestCache_StoreContract(t *testing.T) {
 		t.Cleanup(func() { _ = opened.Close() })
 		return opened
 	}
-	open := func(t *testing.T, folder string) porttest.Store {
+	open := func(t *testing.T, folder string) ports.Store {
 		t.Helper()
 		opened := database(t, filepath.Join(folder, "sessions.db"))
 		registry := database(t, filepath.Join(folder, "lease.db")) // in the other one there is a lease in force
@@ -264,7 +264,7 @@ func TestCache_StoreContract(t *testing.T) {
 		t.Cleanup(func() { stop(); kept.Wait() })
 		return asShared{shared.leases, shared.leases, opened, opened, opened, opened, opened, registry}
 	}
-	porttest.Sessions(t, func(t *testing.T) (porttest.Store, porttest.Store) {
+	porttest.Sessions(t, func(t *testing.T) (ports.Store, ports.Store) {
 		t.Helper()
 		folder := t.TempDir()
 		return open(t, folder), open(t, folder)

@@ -126,7 +126,8 @@ func New(draft Draft, now time.Time) Session {
 	}
 }
 
-// Stored is a session as a store kept it, for Restore.
+// Stored is the complete state of a session in the form that stores read and
+// write. Restore and Session.Stored convert between the two.
 type Stored struct {
 	ID, User, Device, Workflow string
 	// SignIn is the holder's; empty when the holder is unknown.
@@ -180,6 +181,35 @@ func Restore(stored Stored) Session {
 		source:         stored.Source,
 		supersededSeen: stored.SupersededSeen,
 		offer:          stored.Offer,
+	}
+}
+
+// Stored returns the complete state of the session: Restore(s.Stored()) equals s.
+func (s Session) Stored() Stored {
+	return Stored{
+		ID:             s.id.value,
+		User:           s.slot.User.value,
+		Device:         s.slot.Device.value,
+		Workflow:       s.slot.Workflow.value,
+		SignIn:         s.holder.SignIn.value,
+		Actor:          s.slot.Actor.String(),
+		Generated:      s.generated,
+		Status:         s.status,
+		Credential:     s.credential,
+		Previous:       s.previous,
+		PreviousUntil:  s.previousUntil,
+		Metadata:       s.metadata,
+		CreatedAt:      s.createdAt,
+		ExpiresAt:      s.expiresAt,
+		LastActivityAt: s.lastActivityAt,
+		EndedAt:        s.endedAt,
+		EndReason:      s.endReason,
+		Remembered:     s.remembered,
+		Opens:          s.opens,
+		Checks:         s.checks,
+		Source:         s.source,
+		SupersededSeen: s.supersededSeen,
+		Offer:          s.offer,
 	}
 }
 

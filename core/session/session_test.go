@@ -88,6 +88,9 @@ func holds(t *testing.T, s session.Session, want session.Stored) {
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	holds(t, session.Restore(busy()), busy())
+	if got := session.Restore(busy()).Stored(); !reflect.DeepEqual(got, busy()) {
+		t.Errorf("Stored = %+v, want %+v", got, busy())
+	}
 	// Were a field zero here, nobody would see that it gets lost.
 	for i, v := 0, reflect.ValueOf(busy()); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -189,7 +192,7 @@ func TestSession_Changes(t *testing.T) {
 }
 
 func unseen(s session.Session) session.Session {
-	stored := contents(s)
+	stored := s.Stored()
 	stored.SupersededSeen = false
 	return session.Restore(stored)
 }

@@ -9,7 +9,7 @@ import (
 
 // SessionsBenchmark measures the calls that opening makes: Find is all of a
 // reused open; Update, with one row written, most of a refreshed one.
-func SessionsBenchmark(b *testing.B, store Store) {
+func SessionsBenchmark(b *testing.B, store ports.Store) {
 	b.Helper()
 	bench := &bench{one: store, ids: newIdentifiers()}
 	slot := session.Slot{User: alice, Workflow: chat, Device: phone}

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 // testFindByToken is about which tokens find which session.
 func testFindByToken(t *testing.T, open Factory) {
 	t.Helper()
 	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
-	finds := func(t *testing.T, store Store, hash session.TokenHash, want session.Session) {
+	finds := func(t *testing.T, store ports.Store, hash session.TokenHash, want session.Session) {
 		t.Helper()
 		got, err := store.FindByToken(t.Context(), hash)
 		if err != nil {
@@ -20,7 +21,7 @@ func testFindByToken(t *testing.T, open Factory) {
 		}
 		same(t, got, want.Outline())
 	}
-	findsNone := func(t *testing.T, store Store, hash session.TokenHash) {
+	findsNone := func(t *testing.T, store ports.Store, hash session.TokenHash) {
 		t.Helper()
 		if got, err := store.FindByToken(t.Context(), hash); !errors.Is(err, session.KindNotFound) {
 			t.Errorf("FindByToken = %v, %v, want not found", got.ID(), err)
@@ -95,13 +96,13 @@ func testFindByToken(t *testing.T, open Factory) {
 			b := setup(t, open)
 			mine := b.insert(t, b.draft(slot))
 			token := mine.Credential().Hash
-			for _, store := range []Store{b.one, b.two} { // whatever they remember
+			for _, store := range []ports.Store{b.one, b.two} { // whatever they remember
 				finds(t, store, token, mine)
 			}
 			if err := change(t.Context(), b.one, slot, take); err != nil {
 				t.Fatal(err)
 			}
-			for _, store := range []Store{b.one, b.two} {
+			for _, store := range []ports.Store{b.one, b.two} {
 				if got, err := store.FindByToken(t.Context(), token); !errors.Is(err, session.KindNotFound) {
 					t.Errorf("%s: FindByToken = %v, %v, want not found", name, got.ID(), err)
 				}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
 // device returns the nth slot of a user.
@@ -84,7 +85,7 @@ func testCleaner(t *testing.T, open Factory) {
 		}
 		counts := make([]int, 2)
 		var group sync.WaitGroup
-		for i, store := range []Store{b.one, b.two} {
+		for i, store := range []ports.Store{b.one, b.two} {
 			group.Go(func() { counts[i] = expireAll(t, store) })
 		}
 		group.Wait()
@@ -97,7 +98,7 @@ func testCleaner(t *testing.T, open Factory) {
 
 // expireAll expires batches of three until none is left or another store is at
 // it.
-func expireAll(t *testing.T, store Store) int {
+func expireAll(t *testing.T, store ports.Store) int {
 	t.Helper()
 	total := 0
 	for {

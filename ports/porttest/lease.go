@@ -15,7 +15,7 @@ import (
 func testLease(t *testing.T, open Factory) {
 	t.Helper()
 	const held, notHeld = time.Hour, time.Duration(0)
-	hold := func(t *testing.T, store Store, lease, kept, want time.Duration) ports.LeaseInForce {
+	hold := func(t *testing.T, store ports.Store, lease, kept, want time.Duration) ports.LeaseInForce {
 		t.Helper()
 		got, err := store.HoldLease(t.Context(), lease, kept)
 		if err != nil || got.Lease != want || got.For < 0 {
@@ -57,7 +57,7 @@ func testLease(t *testing.T, open Factory) {
 		var group sync.WaitGroup
 		for n := range told {
 			group.Go(func() {
-				got, err := []Store{b.one, b.two}[n%2].HoldLease(context.WithoutCancel(t.Context()), time.Duration(n+1)*time.Second, held)
+				got, err := []ports.Store{b.one, b.two}[n%2].HoldLease(context.WithoutCancel(t.Context()), time.Duration(n+1)*time.Second, held)
 				if err != nil {
 					t.Error(err)
 				}

@@ -29,7 +29,7 @@ func testList(t *testing.T, open Factory) {
 		}
 		return s
 	}
-	list := func(t *testing.T, store Store, query ports.ListQuery) []session.Session {
+	list := func(t *testing.T, store ports.Store, query ports.ListQuery) []session.Session {
 		t.Helper()
 		query.User, query.Cutoff = alice, session.DefaultPolicy().Cutoff(noon)
 		found, err := store.List(t.Context(), query)

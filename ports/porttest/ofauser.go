@@ -58,7 +58,7 @@ func testOfAUser(t *testing.T, open Factory) {
 		b := setup(t, open)
 		b.insert(t, b.draft(phoneSlot))
 		there := alicesCaller(otherSignIn)
-		b.race(func(store Store, n int) {
+		b.race(func(store ports.Store, n int) {
 			if n == racers/2 {
 				if _, err := lifecycle.NewRevoker(b.deps(store)).RevokeAll(t.Context(), there, session.ID{}); err != nil {
 					t.Errorf("RevokeAll = %v", err)

@@ -26,14 +26,14 @@ var (
 )
 
 // deps are the real use cases' on store, at noon.
-func (b *bench) deps(store Store) lifecycle.Deps {
+func (b *bench) deps(store ports.Store) lifecycle.Deps {
 	return lifecycle.Deps{
 		Store: store, Secrets: store, Sealer: sealer{}, IDs: b.ids, Clock: clock{noon}, Meter: &b.anomalies,
 		Usage: lifecycle.NewUsage(store, clock{noon}, time.Minute), Policy: session.DefaultPolicy(),
 	}
 }
 
-func (b *bench) opener(store Store) *lifecycle.Opener {
+func (b *bench) opener(store ports.Store) *lifecycle.Opener {
 	return lifecycle.NewOpener(b.deps(store), chat)
 }
 
@@ -48,11 +48,11 @@ func (*meter) Overloaded(ports.Work) {}
 
 // race runs act racers times at once, half on each store, and returns when all
 // are done.
-func (b *bench) race(act func(store Store, n int)) {
+func (b *bench) race(act func(store ports.Store, n int)) {
 	var group sync.WaitGroup
 	start := make(chan struct{})
 	for n := range racers {
-		store := []Store{b.one, b.two}[n%2]
+		store := []ports.Store{b.one, b.two}[n%2]
 		group.Go(func() {
 			<-start
 			act(store, n)
@@ -71,7 +71,7 @@ func alicesCaller(signIn session.SignInID) access.Caller {
 func (b *bench) raceToOpen(t *testing.T, requests ...ports.OpenRequest) []ports.Opened {
 	t.Helper()
 	got := make([]ports.Opened, racers)
-	b.race(func(store Store, n int) {
+	b.race(func(store ports.Store, n int) {
 		var err error
 		got[n], err = b.opener(store).Open(t.Context(), alicesCaller(signIn), requests[n%len(requests)])
 		if err != nil {
@@ -266,7 +266,7 @@ func endWhileOthersRefresh(t *testing.T, b *bench, slot session.Slot) {
 	t.Helper()
 	b.insert(t, b.draft(slot), nearExpiry)
 	book := ledger{ended: map[session.TokenHash]bool{}}
-	b.race(func(store Store, n int) {
+	b.race(func(store ports.Store, n int) {
 		for range 3 {
 			if n%8 == 0 {
 				hash, err := revoke(t.Context(), store, slot)
@@ -299,7 +299,7 @@ func cleanWhileOthersOpen(t *testing.T, b *bench, slot session.Slot) {
 	draft.ExpiresAt = noon
 	b.insert(t, draft)
 	got := make([]ports.Opened, racers)
-	b.race(func(store Store, n int) {
+	b.race(func(store ports.Store, n int) {
 		var err error
 		if n%4 == 0 {
 			_, err = store.ExpireDue(t.Context(), noon, 10)
@@ -323,7 +323,7 @@ func cleanWhileOthersOpen(t *testing.T, b *bench, slot session.Slot) {
 func updatesTakeTurns(t *testing.T, b *bench) {
 	t.Helper()
 	var inside, overlaps, done atomic.Int32
-	b.race(func(store Store, n int) {
+	b.race(func(store ports.Store, n int) {
 		slot := device(alice, n%4)
 		err := store.Update(t.Context(), ports.Scope{User: alice}, func(seen ports.Seen) (ports.Changes, error) {
 			if inside.Add(1) > 1 {
@@ -380,7 +380,7 @@ func raceForRoom(t *testing.T, b *bench) {
 			t.Fatal(err)
 		}
 	}
-	b.race(func(store Store, n int) {
+	b.race(func(store ports.Store, n int) {
 		_, err := b.opener(store).Open(t.Context(), alicesCaller(signIn), ports.OpenRequest{Device: device(alice, n).Device})
 		if err != nil {
 			t.Errorf("Open: %v", err)
@@ -411,7 +411,7 @@ func raceToClaim(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	var claimed atomic.Int32
-	b.race(func(store Store, _ int) {
+	b.race(func(store ports.Store, _ int) {
 		opened, err := lifecycle.NewTransferrer(b.deps(store)).Claim(t.Context(), mine, offered.Code.Reveal(), laptop)
 		switch {
 		case err == nil:
@@ -440,7 +440,7 @@ func raceWithASupersededToken(t *testing.T, b *bench) {
 	draft := b.draft(phoneSlot)
 	draft.Credential.Hash = old.Hash()
 	b.insert(t, draft, func(s *session.Session) { s.Rotate(b.draft(phoneSlot).Credential, noon, noon.Add(time.Hour), noon) })
-	b.race(func(store Store, _ int) {
+	b.race(func(store ports.Store, _ int) {
 		if _, err := lifecycle.NewChecker(b.deps(store)).Check(t.Context(), old.Reveal(), elsewhere); !errors.Is(err, session.KindNotFound) {
 			t.Errorf("Check = %v, want not found", err)
 		}
@@ -480,7 +480,7 @@ var (
 // caller a session of the caller's own, and in the end one is left.
 func raceForADevice(t *testing.T, b *bench) {
 	t.Helper()
-	b.race(func(store Store, n int) {
+	b.race(func(store ports.Store, n int) {
 		caller := alicesCaller([]session.SignInID{signIn, otherSignIn}[n/2%2])
 		opened, err := b.opener(store).Open(t.Context(), caller, ports.OpenRequest{Device: phone})
 		if err != nil {
@@ -503,7 +503,7 @@ func raceWithoutADevice(t *testing.T, b *bench) {
 	callers := []access.Caller{alicesCaller(signIn), alicesCaller(otherSignIn), alicesCaller(signIn)}
 	callers[2].Actor = agent
 	tokens := make([]session.Token, racers)
-	b.race(func(store Store, n int) {
+	b.race(func(store ports.Store, n int) {
 		opened, err := b.opener(store).Open(t.Context(), callers[n/2%len(callers)], ports.OpenRequest{})
 		if err != nil {
 			t.Errorf("Open: %v", err)

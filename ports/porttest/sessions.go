@@ -16,23 +16,11 @@ import (
 	"chatkit-session/ports"
 )
 
-// Store is all that a session store must do.
-type Store interface {
-	ports.SessionStore
-	ports.SecretFinder
-	ports.UsageStore
-	ports.ActivityStore
-	ports.AdminStore
-	ports.SessionCleaner
-	ports.StoreProbe
-	ports.LeaseRegistry
-}
-
 // Factory opens two stores, independently of each other as two replicas would,
 // on one fresh and empty database, and closes them when the test ends.
-type Factory func(t *testing.T) (one, two Store)
+type Factory func(t *testing.T) (one, two ports.Store)
 
-// Sessions proves that the stores of open keep what Store's ports promise, and
+// Sessions proves that the stores of open keep what the ports of ports.Store promise, and
 // with that the invariants that a store can break.
 func Sessions(t *testing.T, open Factory) {
 	t.Helper()
@@ -82,7 +70,7 @@ var (
 
 // bench is two stores on one database and what makes sessions unique.
 type bench struct {
-	one, two  Store
+	one, two  ports.Store
 	ids       *identifiers
 	anomalies meter
 }
@@ -194,7 +182,7 @@ func testFind(t *testing.T, open Factory) {
 		b := setup(t, open)
 		slot := session.Slot{User: alice, Workflow: chat, Device: phone}
 		want := b.insert(t, b.draft(slot))
-		for _, store := range []Store{b.one, b.two} {
+		for _, store := range []ports.Store{b.one, b.two} {
 			if got := find(t, store, slot); got.ID() != want.ID() {
 				t.Errorf("found %s, want %s", got.ID(), want.ID())
 			}
@@ -333,15 +321,8 @@ func nested(levels int) map[string]any {
 // UTC.
 func same(t *testing.T, got, want session.Session) {
 	t.Helper()
-	describe := func(s session.Session) string {
-		previous, until := s.Previous()
-		return fmt.Sprint(s.ID(), s.User(), s.Device(), s.Workflow(), s.Holder(), s.Generated(), s.Status(),
-			s.Credential(), previous, until, s.Metadata().Tree(),
-			s.CreatedAt(), s.ExpiresAt(), s.LastActivityAt(), s.EndedAt(), s.EndReason(),
-			s.Remembered(), s.Opens(), s.Checks(), s.Source(), s.SupersededSeen(), s.Offer())
-	}
-	if describe(got) != describe(want) {
-		t.Errorf("got  %s\nwant %s", describe(got), describe(want))
+	if gotText, wantText := fmt.Sprintf("%+v", got.Stored()), fmt.Sprintf("%+v", want.Stored()); gotText != wantText {
+		t.Errorf("got  %s\nwant %s", gotText, wantText)
 	}
 }
 

@@ -28,7 +28,7 @@ func blocked(signIn session.SignInID, at time.Time) session.SignIn {
 }
 
 // signIns writes what is remembered of a user's sign-ins.
-func signIns(t *testing.T, store Store, user session.UserID, changes ports.SignInChanges) {
+func signIns(t *testing.T, store ports.Store, user session.UserID, changes ports.SignInChanges) {
 	t.Helper()
 	err := store.Update(t.Context(), ports.Scope{User: user}, func(ports.Seen) (ports.Changes, error) {
 		return ports.Changes{SignInChanges: changes}, nil
@@ -39,7 +39,7 @@ func signIns(t *testing.T, store Store, user session.UserID, changes ports.SignI
 }
 
 // remembers checks which sign-ins an Update shows.
-func remembers(t *testing.T, store Store, user session.UserID, want ...session.SignIn) {
+func remembers(t *testing.T, store ports.Store, user session.UserID, want ...session.SignIn) {
 	t.Helper()
 	seen := look(t, store, ports.Scope{User: user})
 	describe := func(list []session.SignIn) string {
@@ -56,7 +56,7 @@ func remembers(t *testing.T, store Store, user session.UserID, want ...session.S
 }
 
 // look returns what an Update shows.
-func look(t *testing.T, store Store, scope ports.Scope) (shown ports.Seen) {
+func look(t *testing.T, store ports.Store, scope ports.Scope) (shown ports.Seen) {
 	t.Helper()
 	err := store.Update(t.Context(), scope, func(seen ports.Seen) (ports.Changes, error) {
 		shown = seen
@@ -70,7 +70,7 @@ func look(t *testing.T, store Store, scope ports.Scope) (shown ports.Seen) {
 
 // asks are all calls that a bearer makes of a store, about something that is
 // there and something that is not.
-func (b *bench) asks(ctx context.Context, store Store, by session.Bearer, found session.Session) map[string]error {
+func (b *bench) asks(ctx context.Context, store ports.Store, by session.Bearer, found session.Session) map[string]error {
 	errs := map[string]error{}
 	_, errs["FindByID"] = store.FindByID(ctx, alice, found.ID(), by)
 	_, errs["FindByID of none"] = store.FindByID(ctx, alice, session.Must(b.ids.SessionID()), by)

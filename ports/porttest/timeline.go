@@ -12,7 +12,7 @@ import (
 )
 
 // record adds activity to a user's timeline.
-func record(t *testing.T, store Store, activity ...session.Activity) {
+func record(t *testing.T, store ports.Store, activity ...session.Activity) {
 	t.Helper()
 	err := store.Update(t.Context(), ports.Scope{User: activity[0].User}, func(ports.Seen) (ports.Changes, error) {
 		return ports.Changes{Activity: activity}, nil
@@ -23,7 +23,7 @@ func record(t *testing.T, store Store, activity ...session.Activity) {
 }
 
 // timeline lists all of a user's activity.
-func timeline(t *testing.T, store Store, user session.UserID) []session.Activity {
+func timeline(t *testing.T, store ports.Store, user session.UserID) []session.Activity {
 	t.Helper()
 	found, err := store.ListActivity(t.Context(), ports.ActivityQuery{User: user, Limit: 1000})
 	if err != nil {

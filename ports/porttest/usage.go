@@ -15,7 +15,7 @@ import (
 var day = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // touch notes uses where nobody is busy.
-func touch(t *testing.T, store Store, uses ...session.Use) {
+func touch(t *testing.T, store ports.Store, uses ...session.Use) {
 	t.Helper()
 	if busy, err := store.Touch(t.Context(), uses); err != nil || len(busy) != 0 {
 		t.Fatalf("Touch = %v, %v", busy, err)
@@ -23,7 +23,7 @@ func touch(t *testing.T, store Store, uses ...session.Use) {
 }
 
 // usedOn checks the totals of the days since the day before noon's.
-func usedOn(t *testing.T, store Store, want ...ports.Day) {
+func usedOn(t *testing.T, store ports.Store, want ...ports.Day) {
 	t.Helper()
 	stats, err := store.Stats(t.Context(), session.Bearer{}, session.DefaultPolicy().Cutoff(noon), day.AddDate(0, 0, -1))
 	if err != nil || !slices.Equal(stats.Days, want) {
