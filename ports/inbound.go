@@ -364,8 +364,9 @@ type Admission interface {
 //
 // Errors: KindRateLimited; KindUnavailable when ctx has ended.
 type Limits interface {
-	// Spend takes one request of a group from user's quota.
-	Spend(ctx context.Context, group LimitGroup, user session.UserID) ([]Quota, error)
+	// Spend takes one request of a group from the quota of a sign-in. Each has one
+	// of its own: a stolen one, or an actor, cannot use up its user's.
+	Spend(ctx context.Context, group LimitGroup, by session.Holder) ([]Quota, error)
 
 	// SpendFailure takes a check that failed from the quota of the client's
 	// network, as far as source knows it. It counts for nobody else: not for the

@@ -418,13 +418,13 @@ type LimitGroup string
 
 // The groups.
 const (
-	// LimitOpens is a user's opening of sessions.
+	// LimitOpens is a sign-in's opening of sessions.
 	LimitOpens LimitGroup = "opens"
-	// LimitReads is a user's looking at their sessions and timelines.
+	// LimitReads is a sign-in's looking at its user's sessions and timelines.
 	LimitReads LimitGroup = "reads"
-	// LimitChanges is a user's signing out and moving of sessions.
+	// LimitChanges is a sign-in's signing out and moving of sessions.
 	LimitChanges LimitGroup = "changes"
-	// LimitAdmin is all that an admin does as one.
+	// LimitAdmin is all that an admin's sign-in does as one.
 	LimitAdmin LimitGroup = "admin"
 	// LimitFailuresOfAddress is checks that fail for clients of a network.
 	LimitFailuresOfAddress LimitGroup = "failures_of_address"

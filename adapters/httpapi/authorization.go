@@ -78,7 +78,7 @@ func (s *server) admit(c echo.Context, wants access.Permission, group ports.Limi
 		return caller, err
 	}
 	caller.Source = s.source(c)
-	quotas, err := s.Limits.Spend(ctx, group, caller.User)
+	quotas, err := s.Limits.Spend(ctx, group, caller.Holder)
 	showQuotas(c, quotas)
 	return caller, err
 }

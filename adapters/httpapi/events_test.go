@@ -296,7 +296,7 @@ func TestWatchSession_Refuses(t *testing.T) {
 		t.Errorf("HEAD got %d", got.status)
 	}
 	limited := newLimited(t, httpapi.Config{}).permits(access.ReadOwn)
-	limited.limits.EXPECT().Spend(gomock.Any(), ports.LimitReads, member.User).Return(nil, session.KindRateLimited)
+	limited.limits.EXPECT().Spend(gomock.Any(), ports.LimitReads, member.Holder).Return(nil, session.KindRateLimited)
 	if got := limited.read(t, eventsPath+"?sessionId=x"); got.status != http.StatusTooManyRequests {
 		t.Errorf("beyond the limit of reads got %d", got.status)
 	}

@@ -328,6 +328,6 @@ func (roomy) Enter(context.Context, ports.Work) (func(), error) { return func() 
 
 type noLimits struct{ ports.Limits }
 
-func (noLimits) Spend(context.Context, ports.LimitGroup, session.UserID) ([]ports.Quota, error) {
+func (noLimits) Spend(context.Context, ports.LimitGroup, session.Holder) ([]ports.Quota, error) {
 	return nil, nil
 }

@@ -51,7 +51,7 @@ func TestLimits(t *testing.T) {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			s := newLimited(t, httpapi.Config{}).permits(test.wants)
-			s.limits.EXPECT().Spend(gomock.Any(), test.group, member.User).Return([]ports.Quota{quota(test.group, 0, 5001*time.Millisecond)}, session.KindRateLimited)
+			s.limits.EXPECT().Spend(gomock.Any(), test.group, member.Holder).Return([]ports.Quota{quota(test.group, 0, 5001*time.Millisecond)}, session.KindRateLimited)
 			got := s.send(t, method, "/api/chatkit"+path, "{", "Content-Type", "application/json")
 			if got.status != http.StatusTooManyRequests || got.Error != "Too Many Requests" || got.Code != "rate_limited" || !strings.Contains(got.Message, "Retry-After") {
 				t.Errorf("got %d %s", got.status, got.body)
@@ -90,7 +90,7 @@ func TestLimits_MalformedParameters(t *testing.T) {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			s := newLimited(t, httpapi.Config{}).permits(test.wants)
-			s.limits.EXPECT().Spend(gomock.Any(), test.group, member.User).Return([]ports.Quota{quota(test.group, 9, 6*time.Second)}, nil)
+			s.limits.EXPECT().Spend(gomock.Any(), test.group, member.Holder).Return([]ports.Quota{quota(test.group, 9, 6*time.Second)}, nil)
 			got := s.send(t, method, "/api/chatkit"+path, "")
 			if got.status != http.StatusBadRequest || got.Field == "" || got.header.Get("RateLimit") != `"`+string(test.group)+`";r=9;t=6` || got.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("got %d %s %v", got.status, got.body, got.header)
@@ -98,7 +98,7 @@ func TestLimits_MalformedParameters(t *testing.T) {
 			if line := s.lines(t, "request")[0]; line["user"] != "user_123" || line["code"] != "invalid_request" {
 				t.Errorf("the log has %v", line)
 			}
-			s.limits.EXPECT().Spend(gomock.Any(), test.group, member.User).Return([]ports.Quota{quota(test.group, 0, time.Second)}, session.KindRateLimited)
+			s.limits.EXPECT().Spend(gomock.Any(), test.group, member.Holder).Return([]ports.Quota{quota(test.group, 0, time.Second)}, session.KindRateLimited)
 			if got := s.send(t, method, "/api/chatkit"+path, ""); got.status != http.StatusTooManyRequests {
 				t.Errorf("beyond the limit it got %d %s", got.status, got.body)
 			}
@@ -132,7 +132,7 @@ func TestLimits_Allowed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newLimited(t, httpapi.Config{}).permits(access.ReadOwn)
-			s.limits.EXPECT().Spend(gomock.Any(), ports.LimitOpens, member.User).Return([]ports.Quota{quota(ports.LimitOpens, 9, 6*time.Second)}, nil)
+			s.limits.EXPECT().Spend(gomock.Any(), ports.LimitOpens, member.Holder).Return([]ports.Quota{quota(ports.LimitOpens, 9, 6*time.Second)}, nil)
 			if test.configured {
 				s.opener.EXPECT().Workflow().Return(workflow, nil)
 			} else {

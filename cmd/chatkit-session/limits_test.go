@@ -54,7 +54,7 @@ func (s *service) metric(t testing.TB, name, want string) {
 	}
 }
 
-// ten a minute are the default, at once or one every six seconds, for each user.
+// ten a minute are the default, at once or one every six seconds, for each sign-in.
 func TestLimits_Opens(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, defaultOpens)
@@ -79,6 +79,45 @@ func TestLimits_Opens(t *testing.T) {
 	s.clock.advance(4500 * time.Millisecond)
 	open(http.StatusOK, "0;t=6", "")
 	open(http.StatusTooManyRequests, "0;t=6", "6")
+}
+
+// What one sign-in asks for too often is its own: the user's others, and the
+// user beside an actor, have all of theirs, also when it is signed out and goes
+// on asking.
+func TestLimits_OfEachSignIn(t *testing.T) {
+	t.Parallel()
+	for name, noisy := range map[string]bearer{
+		"Thief": {user: "user_1", signIn: "sess_stolen", ago: 60},
+		"Agent": {user: "user_1", signIn: "sess_user", act: agent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := onSQLite(t, defaultOpens, "CHATKIT_RATE_LIMIT_READS_PER_MINUTE=3", "CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE=3")
+			user := bearer{user: "user_1", signIn: "sess_user"}
+			floods := func() {
+				t.Helper()
+				for _, call := range [][3]string{{http.MethodPost, "/session", ""}, {http.MethodGet, "/sessions", ""}, {http.MethodDelete, "/sessions", ""}} {
+					for n := 0; ; n++ {
+						if status, _ := s.send(t, call[0], call[1], s.bearing(t, noisy), call[2]); status == http.StatusTooManyRequests {
+							break
+						}
+						if n > 10 {
+							t.Fatalf("%s %s is never refused", call[0], call[1])
+						}
+					}
+				}
+			}
+			floods()
+			opened := s.opens(t, "created", s.bearing(t, user), `{"deviceId":"phone"}`)
+			floods()
+			as[struct{}](t, s, http.StatusOK, http.MethodGet, "/sessions", s.bearing(t, user), "")
+			as[struct{}](t, s, http.StatusOK, http.MethodDelete, "/sessions?keep="+opened.Session.ID, s.bearing(t, user), "")
+			s.clock.advance(time.Minute)
+			s.refuses(t, "session_revoked", http.MethodPost, "/session", s.bearing(t, noisy), "")
+			floods()
+			s.opens(t, "reused", s.bearing(t, user), `{"deviceId":"phone"}`)
+		})
+	}
 }
 
 // Each setting limits its calls and no others.

@@ -34,8 +34,8 @@ func NewLimits(limiter ports.RateLimiter, meter ports.Meter, clock ports.Clock, 
 }
 
 // Spend implements ports.Limits.
-func (l *Limits) Spend(ctx context.Context, group ports.LimitGroup, user session.UserID) ([]ports.Quota, error) {
-	return l.take(ctx, ports.LimitKey{Group: group, Subject: user.String()})
+func (l *Limits) Spend(ctx context.Context, group ports.LimitGroup, by session.Holder) ([]ports.Quota, error) {
+	return l.take(ctx, ports.LimitKey{Group: group, Subject: by.String()})
 }
 
 // SpendFailure implements ports.Limits. Nothing is asked about a suspect: where

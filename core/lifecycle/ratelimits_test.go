@@ -47,7 +47,8 @@ func newLimits(t *testing.T, refuses ports.LimitGroup, groups ...ports.LimitGrou
 
 func TestLimits_Spend(t *testing.T) {
 	t.Parallel()
-	user := session.Must(session.ParseUserID("user_1"))
+	signIn := session.Must(session.ParseSignInID("sess_1"))
+	by := session.Holder{SignIn: signIn, Actor: session.Must(session.NewActor(session.ActorAgent, "agent_1"))}
 	for name, test := range map[string]struct {
 		allowance ports.Allowance
 		refuses   ports.LimitGroup
@@ -60,12 +61,12 @@ func TestLimits_Spend(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			limits, limiter := newLimits(t, test.refuses, ports.LimitOpens)
-			limiter.EXPECT().Allow(gomock.Any(), ports.LimitKey{Group: ports.LimitOpens, Subject: "user_1"}, perMinute).Return(test.allowance, test.err)
+			limiter.EXPECT().Allow(gomock.Any(), ports.LimitKey{Group: ports.LimitOpens, Subject: "sess_1 agent:agent_1"}, perMinute).Return(test.allowance, test.err)
 			var want []ports.Quota
 			if test.err == nil {
 				want = []ports.Quota{quota(ports.LimitOpens, test.allowance)}
 			}
-			got, err := limits.Spend(t.Context(), ports.LimitOpens, user)
+			got, err := limits.Spend(t.Context(), ports.LimitOpens, by)
 			if !errors.Is(err, test.want) || !slices.Equal(got, want) {
 				t.Errorf("got %+v, %v, want %+v, %v", got, err, want, test.want)
 			}
@@ -75,7 +76,7 @@ func TestLimits_Spend(t *testing.T) {
 		t.Parallel()
 		limits, _ := newLimits(t, "", ports.LimitOpens) // nothing is counted
 		for _, group := range []ports.LimitGroup{ports.LimitReads, ports.LimitChanges} {
-			if got, err := limits.Spend(t.Context(), group, user); err != nil || got != nil {
+			if got, err := limits.Spend(t.Context(), group, session.Holder{SignIn: signIn}); err != nil || got != nil {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		}

@@ -13,6 +13,14 @@ type Holder struct {
 	Actor  Actor
 }
 
+// String returns the sign-in, and the actor after a space, if there is one.
+func (h Holder) String() string {
+	if h.Actor.IsZero() {
+		return h.SignIn.String()
+	}
+	return h.SignIn.String() + " " + h.Actor.String()
+}
+
 // Bearer is who presents a credential.
 type Bearer struct {
 	User UserID

@@ -1096,18 +1096,18 @@ func (m *MockLimits) EXPECT() *MockLimitsMockRecorder {
 }
 
 // Spend mocks base method.
-func (m *MockLimits) Spend(ctx context.Context, group ports.LimitGroup, user session.UserID) ([]ports.Quota, error) {
+func (m *MockLimits) Spend(ctx context.Context, group ports.LimitGroup, by session.Holder) ([]ports.Quota, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Spend", ctx, group, user)
+	ret := m.ctrl.Call(m, "Spend", ctx, group, by)
 	ret0, _ := ret[0].([]ports.Quota)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // Spend indicates an expected call of Spend.
-func (mr *MockLimitsMockRecorder) Spend(ctx, group, user any) *MockLimitsSpendCall {
+func (mr *MockLimitsMockRecorder) Spend(ctx, group, by any) *MockLimitsSpendCall {
 	mr.mock.ctrl.T.Helper()
-	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Spend", reflect.TypeOf((*MockLimits)(nil).Spend), ctx, group, user)
+	call := mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Spend", reflect.TypeOf((*MockLimits)(nil).Spend), ctx, group, by)
 	return &MockLimitsSpendCall{Call: call}
 }
 
@@ -1123,13 +1123,13 @@ func (c *MockLimitsSpendCall) Return(arg0 []ports.Quota, arg1 error) *MockLimits
 }
 
 // Do rewrite *gomock.Call.Do
-func (c *MockLimitsSpendCall) Do(f func(context.Context, ports.LimitGroup, session.UserID) ([]ports.Quota, error)) *MockLimitsSpendCall {
+func (c *MockLimitsSpendCall) Do(f func(context.Context, ports.LimitGroup, session.Holder) ([]ports.Quota, error)) *MockLimitsSpendCall {
 	c.Call = c.Call.Do(f)
 	return c
 }
 
 // DoAndReturn rewrite *gomock.Call.DoAndReturn
-func (c *MockLimitsSpendCall) DoAndReturn(f func(context.Context, ports.LimitGroup, session.UserID) ([]ports.Quota, error)) *MockLimitsSpendCall {
+func (c *MockLimitsSpendCall) DoAndReturn(f func(context.Context, ports.LimitGroup, session.Holder) ([]ports.Quota, error)) *MockLimitsSpendCall {
 	c.Call = c.Call.DoAndReturn(f)
 	return c
 }
