@@ -126,6 +126,37 @@ func TestAnomalies(t *testing.T) {
 	}
 }
 
+// Nobody is signed out for what another sign-in of the user does: a thief who
+// keeps just within a limit does not make the user's next open the one too many.
+func TestAnomalies_EndTheCulpritAlone(t *testing.T) {
+	t.Parallel()
+	for name, thief := range map[string]bearer{
+		"Thief": {user: "user_1", signIn: "sess_stolen", ago: 60},
+		"Agent": {user: "user_1", signIn: "sess_user", act: agent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onBoth(t, func(t *testing.T, s *service) {
+				user := bearer{user: "user_1", signIn: "sess_user"}
+				s.opens(t, "created", s.bearing(t, thief), `{"deviceId":"d1"}`)
+				s.opens(t, "created", s.bearing(t, thief), `{"deviceId":"d2"}`)
+				token := s.opens(t, "created", s.bearing(t, user), `{"deviceId":"phone"}`).Session.ChatKitSessionID
+				if got := s.anomaliesOf(t, "user_1"); got != "new_devices record" {
+					t.Errorf("recorded are %q", got)
+				}
+				for range 6 { // with those before, eight
+					s.opens(t, "reused", s.bearing(t, thief), `{"deviceId":"d1"}`)
+				}
+				s.opens(t, "reused", s.bearing(t, user), `{"deviceId":"phone"}`)
+				s.refuses(t, "session_revoked", http.MethodPost, "/session", s.bearing(t, thief), `{"deviceId":"d3"}`)
+				if !s.good(t, token) {
+					t.Error("the user is signed out")
+				}
+			}, append(anomalySettings, "CHATKIT_ANOMALY_REVOKE=new_devices,opens")...)
+		})
+	}
+}
+
 // What people do who stole nothing is no anomaly, or ends nothing.
 func TestAnomalies_FalsePositives(t *testing.T) {
 	t.Parallel()

@@ -79,7 +79,7 @@ type settings struct {
 	StepUpWithin     time.Duration `env:"CHATKIT_STEP_UP_WITHIN" envDefault:"0s" help:"How long ago a user may have verified a factor to sign other devices out, to transfer or to act as an admin, such as 10m; 0s for ever."`
 
 	AnomalyNewDevices   string        `env:"CHATKIT_ANOMALY_NEW_DEVICES" envDefault:"10/10m" help:"How many devices of a user may be new within a time; more are an anomaly; off for never."`
-	AnomalyOpens        string        `env:"CHATKIT_ANOMALY_OPENS" envDefault:"120/1m" help:"How often a user may open sessions within a time, counted for all replicas together with REDIS_URL; more is an anomaly; off for never."`
+	AnomalyOpens        string        `env:"CHATKIT_ANOMALY_OPENS" envDefault:"120/1m" help:"How often a sign-in may open sessions within a time, counted for all replicas together with REDIS_URL; more is an anomaly; off for never."`
 	AnomalyAddresses    string        `env:"CHATKIT_ANOMALY_ADDRESSES" envDefault:"5/5m" help:"From how many networks one session's token may be checked within a time, counted for all replicas together with REDIS_URL; more are an anomaly; off for never."`
 	AnomalySuperseded   time.Duration `env:"CHATKIT_ANOMALY_SUPERSEDED_AFTER" envDefault:"0s" help:"How long after its grace the use of a superseded token is still no anomaly; negative for ever."`
 	AnomalyForeignCodes int           `env:"CHATKIT_ANOMALY_FOREIGN_CODES" envDefault:"1" help:"How many tries of other users with one transfer code are an anomaly; 0 for none."`

@@ -65,7 +65,11 @@ func TestOpener_Open_NewDevices(t *testing.T) {
 		// Those who sign in anew are not kept out for what another sign-in did.
 		"Revoke/NoFurtherOne": {append(onNewDevices(4, time.Minute, signedOut), active("old")), true, "new active", createdHere, 0},
 		"Revoke/OtherSignInsStay": {
-			others, true, "new revoked (anomaly)", createdHere + fmt.Sprintf(anomaly, "revoke") + fmt.Sprintf(byRule, "new"), 1,
+			append(onNewDevices(3, time.Minute), active("theirs", by("sess_2"))), true, goneAll[2:], createdHere + fmt.Sprintf(anomaly, "revoke") + goneAllRecorded, 1,
+		},
+		"Revoke/NobodyForWhatOthersDo": {others, true, "new active", recorded, 1},
+		"Revoke/ForItsOwnBesideOthers": {
+			append(onNewDevices(3, time.Minute), active("theirs", age(time.Minute), by("sess_2"))), true, goneAll[2:], createdHere + fmt.Sprintf(anomaly, "revoke") + goneAllRecorded, 1,
 		},
 		"Revoke/ThoseThatEndedAnywayStaySo": {
 			append(onNewDevices(2, time.Minute), active("d3", age(time.Minute), left(0)), active("d4", age(time.Hour), signedOut)), true,
@@ -316,10 +320,10 @@ func (f *failing) Find(ctx context.Context, slot session.Slot, by session.SignIn
 	return f.SessionStore.Find(ctx, slot, by)
 }
 
-// Users are counted each by themselves. Memory is bounded: those who were not
+// Sign-ins are counted each by themselves. Memory is bounded: those who were not
 // seen for longest are forgotten, and whoever comes is counted, however many
 // others did.
-func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
+func TestOpener_Open_Opens_CountsEachSignIn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.deps.Rules.Opens = session.Limit{Most: 1, Within: time.Minute}
@@ -327,7 +331,7 @@ func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 	b.deps.Store = store
 	opener, others := b.opener(), 0
 	opensIn := func(name string) error {
-		_, err := opener.Open(t.Context(), access.Caller{Bearer: session.Bearer{User: session.Must(session.ParseUserID(name)), Holder: caller.Holder}}, onPhone)
+		_, err := opener.Open(t.Context(), access.Caller{Bearer: session.Bearer{User: caller.User, Holder: session.Holder{SignIn: signInID(name)}}}, onPhone)
 		return err
 	}
 	flood := func(n int) {
@@ -340,7 +344,7 @@ func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 	}
 	passes := func(name string) {
 		t.Helper()
-		theirs := func(s *session.Stored) { s.User = name }
+		theirs := by(name)
 		b.has(active("phone", theirs))
 		b.updates(nil, active("phone", theirs))
 		if err := opensIn(name); err != nil {
@@ -351,25 +355,25 @@ func TestOpener_Open_Opens_CountsEachUser(t *testing.T) {
 	}
 	within := func(name string) {
 		t.Helper()
-		b.has(active("phone", func(s *session.Stored) { s.User = name }))
+		b.has(active("phone", by(name)))
 		if err := opensIn(name); err != nil {
 			t.Error(err)
 		}
 		b.metered(t)
 	}
-	within("user_1")
+	within("sess_1")
 	flood(49_999)
-	passes("user_1")
+	passes("sess_1")
 	flood(60_000) // more than there is room for
-	within("user_2")
-	passes("user_2")
+	within("sess_2")
+	passes("sess_2")
 	flood(100_000)
-	within("user_1") // it is forgotten
+	within("sess_1") // it is forgotten
 }
 
 // tells expects others to be told of n opens since noon, and to have seen.
 func (o *opening) tells(n int, seen ports.Count, fails error) {
-	key := ports.CounterKey{Rule: session.RuleOpens, Subject: "user_1", Start: noon, Window: time.Minute}
+	key := ports.CounterKey{Rule: session.RuleOpens, Subject: "sess_1", Start: noon, Window: time.Minute}
 	o.shared.EXPECT().Add(gomock.Any(), key, n).Return(seen, fails)
 }
 

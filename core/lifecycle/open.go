@@ -21,7 +21,7 @@ var (
 type Opener struct {
 	Deps
 	workflow session.WorkflowID
-	opens    *window[session.UserID, opens]
+	opens    *window[session.Holder, opens]
 }
 
 var _ ports.Opener = (*Opener)(nil)
@@ -29,7 +29,7 @@ var _ ports.Opener = (*Opener)(nil)
 // NewOpener returns an Opener. workflow may be zero: then nothing can be
 // opened.
 func NewOpener(deps Deps, workflow session.WorkflowID) *Opener {
-	return &Opener{Deps: deps, workflow: workflow, opens: newWindow[session.UserID, opens](session.RuleOpens, deps.Rules.Opens, deps.Counter)}
+	return &Opener{Deps: deps, workflow: workflow, opens: newWindow[session.Holder, opens](session.RuleOpens, deps.Rules.Opens, deps.Counter)}
 }
 
 // Workflow implements ports.Opener.
@@ -58,7 +58,7 @@ func (o *Opener) Open(ctx context.Context, caller access.Caller, request ports.O
 	if token, err := session.ParseToken(request.Token); err == nil && request.Device.IsZero() {
 		op.shown = token.Hash()
 	}
-	op.tooOften = o.tooOften(ctx, op.now, caller.User)
+	op.tooOften = o.tooOften(ctx, op.now, caller.Holder)
 	found, err := o.Store.Find(ctx, op.slot, caller.SignIn)
 	switch {
 	case err == nil:
@@ -246,15 +246,24 @@ func (op *opening) replace(rival session.Session) {
 // judge looks whether what the sign-in does is an anomaly.
 func (op *opening) judge(seen ports.Seen) {
 	if op.decision.Outcome == session.OutcomeCreated {
-		before := op.Rules.NewDevicesAt(op.now, seen.Sessions)
-		devices := op.Rules.NewDevicesAt(op.now, append(slices.Clone(seen.Sessions), op.opened))
-		if limit := op.Rules.NewDevices; limit.Passed(devices) && !limit.Passed(before) {
+		switch {
+		case op.isOneTooMany(slices.DeleteFunc(slices.Clone(seen.Sessions), func(s session.Session) bool { return !s.HeldBy(op.caller.Holder) })):
 			op.suspect(session.RuleNewDevices, op.opened, seen)
+		case op.isOneTooMany(seen.Sessions): // others' are among them: the caller is not to blame
+			op.anomalies = append(op.anomalies, session.RuleNewDevices)
+			op.changes.Activity = append(op.changes.Activity, anomalyOf(op.caller, op.opened, op.now, session.RuleNewDevices, session.ActionRecord))
 		}
 	}
 	if op.tooOften {
 		op.suspect(session.RuleOpens, op.opened, seen)
 	}
+}
+
+// isOneTooMany reports whether the opened session's device is the one with which
+// too many are new, beside those of others.
+func (op *opening) isOneTooMany(others []session.Session) bool {
+	limit := op.Rules.NewDevices
+	return limit.Passed(op.Rules.NewDevicesAt(op.now, append(slices.Clone(others), op.opened))) && !limit.Passed(op.Rules.NewDevicesAt(op.now, others))
 }
 
 // suspect notes an anomaly of the sign-in, which is about a session.
@@ -284,7 +293,7 @@ func (op *opening) write(s session.Session, record session.Activity) {
 // result turns how the opening went into Open's answer.
 func (op *opening) result(err error) (ports.Opened, error) {
 	if op.tooOften && (err != nil || !slices.Contains(op.anomalies, session.RuleOpens)) {
-		op.opens.owe(op.now, op.slot.User)
+		op.opens.owe(op.now, op.caller.Holder)
 	}
 	if err == nil {
 		for _, rule := range op.anomalies {

@@ -8,7 +8,7 @@ import (
 	"chatkit-session/ports"
 )
 
-// opens are a user's on this replica, and of how many others were told.
+// opens are a sign-in's on this replica, and of how many others were told.
 type opens struct{ seen, told int }
 
 // tellEach is of how many opens at once others are told: a twentieth of those
@@ -20,14 +20,14 @@ func (o *Opener) tellEach() int {
 	return max(1, o.Rules.Opens.Most/20)
 }
 
-// tooOften reports whether the user opens more often than is normal and nobody
+// tooOften reports whether the sign-in opens more often than is normal and nobody
 // said so yet; then this open is the one that does.
-func (o *Opener) tooOften(ctx context.Context, now time.Time, user session.UserID) bool {
+func (o *Opener) tooOften(ctx context.Context, now time.Time, by session.Holder) bool {
 	if o.Rules.Opens.Most == 0 {
 		return false
 	}
 	var alone ports.Count
-	owed, since := o.opens.see(now, user, func(their *opens) {
+	owed, since := o.opens.see(now, by, func(their *opens) {
 		their.seen++
 		if their.seen-their.told >= o.tellEach() || their.seen == o.Rules.Opens.Most+1 {
 			alone = ports.Count{Before: their.told, After: their.seen}
@@ -37,7 +37,7 @@ func (o *Opener) tooOften(ctx context.Context, now time.Time, user session.UserI
 	if alone.Before == alone.After {
 		return owed
 	}
-	return o.opens.passes(since, user, alone, func(all ports.SharedCounter, key ports.CounterKey) (ports.Count, error) {
+	return o.opens.passes(since, by, alone, func(all ports.SharedCounter, key ports.CounterKey) (ports.Count, error) {
 		return all.Add(ctx, key, alone.After-alone.Before)
 	}) || owed
 }

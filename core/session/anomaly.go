@@ -9,7 +9,7 @@ type Rule string
 const (
 	// RuleNewDevices is many new devices of a user in a short time.
 	RuleNewDevices Rule = "new_devices"
-	// RuleOpens is many opens of a user in a short time.
+	// RuleOpens is many opens of a sign-in in a short time.
 	RuleOpens Rule = "opens"
 	// RuleSupersededToken is the use of the token that the last refresh
 	// superseded, after its grace. Those before it are refused unseen.
@@ -38,7 +38,8 @@ const (
 	ActionRecord Action = "record"
 	// ActionRevoke ends the session that it is about. Where the anomaly is in
 	// what a sign-in does (RuleNewDevices, RuleOpens, RuleContestedDevice) it
-	// blocks that sign-in and ends all its sessions.
+	// blocks that sign-in and ends all its sessions: the new devices must be its
+	// own then.
 	ActionRevoke Action = "revoke"
 )
 
@@ -55,7 +56,7 @@ func ParseAction(text string) (Action, error) {
 type AnomalyRules struct {
 	// NewDevices bounds how many devices of a user may be new.
 	NewDevices Limit
-	// Opens bounds how often a user may open sessions.
+	// Opens bounds how often a sign-in may open sessions.
 	Opens Limit
 	// Addresses bounds from how many networks one session's token may be used.
 	Addresses Limit
