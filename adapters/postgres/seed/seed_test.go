@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"chatkit-session/adapters/postgres"
-	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/adapters/postgres/baseline"
+	"chatkit-session/adapters/postgres/pgtest"
 	"chatkit-session/adapters/postgres/seed"
 	"chatkit-session/core/session"
 )
