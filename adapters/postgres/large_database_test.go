@@ -252,8 +252,8 @@ func (c *crowd) change(seen ports.Seen) (ports.Changes, error) {
 // to do has no plan.
 func cleaned(method func(context.Context, time.Time, int) (int, error), until time.Time) func(context.Context) error {
 	return func(ctx context.Context) error {
-		n, err := method(ctx, until, lifecycle.CleanUpBatch)
-		if err == nil && n != lifecycle.CleanUpBatch {
+		n, err := method(ctx, until, lifecycle.CleanupBatch)
+		if err == nil && n != lifecycle.CleanupBatch {
 			err = errors.New("it cleaned up " + strconv.Itoa(n))
 		}
 		return err

@@ -37,10 +37,10 @@ const page = 20
 // lets them.
 var batches = map[string]int{
 	"Touch":         lifecycle.TouchBatch,
-	"ExpireDue":     lifecycle.CleanUpBatch,
-	"PurgeEnded":    lifecycle.CleanUpBatch,
-	"PurgeActivity": lifecycle.CleanUpBatch,
-	"PurgeSignIns":  lifecycle.CleanUpBatch,
+	"ExpireDue":     lifecycle.CleanupBatch,
+	"PurgeEnded":    lifecycle.CleanupBatch,
+	"PurgeActivity": lifecycle.CleanupBatch,
+	"PurgeSignIns":  lifecycle.CleanupBatch,
 }
 
 // budget is the most that a statement may visit: rows, and pages of tables and

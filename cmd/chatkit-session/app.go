@@ -44,7 +44,7 @@ type app struct {
 	rates   rates
 	news    *lifecycle.Announcer
 	leases  *lease.Cache
-	usage   *lifecycle.Usage
+	usage   *lifecycle.UsageBuffer
 	cleaner *lifecycle.Cleaner
 	server  *http.Server
 	metrics *http.Server
@@ -83,7 +83,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	}
 	deps := lifecycle.Deps{
 		Store: shared.leases, Secrets: shared.leases, Sealer: c.keys, IDs: system.Identifiers{}, Clock: clock, Meter: metrics,
-		Usage: lifecycle.NewUsage(opened, clock, c.ActivityResolution), Counter: rates.counter,
+		Usage: lifecycle.NewUsageBuffer(opened, clock, c.ActivityResolution), Counter: rates.counter,
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
 	}
 	ready := lifecycle.NewReadiness(opened, clock, degradable(metrics, rates, shared)...)
@@ -139,7 +139,7 @@ func newServer(handler *httpapi.Handler, c config, logger *slog.Logger) *http.Se
 
 // shared is what replicas have in common, and how they hear of its changes.
 type shared struct {
-	store  *lifecycle.Shares
+	store  *lifecycle.Bulkhead
 	leases *lease.Cache
 	news   *lifecycle.Announcer
 }
@@ -152,8 +152,8 @@ func share(ctx context.Context, c config, logger *slog.Logger, opened store, rat
 		return shared{}, err
 	}
 	news := lifecycle.NewAnnouncer(relay, func(lost error) { logRelay(logger, lost) })
-	shares := lifecycle.NewShares(opened, c.DatabaseMaxConnections, clock)
-	sessions := lifecycle.Announcing(shares, news)
+	shares := lifecycle.NewBulkhead(opened, c.DatabaseMaxConnections, clock)
+	sessions := lifecycle.NewAnnouncingStore(shares, news)
 	leases, err := lease.New(lease.Config{
 		Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock, OnLookup: metrics.Looked,
 		Registry: opened, MaxLease: longestLease, Trust: c.leaseTrust,
@@ -291,7 +291,7 @@ func openStore(ctx context.Context, c config, clock ports.Clock) (store, error) 
 }
 
 func newCleaner(c config, s store, clock ports.Clock) *lifecycle.Cleaner {
-	return lifecycle.NewCleaner(s, clock, lifecycle.Retention{Ended: c.Retention, Activity: c.ActivityRetention, SignIns: c.SignInRetention}, lifecycle.CleanUpBatch)
+	return lifecycle.NewCleaner(s, clock, lifecycle.Retention{Ended: c.Retention, Activity: c.ActivityRetention, SignIns: c.SignInRetention}, lifecycle.CleanupBatch)
 }
 
 // listeners are where the service answers; metrics may be nil.

@@ -271,7 +271,7 @@ func joined(t *testing.T, server *redistest.Server, reread time.Duration) (one, 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = opened.Close() })
-	streams := lifecycle.Streams{Most: 10, MostOfUser: 10, Reread: reread}
+	streams := lifecycle.WatchLimits{Total: 10, PerUser: 10, PollInterval: reread}
 	start := func() *service {
 		s := withStreams(t, opened, streams, "REDIS_URL="+server.URL)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -359,7 +359,7 @@ func TestEvents_Drain(t *testing.T) {
 // included.
 func TestEvents_Memory(t *testing.T) { //nolint:paralleltest // it measures the process
 	const streams, most = 1000, 96 << 10
-	s := withStreams(t, openSQLite(t), lifecycle.Streams{Most: streams, MostOfUser: streams, Reread: time.Hour})
+	s := withStreams(t, openSQLite(t), lifecycle.WatchLimits{Total: streams, PerUser: streams, PollInterval: time.Hour})
 	id, credential := s.open(t, "user_1", "").Session.ID, s.credential(t, "user_1", "member")
 	address := strings.TrimPrefix(newLoopback(t, s.app.server.Handler), "http://")
 	used := func() uint64 {

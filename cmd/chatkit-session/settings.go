@@ -146,7 +146,7 @@ type config struct {
 	trustedProxies []netip.Prefix
 	parties        []string // as browsers write them
 	issuer, apiURL string
-	streams        lifecycle.Streams
+	streams        lifecycle.WatchLimits
 	// leaseTrust is for how long the lease in force is known; 0 for the usual.
 	leaseTrust time.Duration
 }
@@ -198,7 +198,7 @@ func (m *mistakes) err() error {
 // the service.
 func parseSettings(environ []string) (config, []string, error) {
 	given, wrong := readEnviron(environ)
-	c := config{given: given.names(), streams: lifecycle.DefaultStreams()}
+	c := config{given: given.names(), streams: lifecycle.DefaultWatchLimits()}
 	wrong.parse(&c.settings, given.values)
 	wrong.checkTimes(&c)
 	wrong.check(&c)

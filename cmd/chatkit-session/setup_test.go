@@ -140,11 +140,11 @@ func testEnviron(t testing.TB, more ...string) []string {
 // onStore wires a service on opened, which the service's test closes.
 func onStore(t testing.TB, opened store, more ...string) *service {
 	t.Helper()
-	return withStreams(t, opened, lifecycle.DefaultStreams(), more...)
+	return withStreams(t, opened, lifecycle.DefaultWatchLimits(), more...)
 }
 
 // withStreams is onStore with other bounds of streams.
-func withStreams(t testing.TB, opened store, streams lifecycle.Streams, more ...string) *service {
+func withStreams(t testing.TB, opened store, streams lifecycle.WatchLimits, more ...string) *service {
 	t.Helper()
 	trusted, err := identity()
 	if err != nil {

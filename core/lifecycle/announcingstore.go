@@ -8,22 +8,22 @@ import (
 	"chatkit-session/ports"
 )
 
-// announcing is a store whose changes are announced.
-type announcing struct {
+// announcingStore is a store whose changes are announced.
+type announcingStore struct {
 	ports.SessionStore
 	announcer *Announcer
 }
 
-// Announcing returns store with an Update that announces the sessions that it
+// NewAnnouncingStore returns store with an Update that announces the sessions that it
 // changed, once that is durable, if that may be news to their clients. Where it
 // blocks sign-ins, it announces all that it showed: a sign-in that is blocked
 // may be watching a session of another.
-func Announcing(store ports.SessionStore, announcer *Announcer) ports.SessionStore {
-	return announcing{store, announcer}
+func NewAnnouncingStore(store ports.SessionStore, announcer *Announcer) ports.SessionStore {
+	return announcingStore{store, announcer}
 }
 
 // Update implements ports.SessionStore.
-func (s announcing) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
+func (s announcingStore) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	var news []session.ID
 	err := s.SessionStore.Update(ctx, scope, func(seen ports.Seen) (ports.Changes, error) {
 		was := slices.Clone(seen.Sessions)

@@ -19,7 +19,7 @@ import (
 // Of what an Update changes, what is news to clients is announced: once it is
 // stored, and only then. Where it blocks a sign-in, all that it showed is: the
 // sign-in may be watching any of it.
-func TestAnnouncing_Update(t *testing.T) {
+func TestAnnouncingStore_Update(t *testing.T) {
 	t.Parallel()
 	hash := func(s session.Session, b byte) session.Session {
 		s.Rotate(session.Credential{Hash: session.TokenHash{b}}, noon, noon.Add(day), noon)
@@ -57,7 +57,7 @@ func TestAnnouncing_Update(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				b, n := setup(t), newNet(t, 1)
-				store := lifecycle.Announcing(b.store, n.announcers[0])
+				store := lifecycle.NewAnnouncingStore(b.store, n.announcers[0])
 				b.updates(c.fails, active("a"), active("b", by("sess_2")))
 				err := store.Update(t.Context(), ports.Scope{User: user}, func(seen ports.Seen) (ports.Changes, error) {
 					if len(n.batches()) > 0 {
@@ -82,7 +82,7 @@ func TestAnnouncing_Update(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.updates(nil, active("a"))
-		err := lifecycle.Announcing(b.store, lifecycle.NewAnnouncer(nil, nil)).Update(t.Context(), ports.Scope{}, func(ports.Seen) (ports.Changes, error) { return ports.Changes{}, errBug })
+		err := lifecycle.NewAnnouncingStore(b.store, lifecycle.NewAnnouncer(nil, nil)).Update(t.Context(), ports.Scope{}, func(ports.Seen) (ports.Changes, error) { return ports.Changes{}, errBug })
 		if !errors.Is(err, errBug) {
 			t.Errorf("Update = %v", err)
 		}
@@ -90,11 +90,11 @@ func TestAnnouncing_Update(t *testing.T) {
 }
 
 // It is a store like the one it is made of.
-func TestAnnouncing_Finds(t *testing.T) {
+func TestAnnouncingStore_Finds(t *testing.T) {
 	t.Parallel()
 	store := portmock.NewMockSessionStore(gomock.NewController(t))
 	store.EXPECT().FindByID(gomock.Any(), user, id("a"), caller.Bearer).Return(active("a"), nil)
-	found, err := lifecycle.Announcing(store, lifecycle.NewAnnouncer(nil, nil)).FindByID(t.Context(), user, id("a"), caller.Bearer)
+	found, err := lifecycle.NewAnnouncingStore(store, lifecycle.NewAnnouncer(nil, nil)).FindByID(t.Context(), user, id("a"), caller.Bearer)
 	if err != nil || found.ID() != id("a") {
 		t.Errorf("FindByID = %v, %v", found.ID(), err)
 	}

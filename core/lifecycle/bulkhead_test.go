@@ -94,24 +94,24 @@ func (s *stuck) busy(name string) (n int) {
 	return n
 }
 
-// newShares shares so many connections.
-func newShares(t *testing.T, connections int) (*stuck, *lifecycle.Shares) {
+// newBulkhead shares so many connections.
+func newBulkhead(t *testing.T, connections int) (*stuck, *lifecycle.Bulkhead) {
 	t.Helper()
 	clock := portmock.NewMockClock(gomock.NewController(t))
 	clock.EXPECT().Now().DoAndReturn(time.Now).AnyTimes()
 	store := &stuck{release: make(chan struct{}), inside: map[string]int{}}
-	return store, lifecycle.NewShares(store, connections, clock)
+	return store, lifecycle.NewBulkhead(store, connections, clock)
 }
 
 // Neither checks nor what users ask can take the other's connections, nor those
 // of the service's own tasks.
-func TestShares(t *testing.T) {
+func TestBulkhead(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ connections, users, checks int }{{32, 20, 10}, {4, 1, 1}, {2, 1, 1}, {1, 1, 1}} {
 		t.Run(fmt.Sprint(c.connections), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				store, shares := newShares(t, c.connections)
+				store, shares := newBulkhead(t, c.connections)
 				ctx := t.Context()
 				for n := range 40 {
 					go shares.FindByToken(ctx, session.TokenHash{})                   //nolint:errcheck // see below
@@ -142,10 +142,10 @@ func update(ctx context.Context, store ports.SessionStore, name string) error {
 
 // Where a user's lock is stuck, they take one connection and some patience;
 // nobody else waits for them.
-func TestShares_OneUser(t *testing.T) {
+func TestBulkhead_OneUser(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store, shares := newShares(t, 8)
+		store, shares := newBulkhead(t, 8)
 		said, resting := make(chan error, 60), 0
 		ctx := ports.WithLeave(t.Context(), func() { resting++ })
 		for range 60 {
@@ -177,10 +177,10 @@ func TestShares_OneUser(t *testing.T) {
 }
 
 // Who gives up while they wait for a connection asks nothing.
-func TestShares_GaveUp(t *testing.T) {
+func TestBulkhead_GaveUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store, shares := newShares(t, 1)
+		store, shares := newBulkhead(t, 1)
 		go shares.Find(t.Context(), session.Slot{User: user}, session.SignInID{}) //nolint:errcheck // it succeeds
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -202,10 +202,10 @@ func TestShares_GaveUp(t *testing.T) {
 }
 
 // Few wait for totals.
-func TestShares_Stats(t *testing.T) {
+func TestBulkhead_Stats(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store, shares := newShares(t, 8)
+		store, shares := newBulkhead(t, 8)
 		for range 5 {
 			go shares.Stats(t.Context(), session.Bearer{}, session.Cutoff{}, noon) //nolint:errcheck // it succeeds
 		}

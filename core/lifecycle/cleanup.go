@@ -7,9 +7,9 @@ import (
 	"chatkit-session/ports"
 )
 
-// CleanUpBatch is how many rows one transaction of the service's clean-up takes:
+// CleanupBatch is how many rows one transaction of the service's clean-up takes:
 // few enough not to hold up anybody, enough for a million in a quarter of an hour.
-const CleanUpBatch = 100
+const CleanupBatch = 100
 
 // Cleaner ends sessions whose time is up and forgets what is long ago.
 type Cleaner struct {

@@ -16,7 +16,7 @@ type Deps struct {
 	IDs     ports.Identifiers
 	Clock   ports.Clock
 	Meter   ports.Meter
-	Usage   *Usage
+	Usage   *UsageBuffer
 	// Counter counts for all replicas together; nil when each counts on its own.
 	Counter ports.SharedCounter
 	// Policy must be valid.

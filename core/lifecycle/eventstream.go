@@ -99,7 +99,7 @@ func (w *watch) tell(found session.Session) ports.Event {
 	news := w.policy.News(now, found, w.known)
 	w.known = news.Known
 	if news.Event == "" {
-		w.timer.Reset(min(w.about(w.streams.Reread), news.Next.Sub(now)))
+		w.timer.Reset(min(w.about(w.limits.PollInterval), news.Next.Sub(now)))
 		return ports.Event{}
 	}
 	w.timer.Reset(0) // there may be more

@@ -182,7 +182,7 @@ func setup(t *testing.T) *bench {
 	b.meter.EXPECT().Anomaly(gomock.Any()).Do(func(rule session.Rule) { b.counted = append(b.counted, rule) }).AnyTimes()
 	b.deps = lifecycle.Deps{
 		Store: b.store, Secrets: b.secrets, Sealer: b.sealer, IDs: b.ids, Clock: clock, Meter: b.meter,
-		Usage:  lifecycle.NewUsage(b.usages, clock, time.Minute),
+		Usage:  lifecycle.NewUsageBuffer(b.usages, clock, time.Minute),
 		Policy: session.DefaultPolicy(), Rules: session.DefaultAnomalyRules(),
 	}
 	return b

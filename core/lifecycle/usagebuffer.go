@@ -10,9 +10,9 @@ import (
 	"chatkit-session/ports"
 )
 
-// Usage gathers how sessions are used and writes it in batches: using a
+// UsageBuffer gathers how sessions are used and writes it in batches: using a
 // session never costs its caller a write.
-type Usage struct {
+type UsageBuffer struct {
 	store      ports.UsageStore
 	clock      ports.Clock
 	resolution time.Duration
@@ -38,10 +38,10 @@ const maxWaiting = 100_000
 // TouchBatch is how many sessions one transaction writes.
 const TouchBatch = 1000
 
-// NewUsage returns a Usage that writes each session at most once in a
+// NewUsageBuffer returns a UsageBuffer that writes each session at most once in a
 // resolution.
-func NewUsage(store ports.UsageStore, clock ports.Clock, resolution time.Duration) *Usage {
-	return &Usage{
+func NewUsageBuffer(store ports.UsageStore, clock ports.Clock, resolution time.Duration) *UsageBuffer {
+	return &UsageBuffer{
 		store: store, clock: clock, resolution: resolution,
 		waiting: make(map[session.ID]*waiting), written: make(map[session.ID]time.Time),
 	}
@@ -49,17 +49,17 @@ func NewUsage(store ports.UsageStore, clock ports.Clock, resolution time.Duratio
 
 // Opened notes that s, as it was found just now, was opened from source. It
 // does not wait.
-func (u *Usage) Opened(s session.Session, now time.Time, source session.Source) {
+func (u *UsageBuffer) Opened(s session.Session, now time.Time, source session.Source) {
 	u.note(s, session.Use{Session: s.ID(), At: now, Opens: 1, Source: source})
 }
 
 // Checked notes that the token of s, as it was found just now, was checked. It
 // does not wait.
-func (u *Usage) Checked(s session.Session, now time.Time, source session.Source) {
+func (u *UsageBuffer) Checked(s session.Session, now time.Time, source session.Source) {
 	u.note(s, session.Use{Session: s.ID(), At: now, Checks: 1, Source: source})
 }
 
-func (u *Usage) note(s session.Session, use session.Use) {
+func (u *UsageBuffer) note(s session.Session, use session.Use) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.add(&waiting{use, later(s.LastActivityAt(), u.written[s.ID()])})
@@ -70,7 +70,7 @@ func (u *Usage) note(s session.Session, use session.Use) {
 // within the resolution only this tells which is the longest unused. Of other
 // replicas' uses it knows those that were written when list was read: all but
 // those of about the last resolution.
-func (u *Usage) Exact(list []session.Session) []session.Session {
+func (u *UsageBuffer) Exact(list []session.Session) []session.Session {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	list = slices.Clone(list)
@@ -88,7 +88,7 @@ func (u *Usage) Exact(list []session.Session) []session.Session {
 }
 
 // add joins w with what waits already.
-func (u *Usage) add(w *waiting) {
+func (u *UsageBuffer) add(w *waiting) {
 	earlier, there := u.waiting[w.Session]
 	switch {
 	case there:
@@ -107,16 +107,16 @@ func (u *Usage) add(w *waiting) {
 
 // Flush writes what is due. What it could not write waits for the next time;
 // the error is the store's. Only one Flush may run at a time.
-func (u *Usage) Flush(ctx context.Context) error { return u.flush(ctx, u.due()) }
+func (u *UsageBuffer) Flush(ctx context.Context) error { return u.flush(ctx, u.due()) }
 
 // FlushAll writes all that waits.
-func (u *Usage) FlushAll(ctx context.Context) error {
+func (u *UsageBuffer) FlushAll(ctx context.Context) error {
 	return u.flush(ctx, func(*waiting) bool { return true })
 }
 
 // due says which uses are to be written now: those of sessions that were not
 // written for a resolution, and all when many wait.
-func (u *Usage) due() func(*waiting) bool {
+func (u *UsageBuffer) due() func(*waiting) bool {
 	now := u.clock.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -124,7 +124,7 @@ func (u *Usage) due() func(*waiting) bool {
 	return func(w *waiting) bool { return many || now.Sub(w.stored) >= u.resolution }
 }
 
-func (u *Usage) flush(ctx context.Context, due func(*waiting) bool) error {
+func (u *UsageBuffer) flush(ctx context.Context, due func(*waiting) bool) error {
 	taken := u.take(due)
 	for len(taken) > 0 {
 		n := min(TouchBatch, len(taken))
@@ -138,7 +138,7 @@ func (u *Usage) flush(ctx context.Context, due func(*waiting) bool) error {
 }
 
 // take moves what is due out of what waits.
-func (u *Usage) take(due func(*waiting) bool) []*waiting {
+func (u *UsageBuffer) take(due func(*waiting) bool) []*waiting {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var taken []*waiting
@@ -154,7 +154,7 @@ func (u *Usage) take(due func(*waiting) bool) []*waiting {
 }
 
 // touch writes a batch; those that somebody else is changing wait again.
-func (u *Usage) touch(ctx context.Context, batch []*waiting) error {
+func (u *UsageBuffer) touch(ctx context.Context, batch []*waiting) error {
 	uses, byID := make([]session.Use, len(batch)), make(map[session.ID]*waiting, len(batch))
 	for i, w := range batch {
 		uses[i], byID[w.Session] = w.Use, w
@@ -172,7 +172,7 @@ func (u *Usage) touch(ctx context.Context, batch []*waiting) error {
 }
 
 // putBack keeps what was not written.
-func (u *Usage) putBack(list []*waiting) {
+func (u *UsageBuffer) putBack(list []*waiting) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, w := range list {

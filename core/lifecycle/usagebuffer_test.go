@@ -17,9 +17,9 @@ import (
 	"chatkit-session/ports/portmock"
 )
 
-// touches is a Usage on a store that keeps what it is told.
+// touches is a UsageBuffer on a store that keeps what it is told.
 type touches struct {
-	*lifecycle.Usage
+	*lifecycle.UsageBuffer
 	now     time.Time
 	batches [][]session.Use
 	busy    []session.ID // once
@@ -32,7 +32,7 @@ func newTouches(t *testing.T) *touches {
 	ctrl := gomock.NewController(t)
 	store, clock := portmock.NewMockUsageStore(ctrl), portmock.NewMockClock(ctrl)
 	s := &touches{now: noon}
-	s.Usage = lifecycle.NewUsage(store, clock, time.Minute)
+	s.UsageBuffer = lifecycle.NewUsageBuffer(store, clock, time.Minute)
 	clock.EXPECT().Now().DoAndReturn(func() time.Time { return s.now }).AnyTimes()
 	store.EXPECT().Touch(gomock.Any(), gomock.Any()).DoAndReturn(func(_ context.Context, uses []session.Use) ([]session.ID, error) {
 		busy, during := s.busy, s.during
@@ -85,7 +85,7 @@ func check(t *testing.T, got, want string) {
 
 // What counts is how long ago the session was written, not when it was used:
 // else the last use before a pause would never be written.
-func TestUsage_Flush_WhenDue(t *testing.T) {
+func TestUsageBuffer_Flush_WhenDue(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
 	s.checked("a", time.Second, 0)
@@ -99,7 +99,7 @@ func TestUsage_Flush_WhenDue(t *testing.T) {
 
 // A use that was seen while a flush was running, or whose session was read
 // before the flush was done, does not know of it, and waits all the same.
-func TestUsage_Flush_OnceInAResolution(t *testing.T) {
+func TestUsageBuffer_Flush_OnceInAResolution(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
 	s.checked("a", time.Minute, 0)
@@ -122,7 +122,7 @@ func TestUsage_Flush_OnceInAResolution(t *testing.T) {
 	check(t, s.flush(t, time.Minute), "")
 }
 
-func TestUsage_SumsUp(t *testing.T) {
+func TestUsageBuffer_SumsUp(t *testing.T) {
 	t.Parallel()
 	address, client := session.Source{Address: atHome.Address}, session.Source{Client: thief().Client}
 	for name, c := range map[string]struct {
@@ -155,7 +155,7 @@ func TestUsage_SumsUp(t *testing.T) {
 }
 
 // However many use a session at once, all count and it is written once.
-func TestUsage_Concurrent(t *testing.T) {
+func TestUsageBuffer_Concurrent(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
 	var group sync.WaitGroup
@@ -172,7 +172,7 @@ func TestUsage_Concurrent(t *testing.T) {
 
 // What somebody else is changing waits, and what was seen of it meanwhile: as
 // it was not written, it is due at once.
-func TestUsage_Flush_Busy(t *testing.T) {
+func TestUsageBuffer_Flush_Busy(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
 	s.checked("a", 0, -time.Hour)
@@ -192,7 +192,7 @@ func TestUsage_Flush_Busy(t *testing.T) {
 }
 
 // What could not be written is kept, and what was is not written again.
-func TestUsage_Flush_StoreDown(t *testing.T) {
+func TestUsageBuffer_Flush_StoreDown(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
 	for n := range 2500 {
@@ -223,7 +223,7 @@ func TestUsage_Flush_StoreDown(t *testing.T) {
 	}
 }
 
-func TestUsage_FlushAll(t *testing.T) {
+func TestUsageBuffer_FlushAll(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
 	s.checked("a", 0, 0)
@@ -235,7 +235,7 @@ func TestUsage_FlushAll(t *testing.T) {
 }
 
 // When many wait they are written early.
-func TestUsage_Flush_ManyAtOnce(t *testing.T) {
+func TestUsageBuffer_Flush_ManyAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
 	for n := range 49_999 {
@@ -250,7 +250,7 @@ func TestUsage_Flush_ManyAtOnce(t *testing.T) {
 }
 
 // What waits is bounded; those who wait still count.
-func TestUsage_Bounded(t *testing.T) {
+func TestUsageBuffer_Bounded(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
 	for n := range 100_001 {
@@ -275,7 +275,7 @@ func TestUsage_Bounded(t *testing.T) {
 
 // Which session is the longest unused is decided by when each was used, not by
 // what is written of that yet: before, while and after it is written.
-func TestUsage_Exact(t *testing.T) {
+func TestUsageBuffer_Exact(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
 	shown := func() string {

@@ -13,38 +13,38 @@ const mostOfUser = 16
 
 // turnOf waits until nobody else changes the user's sessions on this replica.
 // Who waits is not in flight: a user whose lock is stuck fills nothing.
-func (s *Shares) turnOf(ctx context.Context, user session.UserID) (done func(), err error) {
-	s.mu.Lock()
-	of := s.ofUser[user]
+func (b *Bulkhead) turnOf(ctx context.Context, user session.UserID) (done func(), err error) {
+	b.mu.Lock()
+	of := b.ofUser[user]
 	if of == nil {
-		of = &userLine{line: line{clock: s.clock, most: 1, longest: mostOfUser - 1}}
-		s.ofUser[user] = of
+		of = &userLine{line: line{clock: b.clock, most: 1, longest: mostOfUser - 1}}
+		b.ofUser[user] = of
 	}
 	of.callers++
 	waits := of.callers > 1
-	s.mu.Unlock()
+	b.mu.Unlock()
 	if waits {
 		ports.Rest(ctx)
 	}
 	leave, err := of.enter(ctx)
 	if err != nil {
-		s.forget(user, of)
+		b.forget(user, of)
 		return nil, err
 	}
-	return func() { leave(); s.forget(user, of) }, nil
+	return func() { leave(); b.forget(user, of) }, nil
 }
 
 // forget drops the line of a user whom nobody asks for any more.
-func (s *Shares) forget(user session.UserID, of *userLine) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (b *Bulkhead) forget(user session.UserID, of *userLine) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if of.callers--; of.callers == 0 {
-		delete(s.ofUser, user)
+		delete(b.ofUser, user)
 	}
 }
 
 // userLine is the line for one user's changes.
 type userLine struct {
 	line
-	callers int // inside, waiting or about to; Shares.mu guards it
+	callers int // inside, waiting or about to; Bulkhead.mu guards it
 }

@@ -11,20 +11,20 @@ import (
 	"chatkit-session/ports"
 )
 
-// Streams bounds how sessions are watched on this replica.
-type Streams struct {
-	// Most is how many may be watched at once, MostOfUser how many of them by
+// WatchLimits bounds how sessions are watched on this replica.
+type WatchLimits struct {
+	// Total is how many may be watched at once, PerUser how many of them by
 	// one user.
-	Most, MostOfUser int
-	// Reread is about how often each looks at its session though nobody said
+	Total, PerUser int
+	// PollInterval is about how often each looks at its session though nobody said
 	// that it changed.
-	Reread time.Duration
+	PollInterval time.Duration
 }
 
-// DefaultStreams are few enough to need some hundred megabytes, and many
+// DefaultWatchLimits are few enough to need some hundred megabytes, and many
 // enough for a user's tabs. They look once a minute.
-func DefaultStreams() Streams {
-	return Streams{Most: 10_000, MostOfUser: 20, Reread: time.Minute}
+func DefaultWatchLimits() WatchLimits {
+	return WatchLimits{Total: 10_000, PerUser: 20, PollInterval: time.Minute}
 }
 
 const (
@@ -49,7 +49,7 @@ type Watcher struct {
 	clock     ports.Clock
 	policy    session.Policy
 	announcer *Announcer
-	streams   Streams
+	limits    WatchLimits
 
 	mu      sync.Mutex
 	began   uint64 // ever
@@ -60,10 +60,10 @@ type Watcher struct {
 var _ ports.Watcher = (*Watcher)(nil)
 
 // NewWatcher returns a Watcher that is woken by announcer.
-func NewWatcher(deps Deps, announcer *Announcer, streams Streams) *Watcher {
+func NewWatcher(deps Deps, announcer *Announcer, limits WatchLimits) *Watcher {
 	return &Watcher{
 		store: deps.Store, secrets: deps.Secrets, clock: deps.Clock, policy: deps.Policy,
-		announcer: announcer, streams: streams, ofUsers: make(map[session.UserID]int),
+		announcer: announcer, limits: limits, ofUsers: make(map[session.UserID]int),
 	}
 }
 
@@ -122,9 +122,9 @@ func (w *Watcher) begin(caller access.Caller, known session.Known) (ports.Watch,
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case w.ofUsers[caller.User] >= w.streams.MostOfUser:
+	case w.ofUsers[caller.User] >= w.limits.PerUser:
 		return nil, session.Wrap(session.KindRateLimited, errTooManyOfUser)
-	case w.open >= w.streams.Most:
+	case w.open >= w.limits.Total:
 		return nil, session.Wrap(session.KindOverloaded, errTooManyStreams)
 	}
 	w.ofUsers[caller.User]++

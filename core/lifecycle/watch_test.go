@@ -100,7 +100,7 @@ type theatre struct {
 	policy session.Policy
 }
 
-func newTheatre(t *testing.T, relay ports.Relay, streams lifecycle.Streams) *theatre {
+func newTheatre(t *testing.T, relay ports.Relay, streams lifecycle.WatchLimits) *theatre {
 	t.Helper()
 	ctrl := gomock.NewController(t)
 	store, secrets, clock := portmock.NewMockSessionStore(ctrl), portmock.NewMockSecretFinder(ctrl), portmock.NewMockClock(ctrl)
@@ -197,8 +197,8 @@ func (s *spectator) expects(t *testing.T, want string) {
 func byID(text string) ports.WatchRequest { return ports.WatchRequest{Session: id(text)} }
 
 // few streams, which look once a minute.
-func few() lifecycle.Streams {
-	return lifecycle.Streams{Most: 3, MostOfUser: 2, Reread: time.Minute}
+func few() lifecycle.WatchLimits {
+	return lifecycle.WatchLimits{Total: 3, PerUser: 2, PollInterval: time.Minute}
 }
 
 // rotate gives the session newToken.
@@ -265,7 +265,7 @@ func TestWatch_Time(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		streams := few()
-		streams.Reread = 10 * day
+		streams.PollInterval = 10 * day
 		th := newTheatre(t, nil, streams)
 		th.shelf.put(now("a"))
 		a := th.watch(t, t.Context(), byID("a"))
@@ -440,7 +440,7 @@ func TestWatcher_Watch_Bounded(t *testing.T) {
 }
 
 // Unless somebody says otherwise, there are as many as the README promises.
-func TestDefaultStreams_Promised(t *testing.T) {
+func TestDefaultWatchLimits_Promised(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -452,17 +452,17 @@ func TestDefaultStreams_Promised(t *testing.T) {
 		t.Fatal("the README promises nothing")
 	}
 	promised := fmt.Sprintf("%s %s", found[1], bytes.ReplaceAll(found[2], []byte(","), nil))
-	streams := lifecycle.DefaultStreams()
-	if got := fmt.Sprint(streams.MostOfUser, streams.Most); got != promised {
+	streams := lifecycle.DefaultWatchLimits()
+	if got := fmt.Sprint(streams.PerUser, streams.Total); got != promised {
 		t.Errorf("there are %s of a user and of a replica, and the README promises %s", got, promised)
 	}
 }
 
 // Unless somebody says otherwise, a user may have 20.
-func TestDefaultStreams(t *testing.T) {
+func TestDefaultWatchLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		th := newTheatre(t, nil, lifecycle.DefaultStreams())
+		th := newTheatre(t, nil, lifecycle.DefaultWatchLimits())
 		th.shelf.put(now("a"))
 		for range 20 {
 			th.watch(t, t.Context(), byID("a"))
@@ -563,7 +563,7 @@ func TestWatch_AllAreWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		air := &ether{receivers: map[*receiver]struct{}{}}
 		const many = 200
-		th := newTheatre(t, relay{air}, lifecycle.Streams{Most: many, MostOfUser: many, Reread: day})
+		th := newTheatre(t, relay{air}, lifecycle.WatchLimits{Total: many, PerUser: many, PollInterval: day})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { th.news.Run(ctx) })
@@ -604,7 +604,7 @@ func TestWatch_LooksApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const many = 200
-		th := newTheatre(t, nil, lifecycle.Streams{Most: many, MostOfUser: many, Reread: time.Minute})
+		th := newTheatre(t, nil, lifecycle.WatchLimits{Total: many, PerUser: many, PollInterval: time.Minute})
 		th.shelf.put(now("a"))
 		for range many {
 			th.watch(t, t.Context(), byID("a"))

@@ -29,7 +29,7 @@ var (
 func (b *bench) deps(store ports.Store) lifecycle.Deps {
 	return lifecycle.Deps{
 		Store: store, Secrets: store, Sealer: sealer{}, IDs: b.ids, Clock: clock{noon}, Meter: &b.anomalies,
-		Usage: lifecycle.NewUsage(store, clock{noon}, time.Minute), Policy: session.DefaultPolicy(),
+		Usage: lifecycle.NewUsageBuffer(store, clock{noon}, time.Minute), Policy: session.DefaultPolicy(),
 	}
 }
 
