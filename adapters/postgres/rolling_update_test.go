@@ -66,4 +66,21 @@ func TestStore_BesideAnOlderReplica(t *testing.T) {
 			t.Errorf("another is told %v", err)
 		}
 	})
+	t.Run("SignedOutAgainstASignInWithMoreSessions", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.New(t)
+		conn, owner := pgtest.Open(t, pgtest.Login(t, url, "chatkit_service")), pgtest.Open(t, url)
+		user := slot.User.String()
+		id := addRow(t, owner, user, "laptop", "sign_in_id = 'sess_1', holder_sign_in_id = 'sess_1'")
+		addRow(t, owner, user, "tablet", "sign_in_id = 'sess_1', holder_sign_in_id = 'sess_1'")
+		addRow(t, owner, user, "phone", "sign_in_id = 'sess_2', holder_sign_in_id = 'sess_2'")
+		addRow(t, owner, "user_2", "tablet", "sign_in_id = 'sess_3', holder_sign_in_id = 'sess_3'")
+		exec(t, conn, `UPDATE chatkit_sessions SET status = 'revoked', ended_at = now(), end_reason = 'user', token_sealed = NULL, blocks_sign_in = true WHERE id = '`+id+"'")
+		if got := scan[string](t, owner, "SELECT string_agg(sign_in_id, ' ' ORDER BY sign_in_id) FROM chatkit_sessions WHERE status = 'active'"); got != "sess_2 sess_3" {
+			t.Errorf("%s have sessions, want sess_2 sess_3", got)
+		}
+		if got := scan[string](t, owner, "SELECT string_agg(type, ' ') FROM chatkit_activity WHERE clerk_user_id = '"+user+"'"); got != "revoked" {
+			t.Errorf("recorded are %q", got)
+		}
+	})
 }
