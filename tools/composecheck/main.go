@@ -1,5 +1,5 @@
-// Command composecheck reads Compose files as docker compose does, strictly,
-// and fails if one of them is not good. It needs no Docker.
+// Command composecheck validates Compose files as docker compose does, without
+// Docker.
 package main
 
 import (
@@ -18,12 +18,13 @@ func main() {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", path, err)
 			os.Exit(1)
 		}
-		fmt.Printf("%s: good, with the services %s\n", path, strings.Join(services, ", "))
+		fmt.Printf("%s is valid, with the services %s\n", path, strings.Join(services, ", "))
 	}
 }
 
-// check loads the file at path with nothing in the environment: schema,
-// interpolation, and references between its parts.
+// check returns the services of the Compose file at path. It validates the
+// schema, the references between parts, and the interpolation with an empty
+// environment.
 func check(ctx context.Context, path string) ([]string, error) {
 	options, err := cli.NewProjectOptions([]string{path}, cli.WithConsistency(true), cli.WithInterpolation(true))
 	if err != nil {
