@@ -162,7 +162,7 @@ const skew = 10 * time.Second
 func (l *Cache) misleads(from time.Time, wait time.Duration, replaced []ports.Replacement) bool {
 	until := l.config.Clock.Now().Add(wait + skew)
 	for _, r := range replaced {
-		if l.config.Policy.Misleads(from, until, r.Was, r.Is) {
+		if l.config.Policy.StaleCopyAccepts(from, until, r.Was, r.Is) {
 			return true
 		}
 	}

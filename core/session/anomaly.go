@@ -90,20 +90,6 @@ func (r AnomalyRules) Action(rule Rule) Action {
 	return ActionRecord
 }
 
-// DevicesSince returns from when on a device counts as new at now.
-func (r AnomalyRules) DevicesSince(now time.Time) time.Time { return now.Add(-r.NewDevices.Within) }
-
-// NewDevicesAt counts the devices among sessions that are new at now.
-func (r AnomalyRules) NewDevicesAt(now time.Time, sessions []Session) int {
-	since, devices := r.DevicesSince(now), map[DeviceID]bool{}
-	for _, s := range sessions {
-		if s.createdAt.After(since) {
-			devices[s.slot.Device] = true
-		}
-	}
-	return len(devices)
-}
-
 // Superseded reports whether the use of the token with this hash at now is an
 // anomaly that was not reported yet: s superseded it, and its grace is over.
 func (r AnomalyRules) Superseded(now time.Time, s Session, hash TokenHash) bool {

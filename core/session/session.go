@@ -78,17 +78,6 @@ type Session struct {
 	offer          Offer
 }
 
-// Offer is a one-time code that moves a session to another device; the zero
-// Offer is none.
-type Offer struct {
-	// Code is the code's hash.
-	Code TokenHash
-	// Until is when the code's time is up.
-	Until time.Time
-	// Refused counts how often somebody else tried it.
-	Refused int
-}
-
 // Draft is what a new session is made from.
 type Draft struct {
 	ID ID
@@ -123,93 +112,6 @@ func New(draft Draft, now time.Time) Session {
 		remembered:     draft.Remembered,
 		opens:          1,
 		source:         draft.Source,
-	}
-}
-
-// Stored is the complete state of a session in the form that stores read and
-// write. Restore and Session.Stored convert between the two.
-type Stored struct {
-	ID, User, Device, Workflow string
-	// SignIn is the holder's; empty when the holder is unknown.
-	SignIn, Actor string
-
-	Generated      bool
-	Status         Status
-	Credential     Credential
-	Previous       TokenHash
-	PreviousUntil  time.Time
-	Metadata       Metadata
-	CreatedAt      time.Time
-	ExpiresAt      time.Time
-	LastActivityAt time.Time
-	EndedAt        time.Time
-	EndReason      EndReason
-	Remembered     bool
-	Opens, Checks  int
-	Source         Source
-	SupersededSeen bool
-	Offer          Offer
-}
-
-// Restore rebuilds a session from storage WITHOUT checking any rule: what is
-// stored was checked when it was written, by the rules of its day. ONLY STORES
-// CALL IT.
-func Restore(stored Stored) Session {
-	return Session{
-		id: ID{name{stored.ID}},
-		slot: Slot{
-			User:     UserID{name{stored.User}},
-			Workflow: WorkflowID{name{stored.Workflow}},
-			Device:   DeviceID{name{stored.Device}},
-			Actor:    RestoreActor(stored.Actor),
-		},
-		generated:      stored.Generated,
-		holder:         Holder{SignInID{name{stored.SignIn}}, RestoreActor(stored.Actor)},
-		status:         stored.Status,
-		credential:     stored.Credential,
-		previous:       stored.Previous,
-		previousUntil:  stored.PreviousUntil,
-		metadata:       stored.Metadata,
-		createdAt:      stored.CreatedAt,
-		expiresAt:      stored.ExpiresAt,
-		lastActivityAt: stored.LastActivityAt,
-		endedAt:        stored.EndedAt,
-		endReason:      stored.EndReason,
-		remembered:     stored.Remembered,
-		opens:          stored.Opens,
-		checks:         stored.Checks,
-		source:         stored.Source,
-		supersededSeen: stored.SupersededSeen,
-		offer:          stored.Offer,
-	}
-}
-
-// Stored returns the complete state of the session: Restore(s.Stored()) equals s.
-func (s Session) Stored() Stored {
-	return Stored{
-		ID:             s.id.value,
-		User:           s.slot.User.value,
-		Device:         s.slot.Device.value,
-		Workflow:       s.slot.Workflow.value,
-		SignIn:         s.holder.SignIn.value,
-		Actor:          s.slot.Actor.String(),
-		Generated:      s.generated,
-		Status:         s.status,
-		Credential:     s.credential,
-		Previous:       s.previous,
-		PreviousUntil:  s.previousUntil,
-		Metadata:       s.metadata,
-		CreatedAt:      s.createdAt,
-		ExpiresAt:      s.expiresAt,
-		LastActivityAt: s.lastActivityAt,
-		EndedAt:        s.endedAt,
-		EndReason:      s.endReason,
-		Remembered:     s.remembered,
-		Opens:          s.opens,
-		Checks:         s.checks,
-		Source:         s.source,
-		SupersededSeen: s.supersededSeen,
-		Offer:          s.offer,
 	}
 }
 
@@ -251,32 +153,6 @@ func (s *Session) end(status Status, reason EndReason, now time.Time) {
 	s.credential.Sealed = nil
 	s.previous, s.previousUntil = TokenHash{}, time.Time{}
 	s.offer = Offer{}
-}
-
-// OfferTransfer lets whoever of its user has the code with this hash move the
-// session until the given time. An earlier code is good no more.
-func (s *Session) OfferTransfer(code TokenHash, until time.Time) {
-	s.offer = Offer{Code: code, Until: until}
-}
-
-// RefuseTransfer counts that somebody else tried the code.
-func (s *Session) RefuseTransfer() { s.offer.Refused++ }
-
-// Offers reports whether the code with this hash moves the session at now.
-func (s Session) Offers(code TokenHash, now time.Time) bool {
-	return !code.IsZero() && s.offer.Code == code && now.Before(s.offer.Until)
-}
-
-// Move takes the session to another device, one that its client named, and to
-// the sign-in there, which holds it from now on. The tokens of the old device,
-// grace included, and the code are good no more.
-func (s *Session) Move(to DeviceID, by SignInID, credential Credential, source Source, now time.Time) {
-	s.slot.Device, s.generated = to, false
-	s.holder.SignIn, s.credential, s.source = by, credential, source
-	s.previous, s.previousUntil = TokenHash{}, time.Time{}
-	s.offer = Offer{}
-	s.lastActivityAt = now
-	s.opens++
 }
 
 // SeeSuperseded notes that the use of the superseded token was reported.

@@ -85,33 +85,6 @@ func holds(t *testing.T, s session.Session, want session.Stored) {
 	}
 }
 
-func TestRestore(t *testing.T) {
-	t.Parallel()
-	holds(t, session.Restore(busy()), busy())
-	if got := session.Restore(busy()).Stored(); !reflect.DeepEqual(got, busy()) {
-		t.Errorf("Stored = %+v, want %+v", got, busy())
-	}
-	// Were a field zero here, nobody would see that it gets lost.
-	for i, v := 0, reflect.ValueOf(busy()); i < v.NumField(); i++ {
-		if v.Field(i).IsZero() {
-			t.Errorf("%s is not tested", v.Type().Field(i).Name)
-		}
-	}
-	holds(t, session.Restore(session.Stored{}), session.Stored{})
-}
-
-func TestRestoreActivity(t *testing.T) {
-	t.Parallel()
-	want := session.Activity{
-		ID: session.Must(session.ParseID("activity-1")), User: user, Session: session.Must(session.ParseID("id-1")),
-		Type: session.ActivityLimit, At: noon, Source: atHome, Detail: map[string]string{session.DetailSuccessor: "id-2"},
-	}
-	given := session.Activity{Type: want.Type, At: want.At, Source: want.Source, Detail: want.Detail}
-	if got := session.RestoreActivity("activity-1", "user_1", "id-1", given); !reflect.DeepEqual(got, want) {
-		t.Errorf("RestoreActivity = %+v, want %+v", got, want)
-	}
-}
-
 func TestNew(t *testing.T) {
 	t.Parallel()
 	credential := session.Credential{Hash: session.TokenHash{1}, Sealed: []byte("sealed")}
@@ -246,34 +219,6 @@ func TestSession_Continue(t *testing.T) {
 				want.Metadata = *c.metadata
 			}
 			holds(t, s, want)
-		})
-	}
-}
-
-func TestSession_Offers(t *testing.T) {
-	t.Parallel()
-	code, older := session.TokenHash{1}, session.TokenHash{2}
-	offering := found(0, day).Session
-	offering.OfferTransfer(older, noon.Add(day))
-	offering.OfferTransfer(code, noon)
-	for name, c := range map[string]struct {
-		session session.Session
-		code    session.TokenHash
-		at      time.Duration
-		want    bool
-	}{
-		"Good":                  {offering, code, -us, true},
-		"ItsTimeIsUp":           {offering, code, 0, false},
-		"Another":               {offering, session.TokenHash{3}, -us, false},
-		"TheOneBefore":          {offering, older, -us, false},
-		"None":                  {found(0, day).Session, code, -us, false},
-		"NoneIsNoCodeAtAnyTime": {session.Restore(session.Stored{Offer: session.Offer{Until: noon}}), session.TokenHash{}, -us, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if got := c.session.Offers(c.code, noon.Add(c.at)); got != c.want {
-				t.Errorf("Offers = %v", got)
-			}
 		})
 	}
 }

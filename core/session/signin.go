@@ -124,41 +124,6 @@ func (l SignIns) See(bearer Bearer, now time.Time) SignIn {
 	return known
 }
 
-// Block returns what is to be remembered of a sign-in that is signed out at now.
-func (l SignIns) Block(holder Holder, now time.Time) SignIn {
-	known, seen := l.of(holder)
-	if !seen {
-		known = SignIn{holder: holder, firstSeen: now, verified: now}
-	}
-	known.blockedAt = now
-	return known
-}
-
-// Protection is for how long after its verification a sign-in is protected
-// from older ones.
-const Protection = 10 * time.Minute
-
-// Protected reports whether a call of the user in a sign-in that was verified
-// then must neither end nor block the holder: it is newer and was verified in
-// the last ten minutes. So a stolen sign-in cannot keep signing out the user,
-// who signed in after it. Actors are never protected.
-func (l SignIns) Protected(holder Holder, verified, now time.Time) bool {
-	other := l.VerifiedIn(holder)
-	return holder.Actor.IsZero() && other.After(verified) && now.Sub(other) <= Protection
-}
-
-// UserMoment returns the moment that a call of the user sets when it signs out
-// all at now, from a sign-in that was verified then: a sign-in that was not seen
-// here yet and was verified before the moment is blocked, too.
-func UserMoment(verified, now time.Time) time.Time { return later(verified, now.Add(-Protection)) }
-
-// clockSlack is how much earlier than now an admin's moment is, for sign-ins of
-// just then whose clock is not this one.
-const clockSlack = 5 * time.Second
-
-// AdminMoment is UserMoment for an admin who signs out a user at now.
-func AdminMoment(now time.Time) time.Time { return now.Add(-clockSlack) }
-
 // MaxIdleSignIns bounds how many of a user's sign-ins are remembered that are
 // not blocked and hold no session: the newest.
 const MaxIdleSignIns = 50
@@ -180,32 +145,4 @@ func (l SignIns) Forgettable(sessions []Session) []Holder {
 		forgotten = append(forgotten, s.holder)
 	}
 	return forgotten
-}
-
-// Contest is what happens when a sign-in wants the place of a session that
-// another sign-in holds.
-type Contest int
-
-const (
-	// ContestNone means that the session was not used since the user verified a
-	// factor in the sign-in that wants its place: it is left over.
-	ContestNone Contest = iota
-	// ContestWon means that both are in use and that the one that wants the
-	// place is not older than the holder.
-	ContestWon
-	// ContestLost means that it is older.
-	ContestLost
-)
-
-// Contest says whether the sign-in of bearer gets the place of s, which another
-// sign-in holds, at now.
-func (l SignIns) Contest(s Session, bearer Bearer, now time.Time) Contest {
-	verified := l.VerifiedBy(bearer, now)
-	switch {
-	case !s.lastActivityAt.After(verified):
-		return ContestNone
-	case verified.Before(l.VerifiedIn(s.holder)):
-		return ContestLost
-	}
-	return ContestWon
 }

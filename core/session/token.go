@@ -3,7 +3,6 @@ package session
 import (
 	"crypto/sha256"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 )
@@ -39,27 +38,6 @@ func ParseToken(text string) (Token, error) {
 	}
 	return Token{secret{text}}, nil
 }
-
-// TransferCode is the secret that moves a session to another device: at least
-// 128 random bits as 26 characters of A–Z and 2–7, fit for a QR code and for
-// typing. It prints masked; see Reveal.
-type TransferCode struct{ secret }
-
-// transferCodeLength is that of crypto/rand.Text, which has 130 bits.
-const transferCodeLength = 26
-
-// ParseTransferCode accepts a code, in lower case, too. Its errors never carry
-// the text.
-func ParseTransferCode(text string) (TransferCode, error) {
-	upper := strings.ToUpper(text)
-	// Other alphabets have letters whose upper case is one of these.
-	if len(text) != transferCodeLength || len(upper) != len(text) || strings.ContainsFunc(upper, notBase32) {
-		return TransferCode{}, Invalid("code", "must be 26 characters of A–Z and 2–7")
-	}
-	return TransferCode{secret{upper}}, nil
-}
-
-func notBase32(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }
 
 // TokenHash is the SHA-256 of a token's or a code's text. These have at least
 // 122 random bits, so that their hash needs neither salt nor stretching.

@@ -1,13 +1,8 @@
-// Package session is the heart of the service: what a session is, what may
-// happen to it and when. It is pure: no I/O, no clock and no randomness of its
-// own.
 package session
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -87,23 +82,6 @@ type UserID struct{ name }
 func ParseUserID(value string) (UserID, error) {
 	n, err := parseName("userId", value, MaxUserIDLength)
 	return UserID{n}, err
-}
-
-// DeviceID names where a session lives. The zero value stands for "the client
-// named no device".
-type DeviceID struct{ name }
-
-// ParseDeviceID accepts 1 to MaxDeviceIDLength characters of A–Z a–z 0–9 . _ : -
-// and returns a KindInvalid error otherwise.
-func ParseDeviceID(value string) (DeviceID, error) {
-	n, err := parseName("deviceId", value, MaxDeviceIDLength)
-	return DeviceID{n}, err
-}
-
-// GenerateDeviceID makes the name of a device whose client gave none:
-// device_{userId}_{unix milliseconds}.
-func GenerateDeviceID(user UserID, at time.Time) DeviceID {
-	return DeviceID{name{fmt.Sprintf("device_%s_%d", user, at.UnixMilli())}}
 }
 
 // WorkflowID names the ChatKit workflow or agent that a session is for.

@@ -1,10 +1,8 @@
 package session
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -42,9 +40,6 @@ type Policy struct {
 	// number. Those of actors do not count; see MostOfActor.
 	MostSessions int
 }
-
-// MostOfActor is how many active sessions of one user an actor may have.
-const MostOfActor = 10
 
 const day = 24 * time.Hour
 
@@ -101,89 +96,6 @@ func (p Policy) terms(remembered bool) Terms {
 	return p.Usual
 }
 
-// Outcome is what opening did.
-type Outcome string
-
-// The outcomes of opening a session, and of moving one to another device.
-const (
-	OutcomeCreated     Outcome = "created"
-	OutcomeReused      Outcome = "reused"
-	OutcomeRefreshed   Outcome = "refreshed"
-	OutcomeTransferred Outcome = "transferred"
-)
-
-// Decision is what opening has to do.
-type Decision struct {
-	Outcome Outcome
-	// ExpiresAt is the expiry of the session that the caller gets, Remembered
-	// whether it lives by the terms of remembered ones.
-	ExpiresAt  time.Time
-	Remembered bool
-}
-
-// Found is a session that a request may continue.
-type Found struct {
-	Session Session
-	// Unreadable says that no key opens its sealed token any more: its owner
-	// cannot be shown it, so it must rotate.
-	Unreadable bool
-}
-
-// Decide says what becomes of the session a request found, or of the request
-// that found none, at now. A session that was found and whose time is up ends
-// when another is created. remember is whether the request wants the session
-// remembered; nil leaves it as it is.
-func (p Policy) Decide(now time.Time, actor Actor, found *Found, remember *bool) Decision {
-	if found == nil {
-		return p.Create(now, actor, remember, false)
-	}
-	s := found.Session
-	switch {
-	case p.StatusAt(now, s) != StatusActive:
-		return p.Create(now, actor, remember, false)
-	case !actor.IsZero():
-		return continued(s.expiresAt, found.Unreadable, false)
-	}
-	remembered := s.remembered
-	if remember != nil {
-		remembered = *remember
-	}
-	terms := p.terms(remembered)
-	end := s.createdAt.Add(terms.LongestLife)
-	expiresAt, rotate := earlier(s.expiresAt, end), found.Unreadable
-	if expiresAt.Sub(now) <= p.Threshold && remembered == s.remembered {
-		rotate = true
-	}
-	if rotate || remembered != s.remembered {
-		expiresAt = earlier(now.Add(terms.Duration), end)
-	}
-	if expiresAt.Sub(now) <= p.Threshold {
-		return p.Create(now, actor, remember, s.remembered)
-	}
-	return continued(expiresAt, rotate, remembered)
-}
-
-func continued(expiresAt time.Time, rotate, remembered bool) Decision {
-	d := Decision{Outcome: OutcomeReused, ExpiresAt: expiresAt, Remembered: remembered}
-	if rotate {
-		d.Outcome = OutcomeRefreshed
-	}
-	return d
-}
-
-// Create is the decision to create a session at now. before is whether the one
-// in whose place it comes was remembered, which counts when the request does
-// not say.
-func (p Policy) Create(now time.Time, actor Actor, remember *bool, before bool) Decision {
-	if !actor.IsZero() {
-		return Decision{Outcome: OutcomeCreated, ExpiresAt: now.Add(p.ActorDuration)}
-	}
-	if remember != nil {
-		before = *remember
-	}
-	return Decision{Outcome: OutcomeCreated, ExpiresAt: now.Add(p.terms(before).Duration), Remembered: before}
-}
-
 // lastsUntil is when the session's time is up, however much it is used.
 func (p Policy) lastsUntil(s Session) time.Time {
 	return earlier(s.expiresAt, s.createdAt.Add(p.terms(s.remembered).LongestLife))
@@ -203,28 +115,6 @@ func (p Policy) StatusAt(now time.Time, s Session) Status {
 	return StatusActive
 }
 
-// Accepts reports whether the token with this hash stands for s at now: s is
-// active and its time is not up, and the token is its own or the one before it
-// within the grace.
-func (p Policy) Accepts(now time.Time, s Session, hash TokenHash) bool {
-	if p.StatusAt(now, s) != StatusActive {
-		return false
-	}
-	return hash == s.credential.Hash || (hash == s.previous && now.Before(s.previousUntil))
-}
-
-// Misleads reports whether somebody who goes by older, a copy of current from
-// before it changed, at any time from from until until may accept a token that
-// current does not.
-func (p Policy) Misleads(from, until time.Time, older, current Session) bool {
-	for _, hash := range []TokenHash{older.credential.Hash, older.previous} {
-		if p.Accepts(from, older, hash) && !p.Accepts(until, current, hash) {
-			return true
-		}
-	}
-	return false
-}
-
 // Left returns for how long the session still lives at now if it is used, and
 // whether its clients are to be warned of its end. Both are zero when it does
 // not live any more.
@@ -235,47 +125,6 @@ func (p Policy) Left(now time.Time, s Session) (left time.Duration, warn bool) {
 	left = p.lastsUntil(s).Sub(now)
 	return left, left < p.Warning
 }
-
-// RefreshAfter returns from when on opening the session refreshes it. An actor's
-// session is never refreshed: then it is when the session expires.
-func (p Policy) RefreshAfter(s Session) time.Time {
-	if !s.slot.Actor.IsZero() {
-		return s.expiresAt
-	}
-	return s.expiresAt.Add(-p.Threshold)
-}
-
-// Excess returns which of a user's live sessions must end so that holder may
-// have one more. First come those that were not used for a day, then the
-// holder's own, then others', each from the longest unused on. An actor has a
-// number of its own, and what actors have does not count towards the user's.
-func (p Policy) Excess(now time.Time, live []Session, holder Holder) []Session {
-	most := p.MostSessions
-	if !holder.Actor.IsZero() {
-		most = MostOfActor
-	}
-	counted := slices.DeleteFunc(slices.Clone(live), func(s Session) bool { return s.slot.Actor != holder.Actor })
-	over := len(counted) + 1 - most
-	if most == 0 || over <= 0 {
-		return nil
-	}
-	rank := func(s Session) int {
-		switch {
-		case s.Unused(now):
-			return 0
-		case s.HeldBy(holder):
-			return 1
-		}
-		return 2
-	}
-	slices.SortFunc(counted, func(a, b Session) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), a.lastActivityAt.Compare(b.lastActivityAt), a.createdAt.Compare(b.createdAt), cmp.Compare(a.id.value, b.id.value))
-	})
-	return counted[:over]
-}
-
-// Unused reports whether the session was not used for a day.
-func (s Session) Unused(now time.Time) bool { return now.Sub(s.lastActivityAt) >= day }
 
 // Cutoff says which active sessions' time is up at a moment, for stores.
 type Cutoff struct {
