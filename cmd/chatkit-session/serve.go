@@ -1,15 +1,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
-
-	"chatkit-session/adapters/system"
-	"chatkit-session/core/lifecycle"
 )
 
 type serveCommand struct{}
@@ -52,73 +48,4 @@ func (p *process) settings(out *lines) (config, *slog.Logger, error) {
 		err = wrong.err()
 	}
 	return c, logger, err
-}
-
-// unsaid are warnings about settings that are not given, and that dev does
-// without.
-func (c *config) unsaid() []string {
-	warnings := c.fallback()
-	if len(c.ClerkParties) == 0 {
-		warnings = append(warnings, "CLERK_AUTHORIZED_PARTIES is not set: credentials that were issued to any page of the Clerk instance are accepted")
-	}
-	if c.RateLimitFailures > 0 && len(c.trustedProxies) == 0 {
-		warnings = append(warnings, "TRUSTED_PROXIES is not set: behind a proxy all clients count as one for CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE")
-	}
-	return warnings
-}
-
-// listenAndServe serves on address and calls started with the address that it
-// got.
-func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address string, started func(net.Addr)) error {
-	a, err := assemble(ctx, c, logger)
-	if err != nil {
-		return err
-	}
-	on, err := listen(ctx, address, c.MetricsAddr)
-	if err != nil {
-		return errors.Join(err, a.close())
-	}
-	logger.Info("listening", "address", on.service.Addr().String(), "version", version, "store", storeName(c.DatabaseURL))
-	if on.metrics != nil {
-		logger.Info("metrics", "address", on.metrics.Addr().String(), "path", metricsPath)
-	}
-	started(on.service.Addr())
-	return a.serve(ctx, on)
-}
-
-// listen takes the service's address and, where one is set, the metrics'.
-func listen(ctx context.Context, service, metrics string) (on listeners, err error) {
-	how := net.ListenConfig{Control: giveUpOnGone}
-	if on.service, err = how.Listen(ctx, "tcp", service); err != nil {
-		return on, fmt.Errorf("LISTEN_ADDR: %w", err)
-	}
-	if metrics == "" {
-		return on, nil
-	}
-	if on.metrics, err = how.Listen(ctx, "tcp", metrics); err != nil {
-		return on, errors.Join(fmt.Errorf("METRICS_ADDR: %w", err), on.service.Close())
-	}
-	return on, nil
-}
-
-type cleanupCommand struct{}
-
-// Run cleans up once. It needs no setting but the database's.
-func (cleanupCommand) Run(p *process) error {
-	c, err := p.databaseSettings()
-	if err != nil {
-		return err
-	}
-	clock := system.Clock{}
-	s, err := openStore(p.ctx, c, clock)
-	if err != nil {
-		return err
-	}
-	done, err := newCleaner(c, s, clock).Clean(p.ctx)
-	p.report(done)
-	return errors.Join(err, s.Close())
-}
-
-func (p *process) report(done lifecycle.Cleaned) {
-	_, _ = fmt.Fprintf(p.stdout, "expired %d, purged %d, activity purged %d, sign-ins purged %d\n", done.Expired, done.Purged, done.Activity, done.SignIns)
 }

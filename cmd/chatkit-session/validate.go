@@ -1,162 +1,326 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
+	"log/slog"
 	"net/netip"
-	"net/url"
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/caarlos0/env/v11"
+
+	"chatkit-session/adapters/clerk"
 	"chatkit-session/adapters/httpapi"
 	"chatkit-session/adapters/keyring"
+	"chatkit-session/adapters/postgres"
+	"chatkit-session/adapters/redis"
 	"chatkit-session/core/access"
+	"chatkit-session/core/lifecycle"
 	"chatkit-session/core/session"
+	"chatkit-session/ports"
 )
 
-// checkAddress accepts an address to listen on. Without a port a random one
-// would be taken.
-func checkAddress(text string) error {
-	_, port, err := net.SplitHostPort(text)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	return says(err, fmt.Sprintf("%q must be like :8080 or 127.0.0.1:8080, with a port of 0 to 65535", text))
+// config is the settings, checked and in the words of the core.
+type config struct {
+	settings
+
+	// given are the settings that the environment names: what it says of them
+	// may be secret.
+	given map[string]bool
+
+	logLevel       slog.Level
+	keys           *keyring.Ring
+	workflow       session.WorkflowID
+	defaultRole    access.Role
+	denied         []session.ActorKind
+	accessPolicy   access.Policy
+	policy         session.Policy
+	rules          session.AnomalyRules
+	limits         map[ports.LimitGroup]session.Limit
+	trustedProxies []netip.Prefix
+	parties        []string // as browsers write them
+	issuer, apiURL string
+	streams        lifecycle.WatchLimits
+	// leaseTrust is for how long the lease in force is known; 0 for the usual.
+	leaseTrust time.Duration
 }
 
-// parseURL reads one of Clerk's addresses as browsers write them: it is compared
-// with what Clerk writes, or what is asked of Clerk is put behind it.
-func parseURL(text string) (string, error) {
-	wrong := fmt.Errorf("%q must be like https://clerk.example.com, without a slash at its end", text)
-	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || strings.ContainsAny(text, "?#") {
-		return "", wrong
-	}
-	if u.Path == "/" {
-		u.Path = ""
-	}
-	origin, err := httpapi.Origin(u.Scheme + "://" + u.Host)
-	if err != nil || strings.HasSuffix(u.Path, "/") {
-		return "", wrong
-	}
-	if origin == clerkAPI && u.Path == "" {
-		u.Path = clerkAPIVersion
-	}
-	return origin + u.EscapedPath(), nil
+// parseSettings reads the environment. Its error has one line for each
+// mistake; no line shows a secret. The warnings are about what does not stop
+// the service.
+func parseSettings(environ []string) (config, []string, error) {
+	given, wrong := readEnviron(environ)
+	c := config{given: given.names(), streams: lifecycle.DefaultWatchLimits()}
+	wrong.parse(&c.settings, given.values)
+	wrong.checkTimes(&c)
+	wrong.check(&c)
+	return c, append(given.warnings(), c.warnings()...), wrong.err()
 }
 
-// Clerk's own Backend API is below its version, which some of Clerk's other
-// libraries add to the address.
-const (
-	clerkAPI        = "https://api.clerk.com"
-	clerkAPIVersion = "/v1"
-)
-
-// parsePrefix reads a network, or an address that is one of its own. Peers have
-// no zones and IPv4 addresses of four bytes when they are looked for in it.
-func parsePrefix(text string) (netip.Prefix, error) {
-	wrong := fmt.Errorf("%q must be an address or a network, such as 10.0.0.0/8, without a zone", text)
-	if address, err := netip.ParseAddr(text); err == nil {
-		if address.Zone() != "" {
-			return netip.Prefix{}, wrong
+// databaseSettings reads only the settings of the commands that look after the
+// database. The warnings are about what may have been meant for one of them.
+func databaseSettings(environ []string) (config, []string, error) {
+	var kept, others []string
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		if isDatabaseSetting(strings.TrimSuffix(name, fileSuffix)) {
+			kept = append(kept, pair)
+		} else {
+			others = append(others, name)
 		}
-		address = address.Unmap()
-		return netip.PrefixFrom(address, address.BitLen()), nil
 	}
-	prefix, err := netip.ParsePrefix(text)
-	switch {
-	case err != nil:
-		return netip.Prefix{}, wrong
-	case !prefix.Addr().Is4In6():
-		return prefix, nil
-	case prefix.Bits() < mappedBits:
-		return netip.Prefix{}, wrong
+	given, wrong := readEnviron(kept)
+	c := config{given: given.names()}
+	wrong.parse(&c.settings, given.values)
+	wrong.positive(endedRetention, c.Retention)
+	wrong.positive(activityRetention, c.ActivityRetention)
+	wrong.signIns(c)
+	wrong.checkDatabase(&c)
+	var warnings []string
+	for _, name := range append(given.others, others...) {
+		if meant := given.meant(name); isDatabaseSetting(strings.TrimSuffix(meant, fileSuffix)) {
+			warnings = append(warnings, name+" has no effect: did you mean "+meant+"?")
+		}
 	}
-	return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-mappedBits), nil
+	return c, append(warnings, c.fallback()...), wrong.err()
 }
 
-// mappedBits stand before an IPv4 address that is written as an IPv6 one.
-const mappedBits = 96
+func isDatabaseSetting(name string) bool {
+	return strings.HasPrefix(name, "DATABASE_") || name == endedRetention || name == activityRetention || name == signInRetention
+}
 
-// minIntrospectionKey is the least length of a back end's key: 128 bits, when
-// it is written in hexadecimal.
-const minIntrospectionKey = 32
+// mistakes collects what is wrong with the settings, one line each.
+type mistakes struct {
+	lines []error
+	about map[string]bool
+	// files are those that settings were read from, by the setting's name.
+	files map[string]string
+}
 
-// checkIntrospectionKeys names a key by its place and never shows it.
-func checkIntrospectionKeys(keys []string) error {
+// add notes what err says of a setting. What comes after the first mistake of
+// a setting is a consequence of it.
+func (m *mistakes) add(name string, err error) {
+	if err == nil || m.about[name] {
+		return
+	}
+	if m.about == nil {
+		m.about = map[string]bool{}
+	}
+	m.about[name] = true
+	if path, inFile := m.files[name]; inFile {
+		name = fmt.Sprintf("%s%s (%s)", name, fileSuffix, path)
+	}
+	for line := range strings.Lines(err.Error()) {
+		m.lines = append(m.lines, fmt.Errorf("%s: %s", name, strings.TrimSpace(line)))
+	}
+}
+
+// each notes what check says of every element of a list.
+func (m *mistakes) each(name string, list []string, check func(string) error) {
 	var wrong []error
-	seen := make(map[string]int, len(keys))
-	for i, key := range keys {
-		earlier, twice := seen[key]
-		seen[key] = i + 1
-		switch {
-		case twice:
-			wrong = append(wrong, fmt.Errorf("key %d is key %d again", i+1, earlier))
-		case len(key) < minIntrospectionKey:
-			wrong = append(wrong, fmt.Errorf("key %d must have at least %d characters: make one with chatkit-session keygen", i+1, minIntrospectionKey))
-		case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
-			wrong = append(wrong, fmt.Errorf("key %d must be of visible ASCII characters without spaces: no other fit in a header", i+1))
-		case keyring.Guessable([]byte(key)):
-			wrong = append(wrong, fmt.Errorf("key %d is no random one: make one with chatkit-session keygen", i+1))
+	for _, element := range list {
+		wrong = append(wrong, check(element))
+	}
+	m.add(name, errors.Join(wrong...))
+}
+
+func (m *mistakes) err() error {
+	if len(m.lines) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the settings are not good:\n%w", errors.Join(m.lines...))
+}
+
+// parse fills s from variables.
+func (m *mistakes) parse(s *settings, variables map[string]string) {
+	err := env.ParseWithOptions(s, env.Options{Environment: variables})
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		m.add("settings", err)
+	}
+	for _, err := range all.Errors {
+		var parse env.ParseError
+		if !errors.As(err, &parse) {
+			m.add("settings", err)
+			continue
+		}
+		field, _ := reflect.TypeFor[settings]().FieldByName(parse.Name)
+		m.add(field.Tag.Get("env"), fmt.Errorf("must be %s", wanted[field.Type.Kind()]))
+	}
+}
+
+// wanted says what a setting of a kind looks like.
+var wanted = map[reflect.Kind]string{
+	reflect.Bool:  "true or false",
+	reflect.Int:   "a whole number",
+	reflect.Int64: "a duration such as 90s, 15m or 24h",
+}
+
+// says puts an error into an operator's words.
+func says(err error, text string) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(text)
+}
+
+// check turns what c's settings say into the core's words.
+func (m *mistakes) check(c *config) {
+	var err error
+	m.add("LISTEN_ADDR", checkAddress(c.ListenAddr))
+	if c.MetricsAddr != "" {
+		m.add("METRICS_ADDR", checkAddress(c.MetricsAddr))
+	}
+	m.add("LOG_LEVEL", says(c.logLevel.UnmarshalText([]byte(c.LogLevel)), "must be debug, info, warn or error"))
+	if len(c.TokenKeys) == 0 {
+		m.add("CHATKIT_TOKEN_KEYS", errors.New("is required: make one with chatkit-session keygen"))
+	} else {
+		c.keys, err = keyring.Parse(strings.Join(reveal(c.TokenKeys), ","))
+		m.add("CHATKIT_TOKEN_KEYS", err)
+	}
+	if c.WorkflowID != "" {
+		c.workflow, err = session.ParseWorkflowID(c.WorkflowID)
+		m.add("CHATKIT_WORKFLOW_ID", err)
+	}
+	if c.DefaultRole != "" {
+		c.defaultRole, err = access.ParseRole(c.DefaultRole)
+		m.add("CHATKIT_DEFAULT_ROLE", err)
+	}
+	m.each("CHATKIT_DENY_ACTORS", c.DenyActors, func(text string) error {
+		kind, err := session.ParseActorKind(text)
+		c.denied = append(c.denied, kind)
+		return says(err, fmt.Sprintf("%q must be impersonator or agent", text))
+	})
+	c.accessPolicy, err = parseAccessPolicy(c.AccessPolicy)
+	m.add("CHATKIT_ACCESS_POLICY", err)
+	m.add("ALLOWED_ORIGINS", httpapi.CheckOrigins(c.AllowedOrigins))
+	m.each("TRUSTED_PROXIES", c.TrustedProxies, func(text string) error {
+		prefix, err := parsePrefix(text)
+		c.trustedProxies = append(c.trustedProxies, prefix)
+		return err
+	})
+	m.add("INTROSPECTION_KEYS", checkIntrospectionKeys(reveal(c.IntrospectionKeys)))
+	m.each("CHATKIT_ROLE_CLAIMS", c.RoleClaims, checkClaim)
+	if c.TransferURL != "" {
+		m.add("CHATKIT_TRANSFER_URL", httpapi.CheckTransferURL(c.TransferURL))
+	}
+	m.checkAnomalies(c)
+	m.checkLimits(c)
+	m.checkCache(c)
+	m.checkClerk(c)
+	m.checkDatabase(c)
+}
+
+// checkTimes checks the settings that are durations, and what goes with them.
+func (m *mistakes) checkTimes(c *config) {
+	c.policy = session.Policy{
+		Usual:         session.Terms{Duration: c.Duration, LongestLife: c.LongestLife, IdleTimeout: c.IdleTimeout},
+		Remembered:    session.Terms{Duration: c.RememberDuration, LongestLife: c.RememberLongestLife, IdleTimeout: c.RememberIdleTimeout},
+		ActorDuration: c.ActorDuration,
+		Threshold:     c.Threshold, Grace: c.Grace, Warning: c.WarningWindow, OfferLifetime: c.TransferLifetime, MostSessions: c.MaxSessions,
+	}
+	m.atLeast("CHATKIT_SESSION_DURATION", c.Duration, time.Second)
+	m.atLeast("CHATKIT_REMEMBER_DURATION", c.RememberDuration, time.Second)
+	m.atLeast("CHATKIT_TRANSFER_CODE_LIFETIME", c.TransferLifetime, time.Second)
+	m.offOrAtLeast("CHATKIT_WARNING_WINDOW", c.WarningWindow, time.Second)
+	if !m.aboutAny("CHATKIT_SESSION_DURATION", "CHATKIT_REFRESH_THRESHOLD", "CHATKIT_LONGEST_LIFE", "CHATKIT_ROTATION_GRACE", "CHATKIT_IDLE_TIMEOUT",
+		"CHATKIT_REMEMBER_DURATION", "CHATKIT_REMEMBER_LONGEST_LIFE", "CHATKIT_REMEMBER_IDLE_TIMEOUT",
+		"CHATKIT_WARNING_WINDOW", "CHATKIT_TRANSFER_CODE_LIFETIME", "CHATKIT_MAX_SESSIONS", "CHATKIT_ACTOR_DURATION") {
+		if err := c.policy.Validate(); err != nil {
+			m.add("session times", errors.New(inSettings.Replace(err.Error())))
 		}
 	}
-	return errors.Join(wrong...)
+	m.atLeast("CHATKIT_ACTIVITY_RESOLUTION", c.ActivityResolution, flushInterval)
+	m.idle(c, "CHATKIT_IDLE_TIMEOUT", c.IdleTimeout, "CHATKIT_SESSION_DURATION", c.Duration)
+	m.idle(c, "CHATKIT_REMEMBER_IDLE_TIMEOUT", c.RememberIdleTimeout, "CHATKIT_REMEMBER_DURATION", c.RememberDuration)
+	m.positive(endedRetention, c.Retention)
+	m.positive(activityRetention, c.ActivityRetention)
+	m.signIns(*c)
+	m.atLeast("CHATKIT_REQUEST_TIMEOUT", c.RequestTimeout, 100*time.Millisecond)
+	m.atLeast("CHATKIT_KEEP_ALIVE_TIMEOUT", c.KeepAlive, time.Second)
+	m.positive("CHATKIT_SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
+	m.offOrAtLeast("CHATKIT_CLEANUP_INTERVAL", c.CleanupInterval, 10*time.Millisecond)
+	m.notNegative("CHATKIT_STEP_UP_WITHIN", c.StepUpWithin)
+	m.notNegative("CHATKIT_DRAIN_DELAY", c.DrainDelay)
+	if c.StepUpWithin%time.Minute != 0 {
+		m.add("CHATKIT_STEP_UP_WITHIN", errors.New("must be whole minutes: Clerk counts in them"))
+	}
 }
 
-// reveal returns what the secrets are.
-func reveal(secrets []secret) []string {
-	var texts []string
-	for _, s := range secrets {
-		texts = append(texts, string(s))
-	}
-	return texts
+// inSettings puts the policy's words into the operator's.
+var inSettings = strings.NewReplacer(
+	"the refresh threshold", "CHATKIT_REFRESH_THRESHOLD", "the rotation grace", "CHATKIT_ROTATION_GRACE",
+	"the remembered duration", "CHATKIT_REMEMBER_DURATION", "the duration", "CHATKIT_SESSION_DURATION",
+	"the remembered longest life", "CHATKIT_REMEMBER_LONGEST_LIFE", "the longest life", "CHATKIT_LONGEST_LIFE",
+	"the remembered idle timeout", "CHATKIT_REMEMBER_IDLE_TIMEOUT", "the idle timeout", "CHATKIT_IDLE_TIMEOUT",
+	"the warning window", "CHATKIT_WARNING_WINDOW", "the lifetime of transfer codes", "CHATKIT_TRANSFER_CODE_LIFETIME",
+	"the most sessions of a user", "CHATKIT_MAX_SESSIONS",
+	"the duration of actors' sessions", "CHATKIT_ACTOR_DURATION",
+)
+
+// aboutAny reports whether there is a mistake of any of these settings.
+func (m *mistakes) aboutAny(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return m.about[name] })
 }
 
-// checkClaim accepts a claim's name, or a path of names with dots between them.
-func checkClaim(name string) error {
-	if strings.ContainsAny(name, " \t\"") || (!strings.Contains(name, "://") && strings.Contains("."+name+".", "..")) {
-		return fmt.Errorf("%q must be a claim, such as metadata.role or https://example.com/role", name)
+// idle checks an idle timeout against how exactly use is noted, and, where it is
+// given, against the life that a session has without it.
+func (m *mistakes) idle(c *config, name string, timeout time.Duration, durationName string, duration time.Duration) {
+	// A use is written with the first flush after the resolution.
+	least := max(2*c.ActivityResolution, c.ActivityResolution+2*flushInterval)
+	switch {
+	case timeout > 0 && timeout < least:
+		m.add(name, fmt.Errorf("must be at least %s, or 0s: use is noted no more exactly (twice CHATKIT_ACTIVITY_RESOLUTION, at least that and %s)", least, 2*flushInterval))
+	case timeout >= duration && timeout > 0 && c.given[name]:
+		m.add(name, fmt.Errorf("must be shorter than %s (%s), or 0s: a session that nobody uses ends then all the same", durationName, duration))
 	}
-	return nil
 }
 
-// policyForm is what an access policy looks like.
-const policyForm = `{"roles":{"admin":["read_own","manage_own","read_all","manage_all"]},"others":["read_own","manage_own"]}`
+// signIns checks how long sign-ins are remembered: the session of a remembered
+// sign-in must not outlive it.
+func (m *mistakes) signIns(c config) {
+	m.positive(signInRetention, c.SignInRetention)
+	if longest := max(c.LongestLife, c.RememberLongestLife); c.SignInRetention > 0 && c.SignInRetention < longest {
+		m.add(signInRetention, fmt.Errorf("must not be shorter than the longest life of a session, %s", longest))
+	}
+}
 
-func parseAccessPolicy(text string) (access.Policy, error) {
-	if text == "" {
-		return access.DefaultPolicy(), nil
+// checkAnomalies checks the settings about anomalies.
+func (m *mistakes) checkAnomalies(c *config) {
+	c.rules = session.AnomalyRules{
+		SupersededAfter: c.AnomalySuperseded, ForeignCodes: c.AnomalyForeignCodes, Actions: map[session.Rule]session.Action{},
 	}
-	var wire struct {
-		Roles  map[string][]string `json:"roles"`
-		Others []string            `json:"others"`
+	for _, limit := range []struct {
+		name, text string
+		to         *session.Limit
+	}{
+		{"CHATKIT_ANOMALY_NEW_DEVICES", c.AnomalyNewDevices, &c.rules.NewDevices},
+		{"CHATKIT_ANOMALY_OPENS", c.AnomalyOpens, &c.rules.Opens},
+		{"CHATKIT_ANOMALY_ADDRESSES", c.AnomalyAddresses, &c.rules.Addresses},
+	} {
+		var err error
+		*limit.to, err = session.ParseLimit(limit.text)
+		m.add(limit.name, says(err, fmt.Sprintf("%q must be a number and a time such as 10/10m, or off", limit.text)))
+		if *limit.to != (session.Limit{}) && limit.to.Within < time.Second {
+			m.add(limit.name, errors.New("must have a time of at least 1s"))
+		}
 	}
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&wire)
-	if err == nil && decoder.More() {
-		err = errors.New("there is more after it")
+	if c.AnomalyForeignCodes < 0 {
+		m.add("CHATKIT_ANOMALY_FOREIGN_CODES", errors.New("must not be negative"))
 	}
-	granted := len(wire.Others)
-	for _, permissions := range wire.Roles {
-		granted += len(permissions)
-	}
-	if err == nil && granted == 0 {
-		err = errors.New("it permits nobody anything")
-	}
-	var policy access.Policy
-	if err == nil {
-		policy, err = access.NewPolicy(wire.Roles, wire.Others)
-	}
-	if err != nil {
-		cause := strings.ReplaceAll(err.Error(), "\n", "; ")
-		return access.Policy{}, fmt.Errorf("must be like %s: %s", policyForm, cause)
-	}
-	return policy, nil
+	m.each("CHATKIT_ANOMALY_REVOKE", c.AnomalyRevoke, func(name string) error {
+		if !slices.Contains(session.Rules(), session.Rule(name)) {
+			return fmt.Errorf("%q must be one of %v", name, session.Rules())
+		}
+		if off := c.isOff(session.Rule(name)); off != "" {
+			return fmt.Errorf("%q has no effect while %s is off: switch it on, or take the rule away here", name, off)
+		}
+		c.rules.Actions[session.Rule(name)] = session.ActionRevoke
+		return nil
+	})
 }
 
 // isOff names the setting that switches a rule off, if it is.
@@ -178,6 +342,109 @@ func (c *config) isOff(rule session.Rule) string {
 		}
 	}
 	return ""
+}
+
+// mostInFlight bounds CHATKIT_MAX_IN_FLIGHT: beyond it nothing is bounded.
+const mostInFlight = 100_000
+
+// mostPerMinute bounds rate limits: beyond it there is no time between two.
+const mostPerMinute = 1_000_000
+
+// checkLimits checks the settings about rate limits and what counts them.
+func (m *mistakes) checkLimits(c *config) {
+	if c.RedisURL != "" {
+		m.add("REDIS_URL", redis.CheckURL(string(c.RedisURL)))
+	}
+	m.atLeast("REDIS_TIMEOUT", c.RedisTimeout, time.Millisecond)
+	if c.MaxInFlight < 1 || c.MaxInFlight > mostInFlight {
+		m.add("CHATKIT_MAX_IN_FLIGHT", fmt.Errorf("must be 1 to %d", mostInFlight))
+	}
+	c.limits = map[ports.LimitGroup]session.Limit{}
+	for _, limit := range []struct {
+		name   string
+		most   int
+		groups []ports.LimitGroup
+	}{
+		{"OPENS", c.RateLimitOpens, []ports.LimitGroup{ports.LimitOpens}},
+		{"READS", c.RateLimitReads, []ports.LimitGroup{ports.LimitReads}},
+		{"CHANGES", c.RateLimitChanges, []ports.LimitGroup{ports.LimitChanges}},
+		{"ADMIN", c.RateLimitAdmin, []ports.LimitGroup{ports.LimitAdmin}},
+		{"FAILURES", c.RateLimitFailures, []ports.LimitGroup{ports.LimitFailuresOfAddress}},
+	} {
+		if limit.most < 0 || limit.most > mostPerMinute {
+			m.add("CHATKIT_RATE_LIMIT_"+limit.name+"_PER_MINUTE", fmt.Errorf("must be 0 to %d", mostPerMinute))
+		} else if limit.most > 0 {
+			for _, group := range limit.groups {
+				c.limits[group] = session.Limit{Most: limit.most, Within: time.Minute}
+			}
+		}
+	}
+}
+
+// mostRemembered bounds how many Clerk tokens and sessions are remembered: they
+// take about a kilobyte each.
+const mostRemembered = 1_000_000
+
+// longestLease bounds how long whoever ends a session has to wait. What is
+// remembered is not older than a flush: it would be written again.
+const longestLease = flushInterval
+
+// checkCache checks the settings about remembered sessions.
+func (m *mistakes) checkCache(c *config) {
+	if c.CacheLease < 0 || (c.CacheLease > 0 && c.CacheLease < time.Millisecond) || c.CacheLease > longestLease || 2*c.CacheLease > c.RequestTimeout {
+		m.add("CHATKIT_CACHE_LEASE", fmt.Errorf("must be 0s, or 1ms to %s, and at most half of CHATKIT_REQUEST_TIMEOUT", longestLease))
+	}
+	if c.CacheSessions < 0 || c.CacheSessions > mostRemembered {
+		m.add("CHATKIT_CACHE_SESSIONS", fmt.Errorf("must be 0 to %d", mostRemembered))
+	}
+	if c.CacheSessions > 0 && c.CacheLease == 0 {
+		m.add("CHATKIT_CACHE_SESSIONS", errors.New("needs a CHATKIT_CACHE_LEASE"))
+	}
+}
+
+// checkClerk checks the settings about Clerk.
+func (m *mistakes) checkClerk(c *config) {
+	if c.ClerkSecretKey == "" && c.ClerkJWTKey == "" {
+		m.add("CLERK_JWT_KEY", errors.New("it or CLERK_SECRET_KEY is required"))
+	}
+	if c.ClerkJWTKey != "" {
+		m.add("CLERK_JWT_KEY", clerk.CheckJWTKey(string(c.ClerkJWTKey)))
+	}
+	if c.ClerkSecretKey != "" {
+		m.add("CLERK_SECRET_KEY", clerk.CheckSecretKey(string(c.ClerkSecretKey)))
+	}
+	var err error
+	if c.ClerkIssuer != "" {
+		c.issuer, err = parseURL(c.ClerkIssuer)
+		m.add("CLERK_ISSUER", err)
+	}
+	c.apiURL, err = parseURL(c.ClerkAPIURL)
+	m.add("CLERK_API_URL", err)
+	if c.ClerkRemember < 0 || c.ClerkRemember > mostRemembered {
+		m.add("CLERK_REMEMBERED_TOKENS", fmt.Errorf("must be 0 to %d", mostRemembered))
+	}
+	m.each("CLERK_AUTHORIZED_PARTIES", c.ClerkParties, func(party string) error {
+		origin, err := httpapi.Origin(party)
+		c.parties = append(c.parties, origin)
+		return err
+	})
+}
+
+func (m *mistakes) checkDatabase(c *config) {
+	kind, _, err := databaseKind(c.DatabaseURL)
+	if kind == postgresDatabase {
+		err = postgres.Check(string(c.DatabaseURL))
+	}
+	m.add("DATABASE_URL", err)
+	if c.DatabaseDirectURL != "" {
+		m.add("DATABASE_DIRECT_URL", postgres.Check(string(c.DatabaseDirectURL)))
+		if kind == sqliteDatabase {
+			m.add("DATABASE_DIRECT_URL", errors.New("has no effect on SQLite: set DATABASE_URL to PostgreSQL, too, or take it away"))
+		}
+	}
+	if c.DatabaseMaxConnections < 2 {
+		m.add("DATABASE_MAX_CONNECTIONS", errors.New("must be at least 2"))
+	}
 }
 
 func (m *mistakes) positive(name string, d time.Duration) { m.atLeast(name, d, 1) }
@@ -204,71 +471,4 @@ func (m *mistakes) notNegative(name string, d time.Duration) {
 	if d < 0 {
 		m.add(name, errors.New("must not be negative"))
 	}
-}
-
-// idle checks an idle timeout against how exactly use is noted, and, where it is
-// given, against the life that a session has without it.
-func (m *mistakes) idle(c *config, name string, timeout time.Duration, durationName string, duration time.Duration) {
-	// A use is written with the first flush after the resolution.
-	least := max(2*c.ActivityResolution, c.ActivityResolution+2*flushInterval)
-	switch {
-	case timeout > 0 && timeout < least:
-		m.add(name, fmt.Errorf("must be at least %s, or 0s: use is noted no more exactly (twice CHATKIT_ACTIVITY_RESOLUTION, at least that and %s)", least, 2*flushInterval))
-	case timeout >= duration && timeout > 0 && c.given[name]:
-		m.add(name, fmt.Errorf("must be shorter than %s (%s), or 0s: a session that nobody uses ends then all the same", durationName, duration))
-	}
-}
-
-// warnings are about settings that are good, and that an operator may not have
-// meant.
-func (c *config) warnings() []string {
-	var warnings []string
-	warn := func(applies bool, format string, about ...any) {
-		if applies {
-			warnings = append(warnings, fmt.Sprintf(format, about...))
-		}
-	}
-	warn(c.WorkflowID == "", "CHATKIT_WORKFLOW_ID is not set: every request will be answered with a configuration error")
-	for _, prefix := range c.trustedProxies {
-		warn(prefix.IsValid() && prefix.Bits() == 0, "TRUSTED_PROXIES has %s, which is everybody: clients can pretend to have any address", prefix)
-	}
-	warn(strings.HasPrefix(string(c.ClerkSecretKey), "sk_live_") && strings.HasSuffix(c.issuer, ".clerk.accounts.dev"),
-		"CLERK_SECRET_KEY is of a production instance, and CLERK_ISSUER of a development one: roles are looked up among other users")
-	for _, text := range c.AllowedOrigins {
-		warn(!c.isParty(text), "ALLOWED_ORIGINS has %s, and CLERK_AUTHORIZED_PARTIES has not: those who signed in there are refused", text)
-	}
-	sqlite := strings.HasPrefix(string(c.DatabaseURL), sqliteDatabase+":")
-	for _, idle := range []struct {
-		name, without string
-		applies       bool
-	}{
-		{"DATABASE_PREPARED_STATEMENTS", "PostgreSQL", sqlite},
-		{"DATABASE_MAX_CONNECTIONS", "PostgreSQL", sqlite},
-		{"REDIS_TIMEOUT", "REDIS_URL", c.RedisURL == ""},
-		{"CLERK_API_URL", "CLERK_SECRET_KEY", c.ClerkSecretKey == ""},
-	} {
-		warn(idle.applies && c.given[idle.name], "%s has no effect without %s", idle.name, idle.without)
-	}
-	most := c.RateLimitOpens + int(int64(c.RateLimitOpens)*int64(c.rules.Opens.Within)/int64(time.Minute))
-	warn(c.RateLimitOpens > 0 && c.rules.Opens.Most >= most && c.given["CHATKIT_ANOMALY_OPENS"],
-		"CHATKIT_ANOMALY_OPENS is never passed: CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE lets a user open %d times within %s at most", most, c.rules.Opens.Within)
-	return warnings
-}
-
-// fallback is the warning that nobody said where sessions are kept.
-func (c *config) fallback() []string {
-	if c.given[databaseURL] {
-		return nil
-	}
-	_, path, _ := databaseKind(c.DatabaseURL)
-	return []string{"DATABASE_URL is not set: sessions are kept in SQLite, in the file " + path + ", which serves one replica"}
-}
-
-const databaseURL = "DATABASE_URL"
-
-// isParty reports whether credentials that were issued to an allowed origin are
-// accepted.
-func (c *config) isParty(allowed string) bool {
-	origin, err := httpapi.Origin(allowed)
-	return len(c.parties) == 0 || (err == nil && slices.Contains(c.parties, origin))
 }

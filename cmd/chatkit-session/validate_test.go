@@ -2,12 +2,93 @@ package main
 
 import (
 	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"chatkit-session/adapters/keyring"
 )
+
+func TestParseSettings(t *testing.T) {
+	t.Parallel()
+	c, warnings, err := parseSettings(testEnviron(t, "CHATKIT_WORKFLOW_ID=", "CHATKIT_WORKFLOWID=typo", "CHATKIT_SESSION_DURATION=48h", "TRUSTED_PROXIES=10.0.0.1,::1/128", "INTROSPECTION_KEYS="+backendKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "CHATKIT_WORKFLOWID is not a setting") }) ||
+		!slices.ContainsFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "CHATKIT_WORKFLOW_ID is not set") }) || len(warnings) != 2 {
+		t.Errorf("warnings = %q", warnings)
+	}
+	if c.policy.Usual.Duration.Hours() != 48 || len(c.trustedProxies) != 2 || !c.workflow.IsZero() {
+		t.Errorf("config = %v, %v", c.policy, c.trustedProxies)
+	}
+	var logged strings.Builder
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("settings", "keys", c.TokenKeys, "settings", c.settings)
+	for _, shown := range []string{fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c.settings), logged.String()} {
+		if strings.Contains(shown, string(c.TokenKeys[0])) || strings.Contains(shown, backendKey) || strings.Contains(shown, "BEGIN PUBLIC KEY") || !strings.Contains(shown, "[secret]") {
+			t.Errorf("printing the settings shows a secret: %s", shown)
+		}
+	}
+}
+
+// What a setting says that is not good is said of that setting alone.
+func TestParseSettings_RefusesEach(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]string{
+		"METRICS_ADDR=9090":                       `METRICS_ADDR: "9090" must be like :8080`,
+		"CHATKIT_REMEMBER_DURATION=1h10s":         "session times: CHATKIT_ROTATION_GRACE (30s) must be shorter than CHATKIT_REMEMBER_DURATION less CHATKIT_REFRESH_THRESHOLD (10s)",
+		"CHATKIT_REMEMBER_LONGEST_LIFE=24h":       "session times: CHATKIT_REMEMBER_DURATION (720h0m0s) must not be longer than CHATKIT_REMEMBER_LONGEST_LIFE",
+		"CHATKIT_REMEMBER_IDLE_TIMEOUT=119s":      "CHATKIT_REMEMBER_IDLE_TIMEOUT: must be at least 2m0s, or 0s",
+		"CHATKIT_IDLE_TIMEOUT=1s":                 "CHATKIT_IDLE_TIMEOUT: must be at least 2m0s, or 0s",
+		"CHATKIT_IDLE_TIMEOUT=-2h":                "session times: CHATKIT_IDLE_TIMEOUT (-2h0m0s) must not be negative",
+		"CHATKIT_WARNING_WINDOW=-1s":              "CHATKIT_WARNING_WINDOW: must be 0s, or at least 1s",
+		"CHATKIT_MAX_SESSIONS=-1":                 "session times: CHATKIT_MAX_SESSIONS",
+		"CHATKIT_TRANSFER_CODE_LIFETIME=0s":       "CHATKIT_TRANSFER_CODE_LIFETIME: must be at least 1s",
+		"CHATKIT_TRANSFER_URL=app.example.com":    "CHATKIT_TRANSFER_URL: ",
+		"CHATKIT_STEP_UP_WITHIN=-1m":              "CHATKIT_STEP_UP_WITHIN: must not be negative",
+		"CHATKIT_STEP_UP_WITHIN=90s":              "CHATKIT_STEP_UP_WITHIN: must be whole minutes",
+		"CHATKIT_ANOMALY_NEW_DEVICES=many":        `CHATKIT_ANOMALY_NEW_DEVICES: "many" must be`,
+		"CHATKIT_ANOMALY_OPENS=0/1m":              "CHATKIT_ANOMALY_OPENS: ",
+		"CHATKIT_ANOMALY_ADDRESSES=3/0s":          "CHATKIT_ANOMALY_ADDRESSES: ",
+		"CHATKIT_ANOMALY_FOREIGN_CODES=-1":        "CHATKIT_ANOMALY_FOREIGN_CODES: must not be negative",
+		"CHATKIT_ANOMALY_REVOKE=opens,everything": `CHATKIT_ANOMALY_REVOKE: "everything" must be one of`,
+		"CHATKIT_ACTIVITY_RETENTION=0s":           "CHATKIT_ACTIVITY_RETENTION: must be longer than nothing",
+		"REDIS_URL=http://localhost":              "REDIS_URL: must be like redis://host:6379",
+		"REDIS_TIMEOUT=0s":                        "REDIS_TIMEOUT: must be at least 1ms",
+		"CHATKIT_CACHE_LEASE=-1s":                 "CHATKIT_CACHE_LEASE: must be 0s, or 1ms to 5s, and at most half",
+		"CHATKIT_CACHE_LEASE=5.1s":                "CHATKIT_CACHE_LEASE: must be 0s, or 1ms to 5s, and at most half",
+		"CHATKIT_CACHE_SESSIONS=-1":               "CHATKIT_CACHE_SESSIONS: must be 0 to 1000000",
+		"CHATKIT_CACHE_SESSIONS=1":                "CHATKIT_CACHE_SESSIONS: needs a CHATKIT_CACHE_LEASE",
+		"CLERK_REMEMBERED_TOKENS=-1":              "CLERK_REMEMBERED_TOKENS: must be 0 to 1000000",
+		"CLERK_REMEMBERED_TOKENS=1000001":         "CLERK_REMEMBERED_TOKENS: must be 0 to 1000000",
+
+		"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE=-1":         "CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE: must be 0 to 1000000",
+		"CHATKIT_RATE_LIMIT_READS_PER_MINUTE=1000001":    "CHATKIT_RATE_LIMIT_READS_PER_MINUTE: must be 0 to 1000000",
+		"CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE=-1":       "CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE: ",
+		"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE=off":        "CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE: must be a whole number",
+		"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE=1000001": "CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE: ",
+	} {
+		_, _, err := parseSettings(testEnviron(t, setting))
+		if err == nil {
+			t.Errorf("%s is accepted", setting)
+			continue
+		}
+		if lines := strings.Split(err.Error(), "\n")[1:]; len(lines) != 1 || !strings.HasPrefix(lines[0], want) {
+			t.Errorf("%s is refused with %v", setting, err)
+		}
+	}
+	for _, setting := range []string{
+		"CHATKIT_IDLE_TIMEOUT=2m", "CHATKIT_WARNING_WINDOW=0s", "CHATKIT_MAX_SESSIONS=0", "CHATKIT_ANOMALY_OPENS=off", "CHATKIT_ANOMALY_SUPERSEDED_AFTER=-1s",
+		"CHATKIT_ANOMALY_REVOKE=opens, new_devices", "METRICS_ADDR=127.0.0.1:9090", "REDIS_URL=redis://one,two:6380", "CHATKIT_RATE_LIMIT_READS_PER_MINUTE=1000000", "CHATKIT_TRANSFER_URL=https://app.example.com/chat",
+	} {
+		if _, _, err := parseSettings(testEnviron(t, setting)); err != nil {
+			t.Errorf("%s is refused with %v", setting, err)
+		}
+	}
+}
 
 // What would be accepted and have no effect is refused.
 func TestParseSettings_RefusesWhatHasNoEffect(t *testing.T) {
@@ -129,6 +210,25 @@ func TestParseSettings_Warns(t *testing.T) {
 		_, warnings, err := parseSettings(testEnviron(t, c.settings...))
 		if err != nil || (c.want == "") != (len(warnings) == 0) || (c.want != "" && !strings.HasPrefix(warnings[0], c.want)) {
 			t.Errorf("%s is told %q, %v, want %q", name, warnings, err, c.want)
+		}
+	}
+}
+
+// The README's table is the settings.
+func TestREADME_ListsTheSettings(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range allSettings() {
+		fallback := ""
+		if s.fallback != "" {
+			fallback = "`" + s.fallback + "`"
+		}
+		row := fmt.Sprintf("| `%s` | %s | %s |", s.name, fallback, s.help)
+		if !strings.Contains(string(readme), row) {
+			t.Errorf("README lacks: %s", row)
 		}
 	}
 }

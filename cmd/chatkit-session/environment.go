@@ -7,15 +7,10 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
-
-// fileSuffix makes of a setting's name that of the variable that may name a file
-// with its value instead.
-const fileSuffix = "_FILE"
 
 // environment is what the environment says of the settings.
 type environment struct {
@@ -150,9 +145,6 @@ func (e environment) warnings() []string {
 	return warnings
 }
 
-// ownPrefix is what no other program's variables begin with.
-const ownPrefix = "CHATKIT_"
-
 // isServiceLink reports whether a variable is one of those that Kubernetes sets
 // for each service, such as CHATKIT_SESSION_PORT.
 func (e environment) isServiceLink(name string) bool {
@@ -203,21 +195,4 @@ func distance(a, b string) int {
 		before, last, row = last, row, before
 	}
 	return last[len(b)]
-}
-
-// setting describes one of them, for the help text and the README's table.
-type setting struct {
-	name, fallback, help string
-	// list says that it has several entries.
-	list bool
-}
-
-// allSettings lists the settings in the order of the struct.
-func allSettings() []setting {
-	fields := reflect.VisibleFields(reflect.TypeFor[settings]())
-	list := make([]setting, 0, len(fields))
-	for _, field := range fields {
-		list = append(list, setting{field.Tag.Get("env"), field.Tag.Get("envDefault"), field.Tag.Get("help"), field.Type.Kind() == reflect.Slice})
-	}
-	return list
 }

@@ -1,94 +1,21 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"chatkit-session/adapters/clerk/fakeclerk"
 	"chatkit-session/adapters/postgres/pgtest"
 )
-
-func contextWithStop(t *testing.T) (context.Context, context.CancelFunc) {
-	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	t.Cleanup(stop)
-	return ctx, stop
-}
-
-// running is a command that runs until it is stopped.
-type running struct {
-	logs, output *logs         // stderr and stdout
-	curls        chan []string // the curl commands that it prints, in parts
-	// openURL and pasted are the address and the header of the last one.
-	openURL, pasted string
-	stop            func() error
-}
-
-var curlLine = regexp.MustCompile(`curl -sS -X POST (\S+) -H '(Authorization): ([^']+)'`)
-
-// start runs a command that serves.
-func start(t *testing.T, environ []string, args ...string) *running {
-	t.Helper()
-	ctx, cancel := contextWithStop(t)
-	reader, writer := io.Pipe()
-	r := &running{logs: newLogs(), output: newLogs(), curls: make(chan []string, 1)}
-	go func() {
-		defer close(r.curls)
-		for lines := bufio.NewScanner(reader); lines.Scan(); {
-			if parts := curlLine.FindStringSubmatch(lines.Text()); parts != nil {
-				r.curls <- parts
-			}
-		}
-	}()
-	ended := make(chan error, 1)
-	go func() {
-		err := run(ctx, args, environ, io.MultiWriter(r.output, writer), r.logs)
-		_ = writer.CloseWithError(io.EOF)
-		ended <- err
-	}()
-	r.stop = sync.OnceValue(func() error { cancel(); return <-ended })
-	t.Cleanup(func() { _ = r.stop() })
-	return r
-}
-
-// paste does what the printed curl line does.
-func (r *running) paste(t *testing.T) func() answer {
-	t.Helper()
-	parts, printed := <-r.curls
-	if !printed {
-		t.Fatalf("no curl line: %v\n%s", r.stop(), r.logs)
-	}
-	r.openURL, r.pasted = parts[1], parts[3]
-	return func() answer { return r.openAs(t, r.pasted) }
-}
-
-// openAs opens a session where the printed curl line does, with a credential.
-func (r *running) openAs(t *testing.T, credential string) answer {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.openURL, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", credential)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parseAnswer(t, response)
-}
 
 // Where nobody says where sessions are kept, or to whom credentials may have been
 // issued, serve says what it makes of that.
@@ -200,28 +127,6 @@ func TestRun_Serve_WarnsOfUnknownProxies(t *testing.T) {
 			}
 		})
 	}
-}
-
-var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
-
-// url waits until serve listens and returns where.
-func (r *running) url(t *testing.T) string {
-	t.Helper()
-	return "http://" + r.logs.await(t, listening)[1]
-}
-
-func (r *running) post(t *testing.T, credential string) answer {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url(t)+"/api/chatkit/session", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", credential)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parseAnswer(t, response)
 }
 
 // No token and no secret is in the database, the log or the output of a run
@@ -349,189 +254,6 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "c2VjcmV0") {
 		t.Errorf("the refusal shows a secret: %v", err)
-	}
-}
-
-// What a setting says that is not good is said of that setting alone.
-func TestParseSettings_RefusesEach(t *testing.T) {
-	t.Parallel()
-	for setting, want := range map[string]string{
-		"METRICS_ADDR=9090":                       `METRICS_ADDR: "9090" must be like :8080`,
-		"CHATKIT_REMEMBER_DURATION=1h10s":         "session times: CHATKIT_ROTATION_GRACE (30s) must be shorter than CHATKIT_REMEMBER_DURATION less CHATKIT_REFRESH_THRESHOLD (10s)",
-		"CHATKIT_REMEMBER_LONGEST_LIFE=24h":       "session times: CHATKIT_REMEMBER_DURATION (720h0m0s) must not be longer than CHATKIT_REMEMBER_LONGEST_LIFE",
-		"CHATKIT_REMEMBER_IDLE_TIMEOUT=119s":      "CHATKIT_REMEMBER_IDLE_TIMEOUT: must be at least 2m0s, or 0s",
-		"CHATKIT_IDLE_TIMEOUT=1s":                 "CHATKIT_IDLE_TIMEOUT: must be at least 2m0s, or 0s",
-		"CHATKIT_IDLE_TIMEOUT=-2h":                "session times: CHATKIT_IDLE_TIMEOUT (-2h0m0s) must not be negative",
-		"CHATKIT_WARNING_WINDOW=-1s":              "CHATKIT_WARNING_WINDOW: must be 0s, or at least 1s",
-		"CHATKIT_MAX_SESSIONS=-1":                 "session times: CHATKIT_MAX_SESSIONS",
-		"CHATKIT_TRANSFER_CODE_LIFETIME=0s":       "CHATKIT_TRANSFER_CODE_LIFETIME: must be at least 1s",
-		"CHATKIT_TRANSFER_URL=app.example.com":    "CHATKIT_TRANSFER_URL: ",
-		"CHATKIT_STEP_UP_WITHIN=-1m":              "CHATKIT_STEP_UP_WITHIN: must not be negative",
-		"CHATKIT_STEP_UP_WITHIN=90s":              "CHATKIT_STEP_UP_WITHIN: must be whole minutes",
-		"CHATKIT_ANOMALY_NEW_DEVICES=many":        `CHATKIT_ANOMALY_NEW_DEVICES: "many" must be`,
-		"CHATKIT_ANOMALY_OPENS=0/1m":              "CHATKIT_ANOMALY_OPENS: ",
-		"CHATKIT_ANOMALY_ADDRESSES=3/0s":          "CHATKIT_ANOMALY_ADDRESSES: ",
-		"CHATKIT_ANOMALY_FOREIGN_CODES=-1":        "CHATKIT_ANOMALY_FOREIGN_CODES: must not be negative",
-		"CHATKIT_ANOMALY_REVOKE=opens,everything": `CHATKIT_ANOMALY_REVOKE: "everything" must be one of`,
-		"CHATKIT_ACTIVITY_RETENTION=0s":           "CHATKIT_ACTIVITY_RETENTION: must be longer than nothing",
-		"REDIS_URL=http://localhost":              "REDIS_URL: must be like redis://host:6379",
-		"REDIS_TIMEOUT=0s":                        "REDIS_TIMEOUT: must be at least 1ms",
-		"CHATKIT_CACHE_LEASE=-1s":                 "CHATKIT_CACHE_LEASE: must be 0s, or 1ms to 5s, and at most half",
-		"CHATKIT_CACHE_LEASE=5.1s":                "CHATKIT_CACHE_LEASE: must be 0s, or 1ms to 5s, and at most half",
-		"CHATKIT_CACHE_SESSIONS=-1":               "CHATKIT_CACHE_SESSIONS: must be 0 to 1000000",
-		"CHATKIT_CACHE_SESSIONS=1":                "CHATKIT_CACHE_SESSIONS: needs a CHATKIT_CACHE_LEASE",
-		"CLERK_REMEMBERED_TOKENS=-1":              "CLERK_REMEMBERED_TOKENS: must be 0 to 1000000",
-		"CLERK_REMEMBERED_TOKENS=1000001":         "CLERK_REMEMBERED_TOKENS: must be 0 to 1000000",
-
-		"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE=-1":         "CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE: must be 0 to 1000000",
-		"CHATKIT_RATE_LIMIT_READS_PER_MINUTE=1000001":    "CHATKIT_RATE_LIMIT_READS_PER_MINUTE: must be 0 to 1000000",
-		"CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE=-1":       "CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE: ",
-		"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE=off":        "CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE: must be a whole number",
-		"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE=1000001": "CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE: ",
-	} {
-		_, _, err := parseSettings(testEnviron(t, setting))
-		if err == nil {
-			t.Errorf("%s is accepted", setting)
-			continue
-		}
-		if lines := strings.Split(err.Error(), "\n")[1:]; len(lines) != 1 || !strings.HasPrefix(lines[0], want) {
-			t.Errorf("%s is refused with %v", setting, err)
-		}
-	}
-	for _, setting := range []string{
-		"CHATKIT_IDLE_TIMEOUT=2m", "CHATKIT_WARNING_WINDOW=0s", "CHATKIT_MAX_SESSIONS=0", "CHATKIT_ANOMALY_OPENS=off", "CHATKIT_ANOMALY_SUPERSEDED_AFTER=-1s",
-		"CHATKIT_ANOMALY_REVOKE=opens, new_devices", "METRICS_ADDR=127.0.0.1:9090", "REDIS_URL=redis://one,two:6380", "CHATKIT_RATE_LIMIT_READS_PER_MINUTE=1000000", "CHATKIT_TRANSFER_URL=https://app.example.com/chat",
-	} {
-		if _, _, err := parseSettings(testEnviron(t, setting)); err != nil {
-			t.Errorf("%s is refused with %v", setting, err)
-		}
-	}
-}
-
-func TestRun_Cleanup(t *testing.T) {
-	t.Parallel()
-	for name, database := range map[string]func(*testing.T) string{
-		"SQLite":     func(t *testing.T) string { t.Helper(); return "sqlite:" + filepath.Join(t.TempDir(), "sessions.db") },
-		"PostgreSQL": func(t *testing.T) string { t.Helper(); return pgtest.Empty(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			environ := []string{"DATABASE_URL=" + database(t)} // they need no other setting
-			what := strings.TrimPrefix(environ[0], "DATABASE_URL=sqlite:")
-			if name == "PostgreSQL" {
-				what = "the database"
-			}
-			for _, step := range []struct{ command, want string }{
-				{"migrate", "the schema of " + what + " is up to date\n"},
-				{"migrate", "the schema of " + what + " is up to date\n"},
-				{"cleanup", "expired 0, purged 0, activity purged 0, sign-ins purged 0\n"},
-			} {
-				var out bytes.Buffer
-				if err := run(t.Context(), []string{step.command}, environ, &out, io.Discard); err != nil || out.String() != step.want {
-					t.Errorf("%s = %q, %v", step.command, out.String(), err)
-				}
-			}
-		})
-	}
-}
-
-// Where the schema is current, nobody waits for a migration elsewhere on the
-// server.
-func TestRun_Migrate_TakesNoLockForNothing(t *testing.T) {
-	t.Parallel()
-	url := pgtest.New(t)
-	other := pgtest.Open(t, url)
-	other.SetMaxOpenConns(1)
-	const gooseLock = 4097083626
-	if _, err := other.ExecContext(t.Context(), "SELECT pg_advisory_lock($1)", gooseLock); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := run(ctx, []string{"migrate"}, testEnviron(t, "DATABASE_URL="+url), io.Discard, io.Discard); err != nil {
-		t.Errorf("migrate = %v", err)
-	}
-}
-
-func TestRun_Small(t *testing.T) {
-	t.Parallel()
-	output := func(args ...string) string {
-		var out bytes.Buffer
-		if err := run(t.Context(), args, nil, &out, &out); err != nil {
-			t.Errorf("%v: %v", args, err)
-		}
-		return out.String()
-	}
-	if got := output("version"); got != version+"\n" {
-		t.Errorf("version = %q", got)
-	}
-	if one, two := output("keygen"), output("keygen"); one == two || len(one) != 45 {
-		t.Errorf("keygen = %q, %q", one, two)
-	}
-	help := output("serve", "--help")
-	for _, s := range allSettings() {
-		if !strings.Contains(help, "\n"+s.name) && !strings.Contains(help, " "+s.name) {
-			t.Errorf("serve --help does not list %s", s.name)
-		}
-	}
-	if err := run(t.Context(), []string{"fly"}, nil, io.Discard, io.Discard); err == nil {
-		t.Error("an unknown command is accepted")
-	}
-}
-
-// A bug ends the process as a bug, not as a success.
-func TestRun_Panics(t *testing.T) {
-	t.Parallel()
-	defer func() {
-		if recover() == nil {
-			t.Error("the panic is gone")
-		}
-	}()
-	_ = run(t.Context(), []string{"version"}, nil, panicking{}, io.Discard)
-}
-
-type panicking struct{}
-
-func (panicking) Write([]byte) (int, error) { panic("a bug") }
-
-func TestParseSettings(t *testing.T) {
-	t.Parallel()
-	c, warnings, err := parseSettings(testEnviron(t, "CHATKIT_WORKFLOW_ID=", "CHATKIT_WORKFLOWID=typo", "CHATKIT_SESSION_DURATION=48h", "TRUSTED_PROXIES=10.0.0.1,::1/128", "INTROSPECTION_KEYS="+backendKey))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.ContainsFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "CHATKIT_WORKFLOWID is not a setting") }) ||
-		!slices.ContainsFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "CHATKIT_WORKFLOW_ID is not set") }) || len(warnings) != 2 {
-		t.Errorf("warnings = %q", warnings)
-	}
-	if c.policy.Usual.Duration.Hours() != 48 || len(c.trustedProxies) != 2 || !c.workflow.IsZero() {
-		t.Errorf("config = %v, %v", c.policy, c.trustedProxies)
-	}
-	var logged strings.Builder
-	slog.New(slog.NewJSONHandler(&logged, nil)).Info("settings", "keys", c.TokenKeys, "settings", c.settings)
-	for _, shown := range []string{fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c.settings), logged.String()} {
-		if strings.Contains(shown, string(c.TokenKeys[0])) || strings.Contains(shown, backendKey) || strings.Contains(shown, "BEGIN PUBLIC KEY") || !strings.Contains(shown, "[secret]") {
-			t.Errorf("printing the settings shows a secret: %s", shown)
-		}
-	}
-}
-
-// The README's table is the settings.
-func TestREADME_ListsTheSettings(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range allSettings() {
-		fallback := ""
-		if s.fallback != "" {
-			fallback = "`" + s.fallback + "`"
-		}
-		row := fmt.Sprintf("| `%s` | %s | %s |", s.name, fallback, s.help)
-		if !strings.Contains(string(readme), row) {
-			t.Errorf("README lacks: %s", row)
-		}
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"io"
 
 	"github.com/alecthomas/kong"
-
-	"chatkit-session/adapters/keyring"
 )
 
 // process is what a command may use of the world.
@@ -60,20 +58,4 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return fmt.Errorf("%w (try chatkit-session --help)", err)
 	}
 	return command.Run(&process{ctx: ctx, environ: environ, stdout: stdout, stderr: stderr})
-}
-
-type keygenCommand struct{}
-
-// Run prints a key and nothing else, fit for a pipe.
-func (keygenCommand) Run(p *process) error {
-	_, err := fmt.Fprintln(p.stdout, keyring.Generate())
-	return err
-}
-
-type versionCommand struct{}
-
-// Run prints the version.
-func (versionCommand) Run(p *process) error {
-	_, err := fmt.Fprintln(p.stdout, version)
-	return err
 }
