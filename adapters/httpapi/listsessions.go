@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -71,13 +70,6 @@ func listRequest(params api.ListSessionsParams) (ports.ListRequest, error) {
 	return request, err
 }
 
-func valueOf(text *string) string {
-	if text == nil {
-		return ""
-	}
-	return *text
-}
-
 // listedToWire is a session as it is shown in a list: no token is in it.
 func listedToWire(listed ports.Listed) api.ListedSession {
 	s := listed.Session
@@ -99,24 +91,3 @@ func listedToWire(listed ports.Listed) api.ListedSession {
 	}
 	return wire
 }
-
-// actorToWire is nil for the user in person.
-func actorToWire(actor session.Actor) *api.Act {
-	if actor.IsZero() {
-		return nil
-	}
-	return &api.Act{Sub: actor.Subject(), Type: api.ActorKind(actor.Kind())}
-}
-
-// warning is what a session's clients are told of its end.
-func warning(expiring bool) *api.Warning {
-	if !expiring {
-		return nil
-	}
-	soon := api.ExpiresSoon
-	return &soon
-}
-
-// seconds is how many whole ones there are: a client that counts them down is
-// never late.
-func seconds(left time.Duration) api.SecondsLeft { return int(left / time.Second) }

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -194,38 +193,6 @@ func TestShowSession_ExpiresIn(t *testing.T) {
 	}
 }
 
-// Whatever list it is of, a page that was not asked for well is not looked for.
-func TestPages_Refuse(t *testing.T) {
-	t.Parallel()
-	for path, wants := range map[string]access.Permission{
-		sessionsPath: access.ReadOwn, adminSessionsPath: access.ReadAll, activityPath: access.ReadOwn, sessionsPath + "/" + anID.String() + "/activity": access.ReadOwn,
-	} {
-		for query, field := range map[string]string{
-			"?limit=0": "limit", "?limit=101": "limit", "?limit=-1": "limit", "?limit=ten": "limit", "?limit=99999999999999999999": "limit", "?limit=1&limit=1": "limit",
-			"?limit=1;cursor=x": "query", "?limit=%": "query", "?cursor=x": "cursor", "?cursor=!!": "cursor", "?cursor=MSA": "cursor", "?cursor=LTEgYQ": "cursor", "?cursor=YSBi": "cursor", "?cursor=MCBh": "cursor",
-			"?cursor=MSBhYh": "cursor", "?cursor=KzEgYQ": "cursor", "?cursor=MDEgYQ": "cursor", "?cursor=MSBh%0A": "cursor", "?cursor=MSBh&cursor=MSBh": "cursor", "?cursor=" + strings.Repeat("A", 9000): "cursor",
-		} {
-			s := newSubject(t, httpapi.Config{}).permits(wants) // the core is not asked
-			if got := s.read(t, path+query); got.status != http.StatusBadRequest || got.Field != field {
-				t.Errorf("%s%.60s got %d %s", path, query, got.status, got.body)
-			}
-		}
-	}
-}
-
-// A parameter that is empty counts as absent, and one that is not known is left
-// out of account.
-func TestPages_EmptyParameters(t *testing.T) {
-	t.Parallel()
-	s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)
-	s.lister.EXPECT().List(gomock.Any(), calling, ports.ListRequest{Limit: 20}).Return(ports.Page{}, nil).Times(3)
-	for _, query := range []string{"?status=&limit=&cursor=", "?limit&cursor&cursor=", "?other=1&_=2"} {
-		if got := s.read(t, sessionsPath+query); got.status != http.StatusOK {
-			t.Errorf("%s got %d %s", query, got.status, got.body)
-		}
-	}
-}
-
 func TestListSessions_Refuses(t *testing.T) {
 	t.Parallel()
 	for _, test := range lists {
@@ -252,56 +219,5 @@ func TestListSessions_Refuses(t *testing.T) {
 				t.Errorf("%v got %d %s", kind, got.status, got.body)
 			}
 		}
-	}
-}
-
-// Who asks, and whether they may, comes before what is wrong with a parameter,
-// also where a generated reader finds it.
-func TestParameters_WhoFirst(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		method, path string
-		wants        access.Permission
-	}{
-		{http.MethodGet, sessionsPath + "?limit=ten", access.ReadOwn},
-		{http.MethodGet, "/api/chatkit/activity?limit=ten", access.ReadOwn},
-		{http.MethodDelete, sessionsPath + "?keep=a&keep=b", access.ManageOwn},
-		{http.MethodGet, "/api/chatkit/admin/users/user_1/sessions?limit=ten", access.ReadAll},
-	} {
-		for kind, want := range map[session.Kind]int{session.KindUnauthenticated: 401, session.KindForbidden: 403, session.KindUnavailable: 503} {
-			s := newSubject(t, httpapi.Config{})
-			s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", test.wants).Return(access.Caller{}, kind)
-			if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status != want || got.header.Get("Cache-Control") != "no-store" {
-				t.Errorf("%s %s got %d %s, want %d", test.method, test.path, got.status, got.body, want)
-			}
-		}
-		for how, admit := range map[string]func(context.Context) error{
-			"late":   func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-			"panics": func(context.Context) error { panic(secret) },
-		} {
-			s := newSubject(t, httpapi.Config{RequestTimeout: time.Millisecond})
-			s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", test.wants).DoAndReturn(func(ctx context.Context, _ string, _ access.Permission) (access.Caller, error) {
-				return access.Caller{}, admit(ctx)
-			})
-			if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status < http.StatusInternalServerError {
-				t.Errorf("%s %s of a gate that %s got %d %s", test.method, test.path, how, got.status, got.body)
-			}
-		}
-		s := newSubject(t, httpapi.Config{})
-		s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", test.wants).Return(member, nil)
-		if got := s.do(t, request(t, test.method, test.path, "", "Authorization", "Bearer jwt")); got.status != http.StatusBadRequest || got.Field == "" {
-			t.Errorf("%s %s got %d %s", test.method, test.path, got.status, got.body)
-		}
-	}
-}
-
-// Metadata is answered about as large as it was measured.
-func TestAnswers_AsMeasured(t *testing.T) {
-	t.Parallel()
-	s := newSubject(t, httpapi.Config{})
-	s.asked()
-	markup := strings.Repeat("<&>", 1000)
-	if got := s.post(t, `{"metadata":{"a":"`+markup+`"}}`); got.status != http.StatusOK || !strings.Contains(got.body, markup) {
-		t.Errorf("got %d with %d bytes", got.status, len(got.body))
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"chatkit-session/api"
-	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
 
@@ -81,18 +80,4 @@ func leaveWhenAnswered(next echo.HandlerFunc) echo.HandlerFunc {
 		c.Response().Before(func() { ports.Rest(ctx) })
 		return next(c)
 	}
-}
-
-// check checks a token that was used from source. Where too many of that
-// network's failed, it waits for a turn that it shares with others like it.
-func (s *server) check(c echo.Context, token string, from, source session.Source) (checked ports.Checked, err error) {
-	ctx := c.Request().Context()
-	if !s.Limits.Suspects(source) {
-		return s.Checker.Check(ctx, token, from)
-	}
-	err = s.Admission.Suspected(ctx, func() error {
-		checked, err = s.Checker.Check(ctx, token, from)
-		return err
-	})
-	return checked, err
 }

@@ -3,9 +3,11 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
 	"chatkit-session/api"
+	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
 
@@ -30,9 +32,6 @@ func answerOpened(c echo.Context, opened ports.Opened) error {
 	return c.JSON(http.StatusOK, toWire(opened))
 }
 
-// noStore keeps an answer that is for its receiver alone out of caches.
-func noStore(c echo.Context) { c.Response().Header().Set(echo.HeaderCacheControl, "no-store") }
-
 // toWire is the session as its owner sees it: the one place that reveals a
 // token.
 func toWire(opened ports.Opened) api.OpenResponse {
@@ -53,4 +52,21 @@ func toWire(opened ports.Opened) api.OpenResponse {
 			Metadata:         s.Metadata().Tree(),
 		},
 	}
+}
+
+// readOpenRequest reads the body, which may be empty.
+func readOpenRequest(c echo.Context) (ports.OpenRequest, error) {
+	var wire api.OpenRequest
+	if err := readJSON(c, &wire); err != nil {
+		return ports.OpenRequest{}, err
+	}
+	request := ports.OpenRequest{Remember: wire.RememberMe}
+	var err error
+	if wire.DeviceId != nil {
+		if request.Device, err = session.ParseDeviceID(*wire.DeviceId); err != nil {
+			return ports.OpenRequest{}, err
+		}
+	}
+	request.Metadata, err = parseMetadata(jsontext.Value(wire.Metadata))
+	return request, err
 }

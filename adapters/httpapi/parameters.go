@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"chatkit-session/core/session"
@@ -52,4 +54,23 @@ func onlyParameters(known ...string) echo.MiddlewareFunc {
 			return next(c)
 		}
 	}
+}
+
+var errForeignID = errors.New("it is not written as the id of a session is")
+
+// parseID reads the id of a session, which has one spelling: a UUID in lower
+// case. What is written otherwise is no session's and gets the answer of an id
+// that nobody has, KindNotFound.
+func parseID(text string) (session.ID, error) {
+	if parsed, err := uuid.Parse(text); err != nil || parsed.String() != text {
+		return session.ID{}, session.Wrap(session.KindNotFound, errForeignID)
+	}
+	return session.ParseID(text)
+}
+
+func valueOf(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
 }

@@ -43,3 +43,11 @@ func (n *notReady) answer(to api.Error) api.NotReady {
 	}
 	return answer
 }
+
+// Where probes ask.
+const (
+	healthPath = "/healthz"
+	readyPath  = "/readyz"
+)
+
+func isProbe(route string) bool { return route == healthPath || route == readyPath }

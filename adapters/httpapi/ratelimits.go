@@ -8,7 +8,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
 
@@ -17,22 +16,6 @@ const (
 	headerRateLimit       = "RateLimit"
 	headerRateLimitPolicy = "RateLimit-Policy"
 )
-
-// failed counts a check of a secret that failed and returns what to answer:
-// otherwise, or that there were too many. A good token never comes here. No
-// secret is no guess at one and counts for nobody: preflights have none, nor
-// those who are not signed in, and all of them may come through one proxy.
-func (s *server) failed(c echo.Context, secret string, source session.Source, otherwise error) error {
-	if secret == "" {
-		return otherwise
-	}
-	quotas, err := s.Limits.SpendFailure(c.Request().Context(), source)
-	showQuotas(c, quotas)
-	if err != nil {
-		return err
-	}
-	return otherwise
-}
 
 // showQuotas tells the client what it may still do, and, where that is
 // nothing, when to try again.

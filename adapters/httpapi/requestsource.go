@@ -5,7 +5,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"chatkit-session/api"
 	"chatkit-session/core/session"
 )
 
@@ -25,31 +24,4 @@ func (s *server) clientAddress(r *http.Request) string {
 		return address.String()
 	}
 	return ""
-}
-
-// sourceBehind is from where a request came that a trusted proxy asks about;
-// zero when anybody else asks, who is not its client.
-func (s *server) sourceBehind(c echo.Context) session.Source {
-	if !s.proxies.sent(c.Request()) {
-		return session.Source{}
-	}
-	return s.source(c)
-}
-
-// addressToWire is nil when the address is unknown.
-func addressToWire(source session.Source) *api.Address {
-	if !source.Address.IsValid() {
-		return nil
-	}
-	text := source.Address.String()
-	return &text
-}
-
-// clientToWire is nil when the client is unknown.
-func clientToWire(source session.Source) *api.Client {
-	client := source.Client
-	if client == (session.Client{}) {
-		return nil
-	}
-	return &api.Client{Browser: client.Browser, Os: client.OS, Kind: client.Kind}
 }

@@ -2,10 +2,8 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"chatkit-session/api"
@@ -43,16 +41,4 @@ func (s *server) RevokeSessions(c echo.Context, params api.RevokeSessionsParams)
 		return err
 	}
 	return c.JSON(http.StatusOK, api.Revoked{Revoked: n})
-}
-
-var errForeignID = errors.New("it is not written as the id of a session is")
-
-// parseID reads the id of a session, which has one spelling: a UUID in lower
-// case. What is written otherwise is no session's and gets the answer of an id
-// that nobody has, KindNotFound.
-func parseID(text string) (session.ID, error) {
-	if parsed, err := uuid.Parse(text); err != nil || parsed.String() != text {
-		return session.ID{}, session.Wrap(session.KindNotFound, errForeignID)
-	}
-	return session.ParseID(text)
 }

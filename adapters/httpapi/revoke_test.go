@@ -117,28 +117,3 @@ func TestRevoke_Refuses(t *testing.T) {
 		}
 	}
 }
-
-// An id has one spelling: any other is no session's, wherever it stands.
-func TestSessionID_OneSpelling(t *testing.T) {
-	t.Parallel()
-	for _, id := range []string{
-		strings.ToUpper(anID.String()), strings.ReplaceAll(anID.String(), "-", ""), "urn:uuid:" + anID.String(), "%7B" + anID.String() + "%7D",
-		anID.String() + "%20", "%20", "a%20b", "x", strings.Repeat("x", 65), anID.String()[1:],
-	} {
-		for call, wants := range map[string]access.Permission{
-			"GET " + sessionsPath + "/" + id:                access.ReadOwn,
-			"DELETE " + sessionsPath + "/" + id:             access.ManageOwn,
-			"DELETE " + sessionsPath + "?keep=" + id:        access.ManageOwn,
-			"GET " + sessionsPath + "/" + id + "/activity":  access.ReadOwn,
-			"POST " + sessionsPath + "/" + id + "/transfer": access.ManageOwn,
-			"DELETE " + adminPath + "/sessions/" + id:       access.ManageAll,
-			"GET " + openPath + "/events?sessionId=" + id:   access.ReadOwn,
-		} {
-			method, path, _ := strings.Cut(call, " ")
-			s := newSubject(t, httpapi.Config{}).permits(wants) // the core is not asked
-			if got := s.send(t, method, path, ""); got.status != http.StatusNotFound || got.Code != "not_found" {
-				t.Errorf("%s got %d %s", call, got.status, got.body)
-			}
-		}
-	}
-}

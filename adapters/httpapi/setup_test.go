@@ -291,3 +291,37 @@ func (s *subject) lines(t testing.TB, message string) []map[string]any {
 	}
 	return found
 }
+
+const (
+	verifyPath     = "/api/chatkit/session/verify"
+	introspectPath = "/api/chatkit/session/introspect"
+	backendKey     = "0123456789abcdef0123456789abcdef"
+	formType       = "application/x-www-form-urlencoded"
+)
+
+// checks makes the core answer any check of a token.
+func (s *subject) checks(err error) *subject {
+	s.checker.EXPECT().Check(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Checked{}, err).AnyTimes()
+	return s
+}
+
+// good is what a good token stands for.
+func good(expiring bool) ports.Checked {
+	return ports.Checked{Session: opened(ports.OpenRequest{}).Session, Expiring: expiring}
+}
+
+func prefixes(texts ...string) []netip.Prefix {
+	list := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		list[i] = netip.MustParsePrefix(text)
+	}
+	return list
+}
+
+// get fetches what is beside the contract.
+func (s *subject) get(t testing.TB, path string) answer {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	s.handler.ServeHTTP(recorder, request(t, http.MethodGet, path, ""))
+	return answer{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
+}

@@ -246,3 +246,13 @@ func TestTransfer_Source(t *testing.T) {
 	r.RemoteAddr = "10.1.2.3:1"
 	s.do(t, r)
 }
+
+// An app's origin is no page that another device could open.
+func TestOfferTransfer_FromAnApp(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{AllowedOrigins: []string{"capacitor://localhost"}}).offers()
+	got := s.send(t, http.MethodPost, offerPath, "", "Origin", "capacitor://localhost")
+	if got.status != http.StatusCreated || strings.Contains(got.body, "capacitor") || !strings.Contains(got.body, `"url":"http://`) {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}

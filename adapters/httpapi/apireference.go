@@ -1,0 +1,22 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"chatkit-session/api"
+)
+
+func spec(c echo.Context) error {
+	return c.Blob(http.StatusOK, "application/yaml", api.Spec)
+}
+
+// docsHeaders let the documentation's own scripts and styles run.
+func docsHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set(echo.HeaderContentSecurityPolicy,
+			"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-ancestors 'none'")
+		return next(c)
+	}
+}

@@ -1,0 +1,56 @@
+package httpapi
+
+import (
+	"mime"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"chatkit-session/core/session"
+)
+
+const formType = "application/x-www-form-urlencoded"
+
+// readIntrospection reads the form's one token, and from where it was used.
+func readIntrospection(c echo.Context) (token string, source session.Source, err error) {
+	if err := checkQuery(c.Request()); err != nil {
+		return "", session.Source{}, err
+	}
+	form, err := readForm(c)
+	if err != nil {
+		return "", session.Source{}, err
+	}
+	if len(form["token"]) != 1 {
+		return "", session.Source{}, session.Invalid("token", "must be there, once")
+	}
+	source, err = readSource(form)
+	return form.Get("token"), source, err
+}
+
+func readForm(c echo.Context) (url.Values, error) {
+	kind, _, err := mime.ParseMediaType(c.Request().Header.Get(echo.HeaderContentType))
+	if err != nil || kind != formType {
+		return nil, session.Invalid(echo.HeaderContentType, "must be "+formType)
+	}
+	raw, err := readBody(c)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(raw))
+	if err != nil {
+		return nil, session.Invalid(body, "must be a form, percent-encoded") // without the cause, which may show the token
+	}
+	return form, nil
+}
+
+// readSource reads what the back end says of its own client.
+func readSource(form url.Values) (session.Source, error) {
+	const addressField, agentField = "client_ip", "user_agent"
+	for _, field := range []string{addressField, agentField} {
+		if len(form[field]) > 1 {
+			return session.Source{}, session.Invalid(field, "must be there once at most")
+		}
+	}
+	address, _ := parseNode(form.Get(addressField)) // what is no address is unknown: the check does not depend on it
+	return session.NewSource(address, clientOf(form.Get(agentField))), nil
+}

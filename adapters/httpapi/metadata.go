@@ -1,0 +1,119 @@
+package httpapi
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"chatkit-session/core/session"
+)
+
+// parseMetadata returns nil for no metadata. What can only be seen in the text
+// is checked here, the rest by the core.
+func parseMetadata(text jsontext.Value) (*session.Metadata, error) {
+	if len(text) == 0 || text.Kind() == 'n' {
+		return nil, nil //nolint:nilnil // the request's word for "leave it".
+	}
+	if text.Kind() != '{' {
+		return nil, session.Invalid("metadata", "must be a JSON object")
+	}
+	if err := text.Compact(); err != nil {
+		return nil, malformed(err)
+	}
+	if len(text) > session.MaxMetadataBytes {
+		return nil, session.Invalid("metadata", "must have at most "+strconv.Itoa(session.MaxMetadataBytes)+" bytes")
+	}
+	tree, err := decode(jsontext.NewDecoder(bytes.NewReader(text)))
+	if err != nil {
+		return nil, err
+	}
+	object, _ := tree.(map[string]any)
+	metadata, err := session.NewMetadata(object)
+	if err != nil {
+		return nil, err
+	}
+	return &metadata, nil
+}
+
+// decode reads one value. How deep it nests is for the core to judge: the
+// text's own bound keeps it from going far.
+func decode(d *jsontext.Decoder) (any, error) {
+	token, err := d.ReadToken()
+	if err != nil {
+		return nil, malformed(err)
+	}
+	switch token.Kind() {
+	case '{':
+		return decodeObject(d)
+	case '[':
+		return decodeList(d)
+	case '"':
+		return token.String(), nil
+	case '0':
+		return decodeNumber(token.String())
+	case 't', 'f':
+		return token.Bool(), nil
+	default:
+		return nil, nil //nolint:nilnil // JSON's null: nothing else is a value
+	}
+}
+
+func decodeObject(d *jsontext.Decoder) (any, error) {
+	object := map[string]any{}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil, malformed(err)
+		}
+		key := name.String()
+		if object[key], err = decode(d); err != nil {
+			return nil, err
+		}
+	}
+	_, err := d.ReadToken()
+	return object, err
+}
+
+func decodeList(d *jsontext.Decoder) (any, error) {
+	list := []any{}
+	for d.PeekKind() != ']' {
+		value, err := decode(d)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, value)
+	}
+	_, err := d.ReadToken()
+	return list, err
+}
+
+// decodeNumber refuses what a float64 does not hold as it is written: it would
+// come back as another number.
+func decodeNumber(literal string) (any, error) {
+	number, err := strconv.ParseFloat(literal, 64)
+	if err != nil || decimal(literal) != decimal(strconv.FormatFloat(number, 'e', -1, 64)) {
+		return nil, session.Invalid("metadata", "has a number that a 64-bit float does not hold as it is written: send it as a string")
+	}
+	return number, nil
+}
+
+// decimal returns a number's significant digits and their power of ten, which
+// are equal for literals of the same value. It never computes the number.
+func decimal(literal string) string {
+	sign := ""
+	if unsigned, negative := strings.CutPrefix(literal, "-"); negative {
+		literal, sign = unsigned, "-"
+	}
+	mantissa, exponentText, _ := strings.Cut(strings.ToLower(literal), "e")
+	exponent, _ := strconv.Atoi(exponentText) // one that is out of range made a range error, or a zero
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits := strings.TrimLeft(whole+fraction, "0")
+	significant := strings.TrimRight(digits, "0")
+	if significant == "" {
+		return "0"
+	}
+	exponent += len(digits) - len(significant) - len(fraction)
+	return sign + significant + "e" + strconv.Itoa(exponent)
+}
