@@ -9,57 +9,67 @@ import (
 	"chatkit-session/ports"
 )
 
-// report stores what judge makes of a session of user, an anomaly of rule;
-// judge may find that it is none any more and return no changes.
-func (d Deps) report(ctx context.Context, user session.UserID, id session.ID, rule session.Rule, judge func(session.Session) ports.Changes) error {
-	seen := false
-	err := d.Store.Update(ctx, ports.Scope{User: user}, func(shown ports.Seen) (ports.Changes, error) {
-		for _, s := range shown.Sessions {
+// storeAnomaly stores an anomaly of an active session, and counts it. judge
+// returns the changes to store, or none if the session, read again under the
+// store's lock, shows no anomaly any more.
+func (d Deps) storeAnomaly(ctx context.Context, user session.UserID, id session.ID, rule session.Rule, judge func(session.Session) ports.Changes) error {
+	recorded := false
+	err := d.Store.Update(ctx, ports.Scope{User: user}, func(seen ports.Seen) (ports.Changes, error) {
+		for _, s := range seen.Sessions {
 			if s.ID() == id && s.Status() == session.StatusActive {
 				changes := judge(s)
-				seen = len(changes.Activity) > 0
+				recorded = len(changes.Activity) > 0
 				return changes, nil
 			}
 		}
 		return ports.Changes{}, nil
 	})
-	if err == nil && seen {
+	if err == nil && recorded {
 		d.Meter.Anomaly(rule)
 	}
 	return err
 }
 
-// anomalyOf is the record of an anomaly.
-func anomalyOf(caller access.Caller, s session.Session, now time.Time, rule session.Rule, action session.Action) session.Activity {
-	return note(caller, s, now, session.ActivityAnomaly, map[string]string{
-		session.DetailRule: string(rule), session.DetailAction: string(action),
-	})
+// tokenAnomaly returns the changes for an anomaly in the use of a session's
+// token: a record and, if that is the action, the end of the session.
+func tokenAnomaly(s session.Session, source session.Source, now time.Time, rule session.Rule, action session.Action) ports.Changes {
+	records := []session.Activity{anomalyRecord(access.Caller{Source: source}, s, now, rule, action)}
+	if action == session.ActionRevoke {
+		records = append(records, revokeForAnomaly(rule, &s, now))
+	}
+	return ports.Changes{Sessions: []session.Session{s}, Activity: records}
 }
 
-// suspect adds to changes that what the caller's sign-in does is an anomaly, which
-// is about a session. Where that is what is to be done, it blocks the sign-in and
-// ends all that it holds; then the caller is to get its error.
-func (d Deps) suspect(caller access.Caller, rule session.Rule, about session.Session, seen ports.Seen, changes *ports.Changes, now time.Time) error {
+// addSignInAnomaly adds to changes an anomaly in what the caller's sign-in does,
+// recorded with the session that it is about. If the action is to revoke, it also
+// blocks the sign-in, ends all its sessions and returns the caller's error.
+func (d Deps) addSignInAnomaly(caller access.Caller, rule session.Rule, about session.Session, seen ports.Seen, changes *ports.Changes, now time.Time) error {
 	action := d.Rules.Action(rule)
-	changes.Activity = append(changes.Activity, anomalyOf(caller, about, now, rule, action))
+	changes.Activity = append(changes.Activity, anomalyRecord(caller, about, now, rule, action))
 	if action != session.ActionRevoke {
 		return nil
 	}
-	culprit := []session.Holder{caller.Holder}
-	changes.Sessions = withHeld(changes.Sessions, seen.Sessions, culprit)
+	blocked := []session.Holder{caller.Holder}
+	changes.Sessions = withHeld(changes.Sessions, seen.Sessions, blocked)
 	for i := range changes.Sessions {
 		if s := &changes.Sessions[i]; s.Status() == session.StatusActive {
-			changes.Activity = append(changes.Activity, revokedFor(rule, s, now))
+			changes.Activity = append(changes.Activity, revokeForAnomaly(rule, s, now))
 		}
 	}
-	changes.SignIns = blocked(seen.SignIns, culprit, now)
+	changes.SignIns = block(seen.SignIns, blocked, now)
 	return session.Wrap(session.KindSignedOut, errBlocked)
 }
 
-// revokedFor ends s because of an anomaly and returns the record of that.
-func revokedFor(rule session.Rule, s *session.Session, now time.Time) session.Activity {
+// revokeForAnomaly ends s and returns the record of that.
+func revokeForAnomaly(rule session.Rule, s *session.Session, now time.Time) session.Activity {
 	s.Revoke(session.EndAnomaly, now)
-	return note(access.Caller{}, *s, now, session.ActivityRevoked, map[string]string{
+	return record(access.Caller{}, *s, now, session.ActivityRevoked, map[string]string{
 		session.DetailBy: session.DetailByService, session.DetailReason: string(rule),
+	})
+}
+
+func anomalyRecord(caller access.Caller, s session.Session, now time.Time, rule session.Rule, action session.Action) session.Activity {
+	return record(caller, s, now, session.ActivityAnomaly, map[string]string{
+		session.DetailRule: string(rule), session.DetailAction: string(action),
 	})
 }

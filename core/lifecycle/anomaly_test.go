@@ -131,23 +131,23 @@ func TestOpener_Open_NewDevices_HandfulInOneSitting(t *testing.T) {
 	b.metered(t)
 }
 
-// opening opens on the phone, where there is a session, again and again.
-type opening struct {
+// repeated opens on the phone, where there is a session, again and again.
+type repeated struct {
 	*bench
 	opener  *lifecycle.Opener
 	current []session.Session
 }
 
-func newOpening(t *testing.T, limit session.Limit, rules ...session.Rule) *opening {
+func newRepeated(t *testing.T, limit session.Limit, rules ...session.Rule) *repeated {
 	t.Helper()
 	b := setup(t)
 	b.deps.Rules.Opens = limit
 	b.revokes(rules...)
-	return &opening{b, b.opener(), []session.Session{active("phone", left(day))}}
+	return &repeated{b, b.opener(), []session.Session{active("phone", left(day))}}
 }
 
 // open opens once more; crossing says that this one passes the limit.
-func (o *opening) open(t *testing.T, after time.Duration, crossing bool) error {
+func (o *repeated) open(t *testing.T, after time.Duration, crossing bool) error {
 	t.Helper()
 	o.now = noon.Add(after)
 	o.has(o.current...)
@@ -160,7 +160,7 @@ func (o *opening) open(t *testing.T, after time.Duration, crossing bool) error {
 
 func TestOpener_Open_Opens_Record(t *testing.T) {
 	t.Parallel()
-	o := newOpening(t, session.Limit{Most: 2, Within: time.Minute})
+	o := newRepeated(t, session.Limit{Most: 2, Within: time.Minute})
 	for i, step := range []struct {
 		after    time.Duration
 		crossing bool
@@ -189,7 +189,7 @@ func TestOpener_Open_Opens_Record(t *testing.T) {
 // them, and takes nothing of theirs away; a clock that was set back begins anew.
 func TestOpener_Open_Opens_Late(t *testing.T) {
 	t.Parallel()
-	o := newOpening(t, session.Limit{Most: 2, Within: time.Minute})
+	o := newRepeated(t, session.Limit{Most: 2, Within: time.Minute})
 	for i, step := range []struct {
 		after    time.Duration
 		crossing bool
@@ -210,7 +210,7 @@ func TestOpener_Open_Opens_Late(t *testing.T) {
 
 func TestOpener_Open_Opens_SwitchedOff(t *testing.T) {
 	t.Parallel()
-	o := newOpening(t, session.Limit{})
+	o := newRepeated(t, session.Limit{})
 	for range 200 {
 		if err := o.open(t, 0, false); err != nil {
 			t.Fatal(err)
@@ -222,7 +222,7 @@ func TestOpener_Open_Opens_SwitchedOff(t *testing.T) {
 // Who opens too often is blocked, and all that the sign-in has ends.
 func TestOpener_Open_Opens_Revoke(t *testing.T) {
 	t.Parallel()
-	o := newOpening(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens)
+	o := newRepeated(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens)
 	if err := o.open(t, 0, false); err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestOpener_Open_Opens_Revoke(t *testing.T) {
 // Two rules at once end each session once, and both are counted.
 func TestOpener_Open_TwoAnomaliesAtOnce(t *testing.T) {
 	t.Parallel()
-	o := newOpening(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens, session.RuleNewDevices)
+	o := newRepeated(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens, session.RuleNewDevices)
 	o.deps.Rules.NewDevices.Most = 1
 	o.opener = o.bench.opener()
 	if err := o.open(t, 0, false); err != nil {
@@ -263,19 +263,19 @@ func TestOpener_Open_TwoAnomaliesAtOnce(t *testing.T) {
 func TestOpener_Open_Opens_Fails(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		arrange  func(*opening)
+		arrange  func(*repeated)
 		want     session.Kind
 		recorded string // until the store forgot it
 	}{
-		"StoreDown": {func(o *opening) { o.updates(errDown, o.current...) }, session.KindUnavailable, "anomaly phone from 192.0.2.1 action=record rule=opens"},
-		"NoToken": {func(o *opening) {
+		"StoreDown": {func(o *repeated) { o.updates(errDown, o.current...) }, session.KindUnavailable, "anomaly phone from 192.0.2.1 action=record rule=opens"},
+		"NoToken": {func(o *repeated) {
 			o.updates(nil, active("phone", left(0)))
 			o.ids.EXPECT().SessionID().Return(session.ID{}, errBug)
 		}, session.KindCreateFailed, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := newOpening(t, session.Limit{Most: 1, Within: time.Minute})
+			o := newRepeated(t, session.Limit{Most: 1, Within: time.Minute})
 			if err := o.open(t, 0, false); err != nil {
 				t.Fatal(err)
 			}
@@ -297,7 +297,7 @@ func TestOpener_Open_Opens_Fails(t *testing.T) {
 // even in twenty tabs.
 func TestOpener_Open_Opens_ManyOfOnePageLoad(t *testing.T) {
 	t.Parallel()
-	o := newOpening(t, session.DefaultAnomalyRules().Opens, session.Rules()...)
+	o := newRepeated(t, session.DefaultAnomalyRules().Opens, session.Rules()...)
 	for range 100 {
 		if err := o.open(t, 0, false); err != nil {
 			t.Fatal(err)
@@ -372,16 +372,16 @@ func TestOpener_Open_Opens_CountsEachSignIn(t *testing.T) {
 }
 
 // tells expects others to be told of n opens since noon, and to have seen.
-func (o *opening) tells(n int, seen ports.Count, fails error) {
+func (o *repeated) tells(n int, seen ports.Count, fails error) {
 	key := ports.CounterKey{Rule: session.RuleOpens, Subject: "sess_1", Start: noon, Window: time.Minute}
 	o.shared.EXPECT().Add(gomock.Any(), key, n).Return(seen, fails)
 }
 
-// newSharedOpening is one of replicas that count together and tell each other of
+// newRepeatedShared is one of replicas that count together and tell each other of
 // two opens at once.
-func newSharedOpening(t *testing.T) *opening {
+func newRepeatedShared(t *testing.T) *repeated {
 	t.Helper()
-	o := newOpening(t, session.Limit{Most: 40, Within: time.Minute})
+	o := newRepeated(t, session.Limit{Most: 40, Within: time.Minute})
 	o.deps.Counter = o.shared
 	o.opener = o.bench.opener()
 	return o
@@ -391,7 +391,7 @@ func newSharedOpening(t *testing.T) *opening {
 // and the one who passes it reports it.
 func TestOpener_Open_Opens_Together(t *testing.T) {
 	t.Parallel()
-	o := newSharedOpening(t)
+	o := newRepeatedShared(t)
 	for i, step := range []struct {
 		seen     ports.Count // after the second
 		crossing bool
@@ -422,7 +422,7 @@ func TestOpener_Open_Opens_Alone(t *testing.T) {
 	}{"Lost": {fails: errDown}, "Forgotten": {seen: ports.Count{Before: 0, After: 2}}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := newSharedOpening(t)
+			o := newRepeatedShared(t)
 			for n := 1; n <= 60; n++ {
 				switch {
 				case n == 41:

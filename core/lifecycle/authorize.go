@@ -4,12 +4,15 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
+
+var errNoCredential = errors.New("no credential")
 
 // Authorizer lets callers in by credential and role. It implements ports.Authorizer.
 type Authorizer struct {

@@ -1,37 +1,38 @@
 package lifecycle
 
-// recent is a map of bounded size that forgets what was not used for longest. It
-// has two generations: what is used is in the young one, and when that is full
-// it becomes the old one, and what was left in the old one is forgotten. So
-// nobody is forgotten before half as many others as it holds were used since.
-type recent[K comparable, V any] struct {
-	most       int // of a generation
-	young, old map[K]V
+// boundedMap is a map with a bounded number of entries. When it is full, it
+// evicts entries that were not set recently.
+//
+// It keeps two generations instead of a list in order of use: set puts an entry
+// into the young generation; when that is full, it becomes the old generation
+// and the previous old generation is evicted. So an entry stays until at least
+// half of the map's size in other keys was set after it.
+type boundedMap[K comparable, V any] struct {
+	generationSize int
+	young, old     map[K]V
 }
 
-func newRecent[K comparable, V any](most int) recent[K, V] {
-	return recent[K, V]{most: max(most/2, 1), young: make(map[K]V)}
+func newBoundedMap[K comparable, V any](size int) boundedMap[K, V] {
+	return boundedMap[K, V]{generationSize: max(size/2, 1), young: make(map[K]V)}
 }
 
-// get returns what was set for the key, if it is not forgotten. To look is no
-// use.
-func (r *recent[K, V]) get(key K) (value V, known bool) {
-	if value, known = r.young[key]; !known {
-		value, known = r.old[key]
+// get returns the value of key, unless it was never set or is evicted. Reading
+// an entry does not keep it from being evicted.
+func (m *boundedMap[K, V]) get(key K) (value V, found bool) {
+	if value, found = m.young[key]; !found {
+		value, found = m.old[key]
 	}
-	return value, known
+	return value, found
 }
 
-// set uses the key.
-func (r *recent[K, V]) set(key K, value V) {
-	if _, young := r.young[key]; !young && len(r.young) >= r.most {
-		r.old, r.young = r.young, make(map[K]V)
+func (m *boundedMap[K, V]) set(key K, value V) {
+	if _, young := m.young[key]; !young && len(m.young) >= m.generationSize {
+		m.old, m.young = m.young, make(map[K]V)
 	}
-	r.young[key] = value
+	m.young[key] = value
 }
 
-// clear forgets all.
-func (r *recent[K, V]) clear() {
-	clear(r.young)
-	r.old = nil
+func (m *boundedMap[K, V]) clear() {
+	clear(m.young)
+	m.old = nil
 }

@@ -5,24 +5,23 @@ import (
 	"errors"
 	"time"
 
-	"chatkit-session/core/access"
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
 
-var errNotAccepted = errors.New("the session has ended, or the token is not its own any more")
+var errNotAccepted = errors.New("the session has ended, or its token was replaced")
 
 // Checker checks tokens. It implements ports.Checker.
 type Checker struct {
 	Deps
-	networks *window[session.ID, []session.Network]
+	networks *networkCounter
 }
 
 var _ ports.Checker = (*Checker)(nil)
 
 // NewChecker returns a Checker.
 func NewChecker(deps Deps) *Checker {
-	return &Checker{Deps: deps, networks: newWindow[session.ID, []session.Network](session.RuleAddresses, deps.Rules.Addresses, deps.Counter)}
+	return &Checker{Deps: deps, networks: newNetworkCounter(deps.Rules.Addresses, deps.Counter)}
 }
 
 // Check implements ports.Checker.
@@ -39,7 +38,7 @@ func (c *Checker) Check(ctx context.Context, text string, source session.Source)
 	if !c.Policy.Accepts(now, found, token.Hash()) {
 		return ports.Checked{}, c.refuse(ctx, now, found, token.Hash(), source)
 	}
-	if c.tooManyNetworks(ctx, now, found.ID(), source) {
+	if c.networks.add(ctx, now, found.ID(), source) {
 		if err := c.reportNetworks(ctx, now, found, source); err != nil {
 			return ports.Checked{}, err
 		}
@@ -49,16 +48,16 @@ func (c *Checker) Check(ctx context.Context, text string, source session.Source)
 	return ports.Checked{Session: found, Expiring: expiring}, nil
 }
 
-// refuse is the error of a token that is not good; one that was superseded is
-// recorded once.
+// refuse returns the error for an invalid token. The first use of a superseded
+// token after its grace is recorded as an anomaly.
 func (c *Checker) refuse(ctx context.Context, now time.Time, found session.Session, hash session.TokenHash, source session.Source) error {
 	if c.superseded(now, found, hash) {
-		err := c.report(ctx, found.User(), found.ID(), session.RuleSupersededToken, func(s session.Session) ports.Changes {
+		err := c.storeAnomaly(ctx, found.User(), found.ID(), session.RuleSupersededToken, func(s session.Session) ports.Changes {
 			if !c.superseded(now, s, hash) {
 				return ports.Changes{}
 			}
 			s.SeeSuperseded()
-			return anomaly(s, source, now, session.RuleSupersededToken, c.Rules.SupersededAction(s, source))
+			return tokenAnomaly(s, source, now, session.RuleSupersededToken, c.Rules.SupersededAction(s, source))
 		})
 		if err != nil {
 			return err
@@ -71,11 +70,23 @@ func (c *Checker) superseded(now time.Time, s session.Session, hash session.Toke
 	return c.Policy.StatusAt(now, s) == session.StatusActive && c.Rules.Superseded(now, s, hash)
 }
 
-// anomaly are the changes that an anomaly of a token makes to its session.
-func anomaly(s session.Session, source session.Source, now time.Time, rule session.Rule, action session.Action) ports.Changes {
-	records := []session.Activity{anomalyOf(access.Caller{Source: source}, s, now, rule, action)}
-	if action == session.ActionRevoke {
-		records = append(records, revokedFor(rule, &s, now))
+// reportNetworks records that the session's token is used from too many
+// networks. It returns an error when the token is to be refused: the session was
+// revoked, or should have been and could not be. If the rule only records, the
+// token stays valid even when recording fails; the next check retries it.
+func (c *Checker) reportNetworks(ctx context.Context, now time.Time, found session.Session, source session.Source) error {
+	action := c.Rules.Action(session.RuleAddresses)
+	err := c.storeAnomaly(ctx, found.User(), found.ID(), session.RuleAddresses, func(s session.Session) ports.Changes {
+		return tokenAnomaly(s, source, now, session.RuleAddresses, action)
+	})
+	if err != nil {
+		c.networks.retryReport(now, found.ID())
 	}
-	return ports.Changes{Sessions: []session.Session{s}, Activity: records}
+	if action != session.ActionRevoke {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return session.Wrap(session.KindNotFound, errNotAccepted)
 }

@@ -6,65 +6,66 @@ import (
 	"chatkit-session/core/session"
 )
 
-// create makes room for a new session and makes it.
-func (op *opening) create(seen []session.Session, current, rival *session.Session) error {
-	id, err := op.IDs.SessionID()
+// create creates a session, after ending those that must make room for it.
+func (a *attempt) create(seen []session.Session, current, rival *session.Session) error {
+	id, err := a.IDs.SessionID()
 	if err != nil {
 		return err
 	}
-	token, credential, err := op.mint(id)
+	token, credential, err := a.mint(id)
 	if err != nil {
 		return err
 	}
 	draft := session.Draft{
-		ID: id, Slot: op.slot, SignIn: op.caller.SignIn, Credential: credential,
-		ExpiresAt: op.decision.ExpiresAt, Remembered: op.decision.Remembered, Source: op.caller.Source,
+		ID: id, Slot: a.slot, SignIn: a.caller.SignIn, Credential: credential,
+		ExpiresAt: a.decision.ExpiresAt, Remembered: a.decision.Remembered, Source: a.caller.Source,
 	}
-	if op.slot.Device.IsZero() {
-		draft.Slot.Device, draft.Generated = op.freeDevice(seen), true
+	if a.slot.Device.IsZero() {
+		draft.Slot.Device, draft.Generated = a.generateDevice(seen), true
 	}
-	if op.request.Metadata != nil {
-		draft.Metadata = *op.request.Metadata
+	if a.request.Metadata != nil {
+		draft.Metadata = *a.request.Metadata
 	}
-	op.token, op.opened = token, session.New(draft, op.now)
-	if err := op.makeRoom(seen, current, rival); err != nil {
+	a.token, a.session = token, session.New(draft, a.now)
+	if err := a.makeRoom(seen, current, rival); err != nil {
 		return err
 	}
-	op.write(op.opened, note(op.caller, op.opened, op.now, session.ActivityCreated, map[string]string{session.DetailDevice: op.opened.Device().String()}))
+	a.write(a.session, record(a.caller, a.session, a.now, session.ActivityCreated, map[string]string{session.DetailDevice: a.session.Device().String()}))
 	return nil
 }
 
-// makeRoom ends the sessions whose time is up, the current one among them, and
-// those that are too many. The rival ends otherwise.
-func (op *opening) makeRoom(seen []session.Session, current, rival *session.Session) error {
+// makeRoom ends expired sessions, including current, and the sessions above the
+// user's limit. Ending another sign-in's session that is in use needs step-up.
+// The rival is left to replace.
+func (a *attempt) makeRoom(seen []session.Session, current, rival *session.Session) error {
 	var live []session.Session
 	for _, s := range seen {
 		switch {
 		case s.Status() != session.StatusActive || (rival != nil && s.ID() == rival.ID()):
-		case (current != nil && s.ID() == current.ID()) || op.Policy.StatusAt(op.now, s) == session.StatusExpired:
-			s.Expire(op.now)
-			op.write(s, expired(s, op.now))
+		case (current != nil && s.ID() == current.ID()) || a.Policy.StatusAt(a.now, s) == session.StatusExpired:
+			activity := expire(&s, a.now)
+			a.write(s, activity)
 		default:
 			live = append(live, s)
 		}
 	}
-	for _, s := range op.Policy.Excess(op.now, live, op.caller.Holder) {
-		if !s.HeldBy(op.caller.Holder) && !s.Unused(op.now) {
-			if err := op.StepUp.Require(op.caller, op.now); err != nil {
+	for _, s := range a.Policy.Excess(a.now, live, a.caller.Holder) {
+		if !s.HeldBy(a.caller.Holder) && !s.Unused(a.now) {
+			if err := a.StepUp.Require(a.caller, a.now); err != nil {
 				return err
 			}
 		}
-		s.Revoke(session.EndLimit, op.now)
-		op.write(s, note(op.caller, s, op.now, session.ActivityLimit, map[string]string{session.DetailSuccessor: op.opened.ID().String()}))
+		s.Revoke(session.EndLimit, a.now)
+		a.write(s, record(a.caller, s, a.now, session.ActivityLimit, map[string]string{session.DetailSuccessor: a.session.ID().String()}))
 	}
 	return nil
 }
 
-// freeDevice makes the name of a device, of the next millisecond where one is
-// taken.
-func (op *opening) freeDevice(seen []session.Session) session.DeviceID {
-	for at := op.now; ; at = at.Add(time.Millisecond) {
-		device, taken := session.GenerateDeviceID(op.slot.User, at), false
+// generateDevice returns a generated device's name that no active session has:
+// it tries later milliseconds until one is free.
+func (a *attempt) generateDevice(seen []session.Session) session.DeviceID {
+	for at := a.now; ; at = at.Add(time.Millisecond) {
+		device, taken := session.GenerateDeviceID(a.slot.User, at), false
 		for _, s := range seen {
 			taken = taken || (s.Status() == session.StatusActive && s.Device() == device)
 		}

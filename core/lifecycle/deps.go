@@ -25,7 +25,7 @@ type Deps struct {
 	StepUp access.StepUp
 }
 
-// mint makes a token for the session id, and its credential.
+// mint makes a new token for the session with id, and the credential to store.
 func (d Deps) mint(id session.ID) (session.Token, session.Credential, error) {
 	token, err := d.IDs.Token()
 	if err != nil {
@@ -38,8 +38,8 @@ func (d Deps) mint(id session.ID) (session.Token, session.Credential, error) {
 	return token, session.Credential{Hash: token.Hash(), Sealed: sealed}, nil
 }
 
-// opened is s as its owner sees it at now.
-func (d Deps) opened(now time.Time, s session.Session, token session.Token, outcome session.Outcome) ports.Opened {
+// ownerView returns what the owner of s is shown at now.
+func (d Deps) ownerView(now time.Time, s session.Session, token session.Token, outcome session.Outcome) ports.Opened {
 	left, _ := d.Policy.Left(now, s)
 	return ports.Opened{
 		Session: s, Token: token, Outcome: outcome,

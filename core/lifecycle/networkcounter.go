@@ -9,46 +9,41 @@ import (
 	"chatkit-session/ports"
 )
 
-// tooManyNetworks reports whether a session's token is used from more networks
-// than is normal and nobody said so yet; then this check is the one that does.
-// Others are told of a network when this replica first sees it.
-func (c *Checker) tooManyNetworks(ctx context.Context, now time.Time, id session.ID, source session.Source) bool {
-	network := source.Network()
-	if network == (session.Network{}) || c.Rules.Addresses.Most == 0 {
-		return false
-	}
-	var alone ports.Count
-	owed, since := c.networks.see(now, id, func(seen *[]session.Network) {
-		alone.Before = len(*seen)
-		if !c.Rules.Addresses.Passed(alone.Before) && !slices.Contains(*seen, network) {
-			*seen = append(*seen, network)
-		}
-		alone.After = len(*seen)
-	})
-	if alone.Before == alone.After {
-		return owed
-	}
-	return c.networks.passes(since, id, alone, func(all ports.SharedCounter, key ports.CounterKey) (ports.Count, error) {
-		return all.AddDistinct(ctx, key, network.String())
-	}) || owed
+// networkCounter counts from how many networks each session's token is used, for
+// session.RuleAddresses.
+type networkCounter struct {
+	limit  session.Limit
+	window *window[session.ID, []session.Network]
 }
 
-// reportNetworks records that a token is used from many networks. Its error is
-// that of a session that ended for it, or is to end and could not; a token that
-// is only recorded stays good, and the next check reports it.
-func (c *Checker) reportNetworks(ctx context.Context, now time.Time, found session.Session, source session.Source) error {
-	action := c.Rules.Action(session.RuleAddresses)
-	err := c.report(ctx, found.User(), found.ID(), session.RuleAddresses, func(s session.Session) ports.Changes {
-		return anomaly(s, source, now, session.RuleAddresses, action)
-	})
-	if err != nil {
-		c.networks.owe(now, found.ID())
-	}
-	if action != session.ActionRevoke {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return session.Wrap(session.KindNotFound, errNotAccepted)
+func newNetworkCounter(limit session.Limit, shared ports.SharedCounter) *networkCounter {
+	return &networkCounter{limit: limit, window: newWindow[session.ID, []session.Network](session.RuleAddresses, limit, shared)}
 }
+
+// add counts a use of the session's token, and reports whether the caller has to
+// report that the session exceeds the limit. It calls the shared counter only
+// for a network that this replica sees for the first time.
+func (c *networkCounter) add(ctx context.Context, now time.Time, id session.ID, source session.Source) (report bool) {
+	network := source.Network()
+	if network == (session.Network{}) || c.limit.Most == 0 {
+		return false
+	}
+	var local ports.Count
+	pending, start := c.window.add(now, id, func(networks *[]session.Network) {
+		local.Before = len(*networks)
+		if !c.limit.Passed(local.Before) && !slices.Contains(*networks, network) {
+			*networks = append(*networks, network)
+		}
+		local.After = len(*networks)
+	})
+	if local.Before == local.After {
+		return pending
+	}
+	return c.window.exceeded(start, id, local, func(shared ports.SharedCounter, key ports.CounterKey) (ports.Count, error) {
+		return shared.AddDistinct(ctx, key, network.String())
+	}) || pending
+}
+
+// retryReport makes the next check of the session report it, because this
+// caller's report was not stored.
+func (c *networkCounter) retryReport(now time.Time, id session.ID) { c.window.retryReport(now, id) }

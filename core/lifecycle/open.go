@@ -12,24 +12,23 @@ import (
 )
 
 var (
-	errNoCredential = errors.New("no credential")
-	errNoWorkflow   = errors.New("no workflow id is set")
-	errBlocked      = errors.New("this sign-in was signed out")
+	errNoWorkflow = errors.New("no workflow ID is configured")
+	errBlocked    = errors.New("this sign-in was signed out")
 )
 
 // Opener opens sessions. It implements ports.Opener.
 type Opener struct {
 	Deps
 	workflow session.WorkflowID
-	opens    *window[session.Holder, opens]
+	counter  *openCounter
 }
 
 var _ ports.Opener = (*Opener)(nil)
 
-// NewOpener returns an Opener. workflow may be zero: then nothing can be
-// opened.
+// NewOpener returns an Opener. With a zero workflow, every call fails with
+// KindNotConfigured.
 func NewOpener(deps Deps, workflow session.WorkflowID) *Opener {
-	return &Opener{Deps: deps, workflow: workflow, opens: newWindow[session.Holder, opens](session.RuleOpens, deps.Rules.Opens, deps.Counter)}
+	return &Opener{Deps: deps, workflow: workflow, counter: newOpenCounter(deps.Rules.Opens, deps.Counter)}
 }
 
 // Workflow implements ports.Opener.
@@ -40,15 +39,19 @@ func (o *Opener) Workflow() (session.WorkflowID, error) {
 	return o.workflow, nil
 }
 
-// Open implements ports.Opener. Most calls reuse a session as it is, so it
-// first looks without a lock; only when there is something to write does it
-// look again, under the store's lock, and decide there.
+// Open implements ports.Opener, in three steps:
+//
+//  1. Count the call for the rule about too many opens.
+//  2. Read the session that the request continues, without a lock. Most calls
+//     reuse it unchanged and end here.
+//  3. Otherwise lock the user's sessions, read them again and decide on those:
+//     see attempt.change.
 func (o *Opener) Open(ctx context.Context, caller access.Caller, request ports.OpenRequest) (ports.Opened, error) {
 	workflow, err := o.Workflow()
 	if err != nil {
 		return ports.Opened{}, err
 	}
-	op := opening{
+	a := attempt{
 		Opener:  o,
 		caller:  caller,
 		slot:    session.Slot{User: caller.User, Workflow: workflow, Device: request.Device, Actor: caller.Actor},
@@ -56,263 +59,259 @@ func (o *Opener) Open(ctx context.Context, caller access.Caller, request ports.O
 		now:     o.Clock.Now(),
 	}
 	if token, err := session.ParseToken(request.Token); err == nil && request.Device.IsZero() {
-		op.shown = token.Hash()
+		a.shownToken = token.Hash()
 	}
-	op.tooOften = o.tooOften(ctx, op.now, caller.Holder)
-	found, err := o.Store.Find(ctx, op.slot, caller.SignIn)
+	a.tooOften = o.counter.add(ctx, a.now, caller.Holder)
+	found, err := o.Store.Find(ctx, a.slot, caller.SignIn)
 	switch {
 	case err == nil:
-		if done, err := op.reusesAsItIs(found); done || err != nil {
-			return op.result(err)
+		if done, err := a.reuseUnchanged(found); done || err != nil {
+			return a.finish(err)
 		}
 	case !errors.Is(err, session.KindNotFound):
-		return op.result(err)
+		return a.finish(err)
 	}
-	return op.result(o.Store.Update(ctx, op.scope(), op.apply))
+	return a.finish(o.Store.Update(ctx, a.scope(), a.change))
 }
 
-// opening is one call of Open on its way.
-type opening struct {
+// attempt is one call of Open.
+type attempt struct {
 	*Opener
 	caller  access.Caller
 	slot    session.Slot
 	request ports.OpenRequest
-	// shown is the hash of the token that a request without a device showed.
-	shown    session.TokenHash
-	now      time.Time
+	// shownToken is the hash of the token in a request without a device.
+	shownToken session.TokenHash
+	now        time.Time
+	// tooOften is whether this call has to report the anomaly of too many opens.
 	tooOften bool
 
 	decision  session.Decision
-	opened    session.Session
+	session   session.Session // the result, with its token
 	token     session.Token
 	changes   ports.Changes
 	anomalies []session.Rule
-	// failed is what becomes of the caller though the changes are stored.
-	failed error
+	// refusal is the caller's error when the changes are stored nevertheless.
+	refusal error
 }
 
-// scope is what has to be seen to decide.
-func (op *opening) scope() ports.Scope {
-	scope := ports.Scope{User: op.slot.User, By: op.caller.Bearer}
-	if op.Rules.NewDevices.Most > 0 {
-		scope.CreatedAfter, scope.NewDevices = op.Rules.DevicesSince(op.now), op.Rules.NewDevices.Most+1
+// scope selects what change needs to read.
+func (a *attempt) scope() ports.Scope {
+	scope := ports.Scope{User: a.slot.User, By: a.caller.Bearer}
+	if a.Rules.NewDevices.Most > 0 {
+		scope.CreatedAfter, scope.NewDevices = a.Rules.DevicesSince(a.now), a.Rules.NewDevices.Most+1
 	}
 	return scope
 }
 
-// reusesAsItIs reports whether the caller holds the session and there is
-// nothing to write. A token that is shown and is not the session's own is of
-// another session, which may have to end.
-func (op *opening) reusesAsItIs(current session.Session) (bool, error) {
-	if !current.HeldBy(op.caller.Holder) {
+// reuseUnchanged reports whether the caller gets the current session and nothing
+// has to be written. If the request shows a token of another session, it has to
+// be written: that session may have to end.
+func (a *attempt) reuseUnchanged(current session.Session) (bool, error) {
+	if !current.HeldBy(a.caller.Holder) {
 		return false, nil
 	}
-	if err := op.decide(&current); err != nil {
+	if err := a.applyPolicy(&current); err != nil {
 		return false, err
 	}
 	previous, _ := current.Previous()
-	foreign := !op.shown.IsZero() && op.shown != current.Credential().Hash && op.shown != previous
-	if foreign || op.tooOften || op.decision.Outcome != session.OutcomeReused {
+	foreign := !a.shownToken.IsZero() && a.shownToken != current.Credential().Hash && a.shownToken != previous
+	if foreign || a.tooOften || a.decision.Outcome != session.OutcomeReused {
 		return false, nil
 	}
-	op.opened = current
-	return !op.opened.Continue(op.request.Metadata, op.decision), nil
+	a.session = current
+	return !a.session.Continue(a.request.Metadata, a.decision), nil
 }
 
-// apply decides, under the store's lock, what becomes of what it is shown, and
-// returns what has to be written for it.
-func (op *opening) apply(seen ports.Seen) (ports.Changes, error) {
-	op.now = op.Clock.Now()
-	seen.Sessions = op.Usage.Exact(seen.Sessions)
-	current, rival := op.current(seen.Sessions), op.rival(seen.Sessions)
+// change decides about the sessions read under the store's lock, and returns the
+// changes to store:
+//
+//  1. Find the session that the request continues (current), and the session of
+//     another sign-in that has its place (rival).
+//  2. Refuse the request if a newer sign-in uses the rival.
+//  3. Decide between creating, refreshing and reusing.
+//  4. Carry the decision out. Creating a session ends expired sessions and those
+//     above the user's limit.
+//  5. End the rival as replaced.
+//  6. Record anomalies.
+//  7. Remember the caller's sign-in.
+func (a *attempt) change(seen ports.Seen) (ports.Changes, error) {
+	a.now = a.Clock.Now()
+	seen.Sessions = a.Usage.Exact(seen.Sessions)
+	current, rival := a.current(seen.Sessions), a.rival(seen.Sessions)
 	if rival != nil {
-		switch err := op.mayReplace(op.caller, seen.SignIns, *rival, op.now); {
+		switch err := a.mayReplace(a.caller, seen.SignIns, *rival, a.now); {
 		case errors.Is(err, session.KindContested):
-			op.failed = err
-			op.suspect(session.RuleContestedDevice, *rival, seen)
-			return op.changes, nil
+			a.refusal = err
+			a.addAnomaly(session.RuleContestedDevice, *rival, seen)
+			return a.changes, nil
 		case err != nil:
 			return ports.Changes{}, err
 		}
 	}
-	if err := op.choose(current, rival); err != nil {
+	if err := a.decide(current, rival); err != nil {
 		return ports.Changes{}, err
 	}
-	var err error
-	switch op.decision.Outcome {
-	case session.OutcomeCreated:
-		err = op.create(seen.Sessions, current, rival)
-	case session.OutcomeRefreshed:
-		err = op.refresh(*current)
-	case session.OutcomeReused, session.OutcomeTransferred:
-		op.reuse(*current)
-	}
-	if err != nil {
+	if err := a.carryOut(seen.Sessions, current, rival); err != nil {
 		return ports.Changes{}, err
 	}
 	if rival != nil {
-		op.replace(*rival)
+		a.replace(*rival)
 	}
-	op.judge(seen)
-	if !op.changes.IsZero() && op.failed == nil {
-		op.remember(seen)
+	a.findAnomalies(seen)
+	if !a.changes.IsZero() && a.refusal == nil {
+		a.rememberSignIn(seen)
 	}
-	return op.changes, nil
+	return a.changes, nil
 }
 
-// current is the active session that the slot continues, whether or not its
-// time is up, nil when there is none. One that another sign-in holds is
-// continued only to end it.
-func (op *opening) current(seen []session.Session) *session.Session {
+// current returns the active session that the slot continues, expired or not, or
+// nil. It may be held by another sign-in: then it is the rival, too, or ends as
+// expired.
+func (a *attempt) current(seen []session.Session) *session.Session {
 	for i, s := range seen {
-		mine := s.Device() == op.slot.Device || (op.slot.Device.IsZero() && s.Generated() && s.HeldBy(op.caller.Holder))
-		if mine && s.Status() == session.StatusActive && s.Workflow() == op.slot.Workflow && s.Actor() == op.slot.Actor {
+		match := s.Device() == a.slot.Device || (a.slot.Device.IsZero() && s.Generated() && s.HeldBy(a.caller.Holder))
+		if match && s.Status() == session.StatusActive && s.Workflow() == a.slot.Workflow && s.Actor() == a.slot.Actor {
 			return &seen[i]
 		}
 	}
 	return nil
 }
 
-// rival is the session of another sign-in whose place the caller's takes: that
-// on the device, or that whose current token the caller showed.
-func (op *opening) rival(seen []session.Session) *session.Session {
-	for i, s := range seen {
-		same := s.Device() == op.slot.Device || (!op.shown.IsZero() && s.Credential().Hash == op.shown)
-		if same && s.Workflow() == op.slot.Workflow && s.Actor() == op.slot.Actor &&
-			!s.HeldBy(op.caller.Holder) && op.Policy.StatusAt(op.now, s) == session.StatusActive {
-			return &seen[i]
-		}
-	}
-	return nil
-}
-
-// choose decides what the caller gets: what the slot continues, or a new session.
-// A new one in the rival's place is remembered if the rival was and the request
-// does not say.
-func (op *opening) choose(current, rival *session.Session) error {
+// decide decides what the caller gets. A session that replaces the rival is
+// remembered if the rival was, unless the request says otherwise.
+func (a *attempt) decide(current, rival *session.Session) error {
 	if rival != nil && current != nil && current.ID() == rival.ID() {
 		current = nil
 	}
-	if err := op.decide(current); err != nil {
+	if err := a.applyPolicy(current); err != nil {
 		return err
 	}
-	if rival != nil && op.decision.Outcome == session.OutcomeCreated {
-		op.decision = op.Policy.Create(op.now, op.slot.Actor, op.request.Remember, rival.Remembered() || op.decision.Remembered)
+	if rival != nil && a.decision.Outcome == session.OutcomeCreated {
+		a.decision = a.Policy.Create(a.now, a.slot.Actor, a.request.Remember, rival.Remembered() || a.decision.Remembered)
 	}
 	return nil
 }
 
-// decide unseals the current session's token and says what becomes of it.
-func (op *opening) decide(current *session.Session) error {
+// applyPolicy unseals the current session's token and asks the policy what to do
+// with the session. A token that no key opens is no error: it is rotated.
+func (a *attempt) applyPolicy(current *session.Session) error {
 	var found *session.Found
 	if current != nil {
 		var err error
-		op.token, err = op.Sealer.Unseal(current.ID(), current.Credential().Sealed)
+		a.token, err = a.Sealer.Unseal(current.ID(), current.Credential().Sealed)
 		if err != nil && !errors.Is(err, session.KindUnreadable) {
 			return err
 		}
 		found = &session.Found{Session: *current, Unreadable: err != nil}
 	}
-	op.decision = op.Policy.Decide(op.now, op.slot.Actor, found, op.request.Remember)
+	a.decision = a.Policy.Decide(a.now, a.slot.Actor, found, a.request.Remember)
 	return nil
 }
 
-func (op *opening) reuse(current session.Session) {
-	op.opened = current
-	if op.opened.Continue(op.request.Metadata, op.decision) {
-		op.opened.Use(op.now) // its new terms may have a shorter idle timeout
-		op.changes.Sessions = append(op.changes.Sessions, op.opened)
+func (a *attempt) carryOut(seen []session.Session, current, rival *session.Session) error {
+	switch a.decision.Outcome {
+	case session.OutcomeCreated:
+		return a.create(seen, current, rival)
+	case session.OutcomeRefreshed:
+		return a.refresh(*current)
+	case session.OutcomeReused, session.OutcomeTransferred:
+		a.reuse(*current)
+	}
+	return nil
+}
+
+func (a *attempt) reuse(current session.Session) {
+	a.session = current
+	if a.session.Continue(a.request.Metadata, a.decision) {
+		a.session.Use(a.now) // the new terms may have a shorter idle timeout
+		a.changes.Sessions = append(a.changes.Sessions, a.session)
 	}
 }
 
-func (op *opening) refresh(current session.Session) error {
-	token, credential, err := op.mint(current.ID())
+func (a *attempt) refresh(current session.Session) error {
+	token, credential, err := a.mint(current.ID())
 	if err != nil {
 		return err
 	}
-	op.token, op.opened = token, current
-	op.opened.Rotate(credential, op.now, op.decision.ExpiresAt, op.now.Add(op.Policy.Grace))
-	op.opened.Continue(op.request.Metadata, op.decision)
-	op.write(op.opened, note(op.caller, op.opened, op.now, session.ActivityRefreshed, map[string]string{session.DetailDevice: op.opened.Device().String()}))
+	a.token, a.session = token, current
+	a.session.Rotate(credential, a.now, a.decision.ExpiresAt, a.now.Add(a.Policy.Grace))
+	a.session.Continue(a.request.Metadata, a.decision)
+	a.write(a.session, record(a.caller, a.session, a.now, session.ActivityRefreshed, map[string]string{session.DetailDevice: a.session.Device().String()}))
 	return nil
 }
 
-// replace ends the session whose place the opened one takes.
-func (op *opening) replace(rival session.Session) {
-	record := replaced(op.caller, &rival, op.opened.ID(), op.now)
-	op.write(rival, record)
-}
-
-// judge looks whether what the sign-in does is an anomaly.
-func (op *opening) judge(seen ports.Seen) {
-	if op.decision.Outcome == session.OutcomeCreated {
+// findAnomalies adds the anomalies that this call completes.
+func (a *attempt) findAnomalies(seen ports.Seen) {
+	if a.decision.Outcome == session.OutcomeCreated {
 		switch {
-		case op.isOneTooMany(slices.DeleteFunc(slices.Clone(seen.Sessions), func(s session.Session) bool { return !s.HeldBy(op.caller.Holder) })):
-			op.suspect(session.RuleNewDevices, op.opened, seen)
-		case op.isOneTooMany(seen.Sessions): // others' are among them: the caller is not to blame
-			op.anomalies = append(op.anomalies, session.RuleNewDevices)
-			op.changes.Activity = append(op.changes.Activity, anomalyOf(op.caller, op.opened, op.now, session.RuleNewDevices, session.ActionRecord))
+		case a.exceedsNewDevices(slices.DeleteFunc(slices.Clone(seen.Sessions), func(s session.Session) bool { return !s.HeldBy(a.caller.Holder) })):
+			a.addAnomaly(session.RuleNewDevices, a.session, seen)
+		case a.exceedsNewDevices(seen.Sessions): // together with other sign-ins: the caller's is not to blame
+			a.anomalies = append(a.anomalies, session.RuleNewDevices)
+			a.changes.Activity = append(a.changes.Activity, anomalyRecord(a.caller, a.session, a.now, session.RuleNewDevices, session.ActionRecord))
 		}
 	}
-	if op.tooOften {
-		op.suspect(session.RuleOpens, op.opened, seen)
+	if a.tooOften {
+		a.addAnomaly(session.RuleOpens, a.session, seen)
 	}
 }
 
-// isOneTooMany reports whether the opened session's device is the one with which
-// too many are new, beside those of others.
-func (op *opening) isOneTooMany(others []session.Session) bool {
-	limit := op.Rules.NewDevices
-	return limit.Passed(op.Rules.NewDevicesAt(op.now, append(slices.Clone(others), op.opened))) && !limit.Passed(op.Rules.NewDevicesAt(op.now, others))
+// exceedsNewDevices reports whether the created session's device, in addition to
+// those of others, takes the number of new devices past the limit.
+func (a *attempt) exceedsNewDevices(others []session.Session) bool {
+	limit := a.Rules.NewDevices
+	return limit.Passed(a.Rules.NewDevicesAt(a.now, append(slices.Clone(others), a.session))) && !limit.Passed(a.Rules.NewDevicesAt(a.now, others))
 }
 
-// suspect notes an anomaly of the sign-in, which is about a session.
-func (op *opening) suspect(rule session.Rule, about session.Session, seen ports.Seen) {
-	op.anomalies = append(op.anomalies, rule)
-	if err := op.Deps.suspect(op.caller, rule, about, seen, &op.changes, op.now); err != nil {
-		op.failed = err
+// addAnomaly adds an anomaly in what the caller's sign-in does, recorded with the
+// session that it is about.
+func (a *attempt) addAnomaly(rule session.Rule, about session.Session, seen ports.Seen) {
+	a.anomalies = append(a.anomalies, rule)
+	if err := a.addSignInAnomaly(a.caller, rule, about, seen, &a.changes, a.now); err != nil {
+		a.refusal = err
 	}
 }
 
-// remember notes the caller's sign-in, and forgets those that are too many when
-// the changes are stored.
-func (op *opening) remember(seen ports.Seen) {
-	me := seen.SignIns.See(op.caller.Bearer, op.now)
-	then := slices.Concat(op.changes.Sessions, []session.Session{op.opened}, slices.DeleteFunc(slices.Clone(seen.Sessions), func(s session.Session) bool {
-		return only(op.changes.Sessions, s.ID()) != nil
+// rememberSignIn adds the caller's sign-in, and forgets those above the number
+// that is kept for a user once the changes are stored.
+func (a *attempt) rememberSignIn(seen ports.Seen) {
+	own := seen.SignIns.See(a.caller.Bearer, a.now)
+	after := slices.Concat(a.changes.Sessions, []session.Session{a.session}, slices.DeleteFunc(slices.Clone(seen.Sessions), func(s session.Session) bool {
+		return findByID(a.changes.Sessions, s.ID()) != nil
 	}))
-	op.changes.SignIns = append(op.changes.SignIns, me)
-	op.changes.Forget = append(slices.Clone(seen.SignIns), me).Forgettable(then)
+	a.changes.SignIns = append(a.changes.SignIns, own)
+	a.changes.Forget = append(slices.Clone(seen.SignIns), own).Forgettable(after)
 }
 
-func (op *opening) write(s session.Session, record session.Activity) {
-	op.changes.Sessions = append(op.changes.Sessions, s)
-	op.changes.Activity = append(op.changes.Activity, record)
+func (a *attempt) write(s session.Session, activity session.Activity) {
+	a.changes.Sessions = append(a.changes.Sessions, s)
+	a.changes.Activity = append(a.changes.Activity, activity)
 }
 
-// result turns how the opening went into Open's answer.
-func (op *opening) result(err error) (ports.Opened, error) {
-	if op.tooOften && (err != nil || !slices.Contains(op.anomalies, session.RuleOpens)) {
-		op.opens.owe(op.now, op.caller.Holder)
+// finish returns Open's answer, and meters what was stored.
+func (a *attempt) finish(err error) (ports.Opened, error) {
+	if a.tooOften && (err != nil || !slices.Contains(a.anomalies, session.RuleOpens)) {
+		a.counter.retryReport(a.now, a.caller.Holder)
 	}
 	if err == nil {
-		for _, rule := range op.anomalies {
-			op.Meter.Anomaly(rule)
+		for _, rule := range a.anomalies {
+			a.Meter.Anomaly(rule)
 		}
-		err = op.failed
+		err = a.refusal
 	}
 	if err == nil {
-		if op.decision.Outcome != session.OutcomeCreated { // a new one is opened once
-			op.Usage.Opened(op.opened, op.now, op.caller.Source)
+		if a.decision.Outcome != session.OutcomeCreated { // a new session starts with one open
+			a.Usage.Opened(a.session, a.now, a.caller.Source)
 		}
-		return op.Deps.opened(op.now, op.opened, op.token, op.decision.Outcome), nil
+		return a.ownerView(a.now, a.session, a.token, a.decision.Outcome), nil
 	}
 	for _, kind := range []session.Kind{session.KindOverloaded, session.KindUnavailable, session.KindSignedOut, session.KindContested, session.KindReverification} {
 		if errors.Is(err, kind) {
 			return ports.Opened{}, session.Wrap(kind, err)
 		}
 	}
-	if op.decision.Outcome == session.OutcomeRefreshed {
+	if a.decision.Outcome == session.OutcomeRefreshed {
 		return ports.Opened{}, session.Wrap(session.KindRefreshFailed, err)
 	}
 	return ports.Opened{}, session.Wrap(session.KindCreateFailed, err)

@@ -8,36 +8,50 @@ import (
 	"chatkit-session/ports"
 )
 
-// opens are a sign-in's on this replica, and of how many others were told.
-type opens struct{ seen, told int }
-
-// tellEach is of how many opens at once others are told: a twentieth of those
-// that are normal, so that hardly anybody's open asks anything of them.
-func (o *Opener) tellEach() int {
-	if o.Counter == nil {
-		return 1
-	}
-	return max(1, o.Rules.Opens.Most/20)
+// openCounter counts how often each sign-in opens sessions, for
+// session.RuleOpens.
+type openCounter struct {
+	limit session.Limit
+	// batch is after how many opens of a sign-in the shared counter is told of
+	// them: most opens must not wait for it.
+	batch  int
+	window *window[session.Holder, openCount]
 }
 
-// tooOften reports whether the sign-in opens more often than is normal and nobody
-// said so yet; then this open is the one that does.
-func (o *Opener) tooOften(ctx context.Context, now time.Time, by session.Holder) bool {
-	if o.Rules.Opens.Most == 0 {
+// openCount is how many opens this replica counted, and how many of them it
+// has added to the shared counter.
+type openCount struct{ total, shared int }
+
+func newOpenCounter(limit session.Limit, shared ports.SharedCounter) *openCounter {
+	batch := 1
+	if shared != nil {
+		batch = max(1, limit.Most/20)
+	}
+	return &openCounter{limit: limit, batch: batch, window: newWindow[session.Holder, openCount](session.RuleOpens, limit, shared)}
+}
+
+// add counts an open, and reports whether the caller has to report that the
+// sign-in exceeds the limit.
+func (c *openCounter) add(ctx context.Context, now time.Time, by session.Holder) (report bool) {
+	if c.limit.Most == 0 {
 		return false
 	}
-	var alone ports.Count
-	owed, since := o.opens.see(now, by, func(their *opens) {
-		their.seen++
-		if their.seen-their.told >= o.tellEach() || their.seen == o.Rules.Opens.Most+1 {
-			alone = ports.Count{Before: their.told, After: their.seen}
-			their.told = their.seen
+	var local ports.Count // stays zero until a batch is full
+	pending, start := c.window.add(now, by, func(count *openCount) {
+		count.total++
+		if count.total-count.shared >= c.batch || count.total == c.limit.Most+1 {
+			local = ports.Count{Before: count.shared, After: count.total}
+			count.shared = count.total
 		}
 	})
-	if alone.Before == alone.After {
-		return owed
+	if local.Before == local.After {
+		return pending
 	}
-	return o.opens.passes(since, by, alone, func(all ports.SharedCounter, key ports.CounterKey) (ports.Count, error) {
-		return all.Add(ctx, key, alone.After-alone.Before)
-	}) || owed
+	return c.window.exceeded(start, by, local, func(shared ports.SharedCounter, key ports.CounterKey) (ports.Count, error) {
+		return shared.Add(ctx, key, local.After-local.Before)
+	}) || pending
 }
+
+// retryReport makes the sign-in's next open report it, because this caller's
+// report was not stored.
+func (c *openCounter) retryReport(now time.Time, by session.Holder) { c.window.retryReport(now, by) }

@@ -19,7 +19,7 @@ type Limits struct {
 
 	mu sync.Mutex
 	// suspects are the networks without a failed check left, and until when.
-	suspects recent[session.Network, time.Time]
+	suspects boundedMap[session.Network, time.Time]
 }
 
 // maxSuspects bounds how many networks are known as suspects.
@@ -30,7 +30,7 @@ var _ ports.Limits = (*Limits)(nil)
 // NewLimits returns the Limits of groups; one that limits lacks, or has as
 // zero, has none.
 func NewLimits(limiter ports.RateLimiter, meter ports.Meter, clock ports.Clock, limits map[ports.LimitGroup]session.Limit) *Limits {
-	return &Limits{limiter: limiter, meter: meter, clock: clock, limits: limits, suspects: newRecent[session.Network, time.Time](maxSuspects)}
+	return &Limits{limiter: limiter, meter: meter, clock: clock, limits: limits, suspects: newBoundedMap[session.Network, time.Time](maxSuspects)}
 }
 
 // Spend implements ports.Limits.

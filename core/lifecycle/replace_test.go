@@ -245,7 +245,7 @@ func TestOpener_Open_Contends_Revoke(t *testing.T) {
 // Whoever is contested opens too often all the same: the next one says it.
 func TestOpener_Open_Contends_TooOften(t *testing.T) {
 	t.Parallel()
-	o := newOpening(t, session.Limit{Most: 1, Within: time.Minute})
+	o := newRepeated(t, session.Limit{Most: 1, Within: time.Minute})
 	if err := o.open(t, 0, false); err != nil {
 		t.Fatal(err)
 	}
@@ -474,7 +474,7 @@ func TestOpener_Open_Actor(t *testing.T) {
 		b := setup(t)
 		b.deps.Rules.NewDevices.Most = 1
 		b.revokes(session.RuleNewDevices)
-		seen := []session.Session{active("a", age(time.Minute)), active("x", age(time.Hour), acted(agent))}
+		seen := []session.Session{active("a", age(time.Minute)), active("x", age(time.Minute), acted(agent))}
 		b.has(seen...)
 		b.creates()
 		b.updates(nil, seen...)

@@ -86,16 +86,15 @@ func (d Deps) signOut(ctx context.Context, caller access.Caller, scope ports.Sco
 		for i := range changes.Sessions {
 			s := &changes.Sessions[i]
 			if d.Policy.StatusAt(now, *s) == session.StatusExpired {
-				s.Expire(now)
-				changes.Activity = append(changes.Activity, expired(*s, now))
+				changes.Activity = append(changes.Activity, expire(s, now))
 				continue
 			}
 			ended++
 			s.Revoke(how.as, now)
-			changes.Activity = append(changes.Activity, note(caller, *s, now, session.ActivityRevoked, maps.Clone(how.detail)))
+			changes.Activity = append(changes.Activity, record(caller, *s, now, session.ActivityRevoked, maps.Clone(how.detail)))
 		}
 		changes.Moment = out.moment
-		changes.SignIns = blocked(seen.SignIns, out.blocks, now)
+		changes.SignIns = block(seen.SignIns, out.blocks, now)
 		if caller.User == scope.User && !changes.IsZero() {
 			changes.SignIns = append(changes.SignIns, seen.SignIns.See(caller.Bearer, now))
 		}
@@ -111,15 +110,15 @@ func (d Deps) signOut(ctx context.Context, caller access.Caller, scope ports.Sco
 func withHeld(ends, seen []session.Session, holders []session.Holder) []session.Session {
 	for _, s := range seen {
 		held := slices.ContainsFunc(holders, s.HeldBy)
-		if held && s.Status() == session.StatusActive && only(ends, s.ID()) == nil {
+		if held && s.Status() == session.StatusActive && findByID(ends, s.ID()) == nil {
 			ends = append(ends, s)
 		}
 	}
 	return ends
 }
 
-// blocked is what is remembered of sign-ins that are blocked at now.
-func blocked(known session.SignIns, holders []session.Holder, now time.Time) []session.SignIn {
+// block is what is remembered of sign-ins that are blocked at now.
+func block(known session.SignIns, holders []session.Holder, now time.Time) []session.SignIn {
 	blocks := make([]session.SignIn, len(holders))
 	for i, holder := range holders {
 		blocks[i] = known.Block(holder, now)
@@ -127,8 +126,8 @@ func blocked(known session.SignIns, holders []session.Holder, now time.Time) []s
 	return blocks
 }
 
-// only returns the session with this id, nil if it is not there.
-func only(list []session.Session, id session.ID) *session.Session {
+// findByID returns the session with this id, nil if it is not there.
+func findByID(list []session.Session, id session.ID) *session.Session {
 	i := slices.IndexFunc(list, func(s session.Session) bool { return s.ID() == id })
 	if i < 0 {
 		return nil

@@ -57,7 +57,7 @@ func (t *Transferrer) Claim(ctx context.Context, caller access.Caller, text stri
 	if err != nil {
 		return ports.Opened{}, err
 	}
-	return t.opened(c.now, c.moved, c.token, session.OutcomeTransferred), nil
+	return t.ownerView(c.now, c.moved, c.token, session.OutcomeTransferred), nil
 }
 
 // claim is one call of Claim on its way.
@@ -92,7 +92,7 @@ func (c *claim) apply(seen ports.Seen) (ports.Changes, error) {
 		switch err := c.mayReplace(c.caller, seen.SignIns, *there, c.now); {
 		case errors.Is(err, session.KindContested):
 			var changes ports.Changes
-			c.failed = cmp.Or(c.suspect(c.caller, session.RuleContestedDevice, *there, seen, &changes, c.now), err)
+			c.failed = cmp.Or(c.addSignInAnomaly(c.caller, session.RuleContestedDevice, *there, seen, &changes, c.now), err)
 			return changes, nil
 		case err != nil:
 			return ports.Changes{}, err
@@ -111,7 +111,7 @@ func (c *claim) move(current session.Session, there *session.Session, seen ports
 	c.moved.Move(c.device, c.caller.SignIn, credential, c.caller.Source, c.now)
 	changes := ports.Changes{
 		Sessions: []session.Session{c.moved},
-		Activity: []session.Activity{note(c.caller, c.moved, c.now, session.ActivityTransferred, map[string]string{
+		Activity: []session.Activity{record(c.caller, c.moved, c.now, session.ActivityTransferred, map[string]string{
 			session.DetailFromDevice: current.Device().String(), session.DetailDevice: c.device.String(),
 		})},
 	}
@@ -148,13 +148,12 @@ func (c *claim) there(seen []session.Session, slot session.Slot) *session.Sessio
 func (c *claim) end(s *session.Session) session.Activity {
 	switch {
 	case c.Policy.StatusAt(c.now, *s) == session.StatusExpired:
-		s.Expire(c.now)
-		return expired(*s, c.now)
+		return expire(s, c.now)
 	case !s.HeldBy(c.caller.Holder):
-		return replaced(c.caller, s, c.moved.ID(), c.now)
+		return revokeReplaced(c.caller, s, c.moved.ID(), c.now)
 	}
 	s.Revoke(session.EndTransferred, c.now)
-	return note(c.caller, *s, c.now, session.ActivityTransferred, map[string]string{
+	return record(c.caller, *s, c.now, session.ActivityTransferred, map[string]string{
 		session.DetailDevice: c.device.String(), session.DetailSuccessor: c.moved.ID().String(),
 	})
 }

@@ -20,7 +20,7 @@ func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id sessio
 	offered := ports.Offered{Code: code}
 	err = t.Store.Update(ctx, ports.Scope{User: caller.User, By: caller.Bearer}, func(seen ports.Seen) (ports.Changes, error) {
 		now := t.Clock.Now()
-		found := only(seen.Sessions, id)
+		found := findByID(seen.Sessions, id)
 		switch {
 		case found == nil || t.Policy.StatusAt(now, *found) != session.StatusActive:
 			return ports.Changes{}, session.Wrap(session.KindNotFound, errNoSuchSession)
@@ -40,7 +40,7 @@ func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id sessio
 // refuse counts and records that somebody else tried the code.
 func (t *Transferrer) refuse(ctx context.Context, found session.Session, code session.TokenHash) error {
 	now := t.Clock.Now()
-	err := t.report(ctx, found.User(), found.ID(), session.RuleForeignCode, func(s session.Session) ports.Changes {
+	err := t.storeAnomaly(ctx, found.User(), found.ID(), session.RuleForeignCode, func(s session.Session) ports.Changes {
 		if !s.Offers(code, now) {
 			return ports.Changes{}
 		}
@@ -49,9 +49,9 @@ func (t *Transferrer) refuse(ctx context.Context, found session.Session, code se
 		if t.Rules.ForeignCode(s.Offer().Refused) {
 			action := t.Rules.Action(session.RuleForeignCode)
 			// Who it was, and from where, is not the owner's to know.
-			changes.Activity = append(changes.Activity, anomalyOf(access.Caller{}, s, now, session.RuleForeignCode, action))
+			changes.Activity = append(changes.Activity, anomalyRecord(access.Caller{}, s, now, session.RuleForeignCode, action))
 			if action == session.ActionRevoke {
-				changes.Activity = append(changes.Activity, revokedFor(session.RuleForeignCode, &s, now))
+				changes.Activity = append(changes.Activity, revokeForAnomaly(session.RuleForeignCode, &s, now))
 			}
 		}
 		changes.Sessions = []session.Session{s}
