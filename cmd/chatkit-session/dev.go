@@ -67,6 +67,7 @@ func (d devCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	c.startPage = true
 	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: c.logLevel}))
 	for _, name := range ignored {
 		logger.Warn(name + " is set but has no effect in dev")
@@ -83,22 +84,20 @@ func (d devCommand) Run(p *process) error {
 		if err := instance.register(d.DataDir); err != nil {
 			logger.Warn("dev env will not find this service", "error", err)
 		}
-		_ = d.introduce(p, keys, c, instance)
+		_ = d.introduce(p, keys, instance)
 	})
 	return errors.Join(err, instance.unregister(d.DataDir))
 }
 
 // introduce prints where the service listens and what to do next.
-func (d devCommand) introduce(p *process, keys devKeys, c config, instance devInstance) error {
+func (d devCommand) introduce(p *process, keys devKeys, instance devInstance) error {
 	_, err := fmt.Fprintf(p.stdout, "chatkit-session dev listens on %s and signs in as %s (%s). Stop it with Ctrl-C.\n\n"+
 		"In another terminal, set URL, TOKEN, CHATKIT_SESSION_ID, SESSION_ID and INTROSPECTION_KEY:\n\n  %s\n\n",
 		instance.url(), d.User, d.Role, d.evalLine(instance))
 	if err := errors.Join(err, d.printCurl(p, keys, instance.url())); err != nil {
 		return err
 	}
-	if c.Docs {
-		_, err = fmt.Fprintf(p.stdout, "API documentation: %s/docs\n", instance.url())
-	}
+	_, err = fmt.Fprintf(p.stdout, "Start page, with links to the documentation: %s/\n", instance.url())
 	return err
 }
 

@@ -106,3 +106,18 @@ func TestRun_Serve_WithWrittenKeys(t *testing.T) {
 		t.Errorf("serve accepts a dev credential: %s", got.raw)
 	}
 }
+
+// A developer who opens the printed address in a browser gets a page. serve has
+// none.
+func TestRun_Dev_StartPage(t *testing.T) {
+	t.Parallel()
+	dev := startDev(t, t.TempDir(), nil)
+	address := strings.TrimSuffix(dev.openURL, "/api/chatkit/session")
+	if status, body := devRequest(t, http.MethodGet, address+"/", "", ""); status != http.StatusOK || !strings.HasPrefix(body, "<!doctype html>") {
+		t.Errorf("dev answers %d %s", status, body)
+	}
+	serve := start(t, testEnviron(t, "DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "sessions.db")), "serve")
+	if status, body := devRequest(t, http.MethodGet, serve.url(t)+"/", "", ""); status != http.StatusNotFound {
+		t.Errorf("serve answers %d %s", status, body)
+	}
+}

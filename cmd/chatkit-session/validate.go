@@ -44,6 +44,7 @@ type config struct {
 	parties        []string // as browsers write them
 	issuer, apiURL string
 	streams        lifecycle.WatchLimits
+	startPage      bool // whether / answers a page for developers; only dev sets it
 	// leaseTrust is for how long the lease in force is known; 0 for the usual.
 	leaseTrust time.Duration
 }

@@ -71,6 +71,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		TransferURL:       c.TransferURL,
 		StepUpWithin:      c.StepUpWithin,
 		NoDocs:            !c.Docs,
+		StartPage:         c.startPage,
 		RequestTimeout:    c.RequestTimeout,
 		Logger:            logger,
 		TurnedAway:        metrics.TurnedAway,
