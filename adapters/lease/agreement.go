@@ -9,146 +9,149 @@ import (
 	"chatkit-session/ports"
 )
 
-// Replicas that share a store agree there on one lease, so that an edit of the
-// settings that has reached only some of them breaks no promise:
+// Replicas that share a store agree on one lease, the lease in force. A changed
+// setting reaches one replica after the other, so two replicas may be configured
+// with different leases for a while:
 //
-//  1. A replica that is to remember answers says so to the registry, again and
-//     again. The registry gives a lease to the first that asks, says to others
-//     which one that is, and takes it back when nobody holds it any more for
-//     longer than a replica may trust what it was told.
-//  2. A replica remembers while its own lease is the one in force, by what it
-//     was told no longer than trust ago, and only what it asked for once the
-//     lease had been in force for a warm-up, which is longer than trust.
-//  3. Whoever ends a session waits for the lease in force, or its own if that is
-//     longer. It, too, goes by what it was told no longer than trust ago, as of
-//     after its commit; else it asks, and if there is no answer waits for the
-//     longest lease that a replica may have.
+//  1. A replica that caches registers its own lease with the registry again and
+//     again (renew). The registry puts the first one in force, tells every other
+//     replica which one that is, and releases it once no replica has renewed it
+//     for a warm-up.
+//  2. A replica relies on the registry's last reply for the trust period. It
+//     uses an entry only while that reply says that its own lease is in force,
+//     and only if the entry was read at least a warm-up after the lease came
+//     into force. A warm-up is a third longer than the trust period.
+//  3. An update that makes a token invalid waits for the longer of its own lease
+//     and the lease in force, going by a reply that is no older than the trust
+//     period once the update has committed. Without such a reply it asks the
+//     registry. If the registry does not reply, it waits for the longest lease
+//     that a replica may be configured with.
 //
-// Whatever was remembered of the session was asked for before the commit, so
-// the lease came into force more than a warm-up before that, and trust being
-// shorter, before what the one who ends it was told: it knows of the lease.
+// Why the update knows of the lease of every entry it must wait for: such an
+// entry was read before the commit, so its lease came into force more than a
+// warm-up before the commit. The trust period is shorter than that, so the reply
+// that the update goes by was given after the lease came into force.
 
-// defaultTrust is for how long a replica goes by what it was told.
+// defaultTrust is the default trust period.
 const defaultTrust = 3 * time.Second
 
-// warmUp is how long a lease must be in force before somebody remembers, and
-// held for how long the registry keeps a lease that nobody holds again: longer
-// than trust by any clock, by more than a tenth.
+// warmUp is how long a lease must be in force before entries are used, and how
+// long the registry keeps one that is not renewed. It exceeds the trust period
+// by more than the rates of two clocks can differ, which is a tenth.
 func warmUp(trust time.Duration) time.Duration { return trust + trust/3 }
 
-// told is what a replica knows of the lease in force.
-type told struct {
-	lease time.Duration
-	since time.Time // when it came into force, or later
-	asked time.Time
+// reply is what the registry told this replica.
+type reply struct {
+	lease   time.Duration // in force; 0 for none
+	since   time.Time     // when it came into force, or later
+	askedAt time.Time
 }
 
-// inForce is a replica's view of the lease in force.
+// agreement is one replica's view of the lease in force.
 type agreement struct {
-	registry ports.LeaseRegistry
+	registry ports.LeaseRegistry // nil: no other replica uses the store
 	trust    time.Duration
 	own      time.Duration
 	longest  time.Duration
-	// remembers says that this replica is to remember.
-	remembers bool
-	changed   func(remembers bool, inForce time.Duration)
+	caches   bool // this replica is configured to cache
+	onChange func(caching bool, inForce time.Duration)
 
-	last atomic.Pointer[told]
-	// said is what changed was told last.
-	said atomic.Pointer[said]
+	last     atomic.Pointer[reply]
+	reported atomic.Pointer[state]
 }
 
-// said is what there is to say of the lease in force.
-type said struct {
-	remembers bool
-	lease     time.Duration
+// state is what onChange reports.
+type state struct {
+	caching bool
+	inForce time.Duration
 }
 
-// renew asks the registry. Only one at a time matters: the last is the newest.
-func (f *agreement) renew(ctx context.Context) (told, error) {
-	var hold time.Duration
-	if f.remembers {
-		hold = f.own
+// renew registers this replica's lease, or asks for the lease in force if this
+// replica does not cache. When calls overlap, any of their replies may be kept:
+// each carries the time it was asked at.
+func (a *agreement) renew(ctx context.Context) (reply, error) {
+	var own time.Duration
+	if a.caches {
+		own = a.own
 	}
-	asked := time.Now()
-	found, err := f.registry.HoldLease(ctx, hold, warmUp(f.trust))
+	askedAt := time.Now()
+	found, err := a.registry.HoldLease(ctx, own, warmUp(a.trust))
 	if err != nil {
-		f.say()
-		return told{}, err
+		a.report()
+		return reply{}, err
 	}
-	now := told{lease: found.Lease, since: time.Now().Add(-found.For), asked: asked}
-	f.last.Store(&now)
-	f.say()
+	now := reply{lease: found.Lease, since: time.Now().Add(-found.For), askedAt: askedAt}
+	a.last.Store(&now)
+	a.report()
 	return now, nil
 }
 
-// say tells when remembering begins and ends, and when another lease than this
-// replica's keeps it from that; not that the warm-up begins.
-func (f *agreement) say() {
-	now := said{f.counts(time.Now()), f.known().lease}
-	before := f.said.Load()
-	begins := !now.remembers && now.lease == f.own && (before == nil || !before.remembers)
-	if f.remembers && !begins && (before == nil || *before != now) {
-		f.said.Store(&now)
-		f.changed(now.remembers, now.lease)
+// report calls onChange when caching starts, when it stops, and when another
+// replica's lease prevents it. It does not report that the warm-up starts.
+func (a *agreement) report() {
+	now := state{a.allows(time.Now()), a.current().lease}
+	before := a.reported.Load()
+	warmingUp := !now.caching && now.inForce == a.own && (before == nil || !before.caching)
+	if a.caches && !warmingUp && (before == nil || *before != now) {
+		a.reported.Store(&now)
+		a.onChange(now.caching, now.inForce)
 	}
 }
 
-// known is what this replica was told lately; of no lease, never asked, when it
-// was told nothing.
-func (f *agreement) known() told {
-	if last := f.last.Load(); last != nil && time.Since(last.asked) < f.trust {
+// current returns the last reply if it is within the trust period; otherwise it
+// returns the zero reply.
+func (a *agreement) current() reply {
+	if last := a.last.Load(); last != nil && time.Since(last.askedAt) < a.trust {
 		return *last
 	}
-	return told{}
+	return reply{}
 }
 
-// counts reports whether an answer may be remembered that the store was asked
-// for at that time.
-func (f *agreement) counts(asked time.Time) bool {
-	if f.registry == nil {
+// allows reports whether an entry that was read at readAt may be used (step 2).
+func (a *agreement) allows(readAt time.Time) bool {
+	if a.registry == nil {
 		return true
 	}
-	now := f.known()
-	return now.lease == f.own && f.own > 0 && asked.Sub(now.since) >= warmUp(f.trust)
+	now := a.current()
+	return now.lease == a.own && a.own > 0 && readAt.Sub(now.since) >= warmUp(a.trust)
 }
 
-// lease is how long whoever has ended a session must wait for, now. It asks the
-// registry, briefly, when it was told nothing lately.
-func (f *agreement) lease() time.Duration {
-	if f.registry == nil {
-		return f.own
+// longestInUse returns the lease that an update must wait for now (step 3). It
+// takes no longer than the trust period.
+func (a *agreement) longestInUse() time.Duration {
+	if a.registry == nil {
+		return a.own
 	}
-	now := f.known()
-	if now.asked.IsZero() {
-		ctx, cancel := context.WithTimeout(context.Background(), f.trust)
+	now := a.current()
+	if now.askedAt.IsZero() {
+		ctx, cancel := context.WithTimeout(context.Background(), a.trust)
 		defer cancel()
 		var err error
-		if now, err = f.renew(ctx); err != nil {
-			return max(f.own, f.longest)
+		if now, err = a.renew(ctx); err != nil {
+			return max(a.own, a.longest)
 		}
 	}
-	return max(f.own, now.lease)
+	return max(a.own, now.lease)
 }
 
-// Ask asks the registry once, so that what is in force is known before the first
-// request; Keep asks again.
-func (l *Cache) Renew(ctx context.Context) {
-	if l.agreement.registry != nil {
-		_, _ = l.agreement.renew(ctx) // without an answer nothing is remembered
+// Renew registers this replica's lease once, so that the lease in force is known
+// before the first request. Run repeats it.
+func (c *Cache) Renew(ctx context.Context) {
+	if c.agreement.registry != nil {
+		_, _ = c.agreement.renew(ctx) // without a reply nothing is cached
 	}
 }
 
-// Keep holds the lease, and watches which one is in force, until ctx ends.
-func (l *Cache) Run(ctx context.Context) {
-	if l.agreement.registry == nil {
+// Run renews this replica's lease three times per trust period until ctx ends.
+func (c *Cache) Run(ctx context.Context) {
+	if c.agreement.registry == nil {
 		return
 	}
-	ticker := time.NewTicker(l.agreement.trust / 3)
+	ticker := time.NewTicker(c.agreement.trust / 3)
 	defer ticker.Stop()
 	for {
-		asking, cancel := context.WithTimeout(ctx, l.agreement.trust)
-		l.Renew(asking)
+		attempt, cancel := context.WithTimeout(ctx, c.agreement.trust)
+		c.Renew(attempt)
 		cancel()
 		select {
 		case <-ctx.Done():
@@ -158,18 +161,18 @@ func (l *Cache) Run(ctx context.Context) {
 	}
 }
 
-// Degraded implements ports.Degradable: it says why this replica, which is to
-// remember, does not.
-func (l *Cache) Degraded() string {
-	if l.kept == nil || l.agreement.registry == nil {
+// Degraded implements ports.Degradable: it says why this replica does not cache
+// although it is configured to. The warm-up is not reported.
+func (c *Cache) Degraded() string {
+	if c.entries == nil || c.agreement.registry == nil {
 		return ""
 	}
-	now := l.agreement.known()
+	now := c.agreement.current()
 	switch {
-	case now.asked.IsZero():
-		return "checks are not answered from memory: the lease in force is not known"
-	case now.lease != l.agreement.own:
-		return fmt.Sprintf("checks are not answered from memory: CHATKIT_CACHE_LEASE is %s here, and %s is in force", l.agreement.own, now.lease)
+	case now.askedAt.IsZero():
+		return "checks are not answered from memory: the store did not report the lease in force"
+	case now.lease != c.agreement.own:
+		return fmt.Sprintf("checks are not answered from memory: CHATKIT_CACHE_LEASE is %s on this replica but %s is in force; set the same value on all replicas", c.agreement.own, now.lease)
 	}
-	return "" // or soon, when the lease has been in force for the warm-up
+	return ""
 }

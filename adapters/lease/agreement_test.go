@@ -2,6 +2,7 @@ package lease_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,35 +20,35 @@ const (
 	longest = 5 * time.Second
 )
 
-// registry is what replicas agree by, in this process.
+// registry is a ports.LeaseRegistry in memory.
 type registry struct {
 	mu          sync.Mutex
 	lease       time.Duration
 	since, held time.Time
-	lost        bool
-	asked       int
+	down        bool
+	calls       int
 }
 
-// set changes the registry.
+// set changes the registry under its lock.
 func (r *registry) set(change func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change()
 }
 
-func (r *registry) HoldLease(_ context.Context, leaseLength, kept time.Duration) (ports.LeaseInForce, error) {
+func (r *registry) HoldLease(_ context.Context, own, kept time.Duration) (ports.LeaseInForce, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.asked++
-	if r.lost {
-		return ports.LeaseInForce{}, session.Wrap(session.KindUnavailable, errLost)
+	r.calls++
+	if r.down {
+		return ports.LeaseInForce{}, session.Wrap(session.KindUnavailable, errDown)
 	}
 	now := time.Now()
 	free := r.lease == 0 || now.Sub(r.held) >= kept
 	switch {
-	case leaseLength > 0 && free:
-		r.lease, r.since, r.held = leaseLength, now, now
-	case leaseLength > 0 && r.lease == leaseLength:
+	case own > 0 && free:
+		r.lease, r.since, r.held = own, now, now
+	case own > 0 && r.lease == own:
 		r.held = now
 	case free:
 		return ports.LeaseInForce{}, nil
@@ -55,25 +56,25 @@ func (r *registry) HoldLease(_ context.Context, leaseLength, kept time.Duration)
 	return ports.LeaseInForce{Lease: r.lease, For: now.Sub(r.since)}, nil
 }
 
-// replica is one with a lease of its own, that keeps it until the test ends.
+// replica is a Cache that renews its lease until it is stopped or the test ends.
 type replica struct {
 	*lease.Cache
-	stop func()
-	said []string
+	stop    func()
+	changes []string // reported by OnChange, such as "caching 2s"
 }
 
-func newReplica(t *testing.T, s *truth, r *registry, leaseLength time.Duration, sessions int) *replica {
+func newReplica(t *testing.T, s *fakeStore, r *registry, own time.Duration, sessions int) *replica {
 	t.Helper()
 	made := &replica{}
 	var err error
 	made.Cache, err = lease.New(lease.Config{
-		Lease: leaseLength, Sessions: sessions, Policy: session.DefaultPolicy(), Clock: wall{}, Registry: r, MaxLease: longest, Trust: trust,
-		OnChange: func(remembers bool, inForce time.Duration) {
-			said := "forgets: " + inForce.String()
-			if remembers {
-				said = "remembers: " + inForce.String()
+		Lease: own, Sessions: sessions, Policy: session.DefaultPolicy(), Clock: bubbleClock{}, Registry: r, MaxLease: longest, Trust: trust,
+		OnChange: func(caching bool, inForce time.Duration) {
+			what := "not caching "
+			if caching {
+				what = "caching "
 			}
-			made.said = append(made.said, said)
+			made.changes = append(made.changes, what+inForce.String())
 		},
 	}, s, s)
 	if err != nil {
@@ -87,143 +88,143 @@ func newReplica(t *testing.T, s *truth, r *registry, leaseLength time.Duration, 
 	return made
 }
 
-// remembers reports whether the second of two checks costs no read.
-func (r *replica) remembers(t *testing.T, s *truth) bool {
+// hits reports whether the second of two lookups reads nothing from the store.
+func (r *replica) hits(t *testing.T, s *fakeStore) bool {
 	t.Helper()
-	finds(t, r.Cache, nil)
+	lookUp(t, r.Cache, nil)
 	reads := s.reads
-	finds(t, r.Cache, nil)
+	lookUp(t, r.Cache, nil)
 	return s.reads == reads
 }
 
 func TestCache_Agreement(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]func(t *testing.T, s *truth, r *registry){
-		"OnceWarm": func(t *testing.T, s *truth, r *registry) {
+	for name, test := range map[string]func(t *testing.T, s *fakeStore, r *registry){
+		"CachesAfterWarmUp": func(t *testing.T, s *fakeStore, r *registry) {
 			one := newReplica(t, s, r, leaseLength, 10)
 			<-time.After(warmUp - time.Millisecond)
-			if one.remembers(t, s) {
-				t.Error("it remembers before everybody can know of the lease")
+			if one.hits(t, s) {
+				t.Error("the replica caches before the end of the warm-up")
 			}
 			<-time.After(2 * time.Second)
-			if !one.remembers(t, s) || one.Degraded() != "" {
-				t.Errorf("it does not remember: %q", one.Degraded())
+			if !one.hits(t, s) || one.Degraded() != "" {
+				t.Errorf("after the warm-up the replica does not cache: %q", one.Degraded())
 			}
 			later := newReplica(t, s, r, leaseLength, 10)
-			if !later.remembers(t, s) {
-				t.Error("one that comes later does not remember by the lease in force")
+			if !later.hits(t, s) {
+				t.Error("a replica that starts later with the lease in force does not cache")
 			}
 		},
-		"AnotherLease": func(t *testing.T, s *truth, r *registry) {
+		"AnotherLease": func(t *testing.T, s *fakeStore, r *registry) {
 			one := newReplica(t, s, r, leaseLength, 10)
 			other := newReplica(t, s, r, time.Second, 10)
 			<-time.After(3 * warmUp)
-			if !one.remembers(t, s) || other.remembers(t, s) {
-				t.Error("it remembers by a lease that is not in force, or not by the one that is")
+			if !one.hits(t, s) || other.hits(t, s) {
+				t.Error("only the replica whose lease is in force must cache")
 			}
-			if said := other.Degraded(); !strings.Contains(said, "CHATKIT_CACHE_LEASE is 1s here, and 2s is in force") {
-				t.Errorf("it says %q", said)
+			if said := other.Degraded(); !strings.Contains(said, "CHATKIT_CACHE_LEASE is 1s on this replica but 2s is in force") {
+				t.Errorf("Degraded = %q", said)
 			}
-			if len(other.said) != 1 || other.said[0] != "forgets: 2s" || len(one.said) != 1 || one.said[0] != "remembers: 2s" {
-				t.Errorf("they say %v, %v", one.said, other.said)
+			if !slices.Equal(one.changes, []string{"caching 2s"}) || !slices.Equal(other.changes, []string{"not caching 2s"}) {
+				t.Errorf("OnChange reported %q and %q", one.changes, other.changes)
 			}
 			if waited := update(t, other.Cache, ports.Scope{}, revoke); waited != leaseLength+leaseLength/10 {
-				t.Errorf("it waits %v for others", waited)
+				t.Errorf("Update took %v, want the other replica's lease", waited)
 			}
 		},
-		"NoLease": func(t *testing.T, s *truth, r *registry) {
+		"NoLease": func(t *testing.T, s *fakeStore, r *registry) {
 			newReplica(t, s, r, leaseLength, 10)
 			none := newReplica(t, s, r, 0, 0)
 			<-time.After(2 * time.Second)
 			if waited := update(t, none.Cache, ports.Scope{}, revoke); waited != leaseLength+leaseLength/10 {
-				t.Errorf("it waits %v for others", waited)
+				t.Errorf("Update took %v, want the other replica's lease", waited)
 			}
 		},
-		"NobodyHasOne": func(t *testing.T, s *truth, r *registry) {
+		"NoneInForce": func(t *testing.T, s *fakeStore, r *registry) {
 			none := newReplica(t, s, r, 0, 0)
 			for _, scope := range []ports.Scope{{}, {Settled: true}} {
 				if waited := update(t, none.Cache, scope, revoke); waited != 0 {
-					t.Errorf("it waits %v for nobody", waited)
+					t.Errorf("Update took %v, but no replica caches", waited)
 				}
 			}
 			if none.Degraded() != "" {
-				t.Errorf("it says %q", none.Degraded())
+				t.Errorf("Degraded = %q", none.Degraded())
 			}
 		},
-		// The lease changes once nobody holds the one before: what an edit of the
-		// settings comes to.
-		"Changed": func(t *testing.T, s *truth, r *registry) {
+		// A changed setting takes effect once no replica renews the old lease.
+		"Replaced": func(t *testing.T, s *fakeStore, r *registry) {
 			old := newReplica(t, s, r, leaseLength, 10)
 			fresh := newReplica(t, s, r, time.Second, 10)
 			<-time.After(2 * warmUp)
-			finds(t, old.Cache, nil)
+			lookUp(t, old.Cache, nil)
 			old.stop()
 			synctest.Wait()
 			<-time.After(3 * warmUp)
-			if !fresh.remembers(t, s) || fresh.Degraded() != "" {
-				t.Errorf("it does not remember: %q", fresh.Degraded())
+			if !fresh.hits(t, s) || fresh.Degraded() != "" {
+				t.Errorf("the replica with the new lease does not cache: %q", fresh.Degraded())
 			}
-			if old.remembers(t, s) {
-				t.Error("the old one remembers still")
+			if old.hits(t, s) {
+				t.Error("the replica with the old lease still caches")
 			}
 		},
-		"RegistryLost": func(t *testing.T, s *truth, r *registry) {
+		"RegistryDown": func(t *testing.T, s *fakeStore, r *registry) {
 			one, none := newReplica(t, s, r, leaseLength, 10), newReplica(t, s, r, 0, 0)
 			<-time.After(2 * warmUp)
-			r.set(func() { r.lost = true })
+			r.set(func() { r.down = true })
 			<-time.After(trust + time.Second)
-			if one.remembers(t, s) || !strings.Contains(one.Degraded(), "is not known") {
-				t.Errorf("it remembers, and says %q", one.Degraded())
+			if one.hits(t, s) || !strings.Contains(one.Degraded(), "did not report") {
+				t.Errorf("without the registry the replica caches, or Degraded = %q", one.Degraded())
 			}
 			if waited := update(t, none.Cache, ports.Scope{}, revoke); waited != longest+longest/10 {
-				t.Errorf("while nobody knows, it waits %v", waited)
+				t.Errorf("without the registry Update took %v, want the longest lease", waited)
 			}
-			r.set(func() { r.lost = false })
+			r.set(func() { r.down = false })
 			<-time.After(3 * warmUp)
 			s.session = stored()
-			if !one.remembers(t, s) {
-				t.Error("it does not remember again")
+			if !one.hits(t, s) {
+				t.Error("the replica does not cache again")
 			}
 		},
-		// What was remembered before the lease was away does not count after it.
-		"AwayAndBack": func(t *testing.T, s *truth, r *registry) {
+		// Entries from before the lease was released are not used once it is in force
+		// again.
+		"ReleasedAndRegisteredAgain": func(t *testing.T, s *fakeStore, r *registry) {
 			one := newReplica(t, s, r, longest, 10)
 			<-time.After(2 * warmUp)
-			if !one.remembers(t, s) {
-				t.Fatal("it does not remember")
+			if !one.hits(t, s) {
+				t.Fatal("the replica does not cache")
 			}
-			r.set(func() { r.lease, r.held = 0, time.Time{} }) // as if nobody had held it
+			r.set(func() { r.lease, r.held = 0, time.Time{} }) // as if no replica had renewed it
 			<-time.After(trust)
 			reads := s.reads
-			finds(t, one.Cache, nil)
+			lookUp(t, one.Cache, nil)
 			if s.reads == reads {
-				t.Error("it goes by what it knew before")
+				t.Error("an entry from before the release was used")
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { test(t, &truth{session: stored()}, &registry{}) })
+			synctest.Test(t, func(t *testing.T) { test(t, &fakeStore{session: stored()}, &registry{}) })
 		})
 	}
 }
 
-// A replica that nobody reminds of the registry asks when it ends a session.
+// A replica whose Run has stopped asks the registry before it waits.
 func TestCache_AsksRegistryBeforeWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, r := &truth{session: stored()}, &registry{}
+		s, r := &fakeStore{session: stored()}, &registry{}
 		none := newReplica(t, s, r, 0, 0)
 		none.stop()
 		<-time.After(time.Minute)
 		newReplica(t, s, r, leaseLength, 10)
-		asked := r.asked
-		update(t, none.Cache, ports.Scope{}, func(s *session.Session) { s.Use(wall{}.Now()) })
-		if r.asked != asked {
-			t.Error("it asks though nothing ends")
+		calls := r.calls
+		update(t, none.Cache, ports.Scope{}, func(s *session.Session) { s.Use(bubbleClock{}.Now()) })
+		if r.calls != calls {
+			t.Error("the registry was asked although no token became invalid")
 		}
 		if waited := update(t, none.Cache, ports.Scope{}, revoke); waited != leaseLength+leaseLength/10 {
-			t.Errorf("it waits %v", waited)
+			t.Errorf("Update took %v, want the other replica's lease", waited)
 		}
 	})
 }

@@ -1,3 +1,6 @@
+// Package lease answers checks of tokens from memory, so that a check repeated
+// soon costs no statement. LEASES.md proves that a revoked token is refused
+// anyway, whatever fails.
 package lease
 
 import (
@@ -12,47 +15,50 @@ import (
 	"chatkit-session/ports"
 )
 
-// Config says what of a store's answers to keep.
+// Config configures a Cache.
 type Config struct {
-	// Lease is for how long an answer is good from when it was asked for; with
-	// 0 none is kept.
+	// Lease is how long an entry may be used, counted from before the store was
+	// read. 0 disables the cache.
 	Lease time.Duration
-	// Sessions is how many answers are kept at most; with 0 none is, and what
-	// ends is waited for all the same.
+	// Sessions is the maximum number of entries. 0 disables the cache, but
+	// updates still wait for other replicas' leases.
 	Sessions int
-	// Registry says which lease is in force for all replicas that share the
-	// store. Keep must run then. Nil is for a store that nobody shares.
+	// Registry knows the lease in force for all replicas that share the store;
+	// Run must be running then. Nil means that no other replica uses the store.
 	Registry ports.LeaseRegistry
-	// Longest is the longest Lease that any replica may have.
+	// MaxLease is the longest Lease that any replica may be configured with.
 	MaxLease time.Duration
-	// Trust is for how long a replica goes by what the registry said; 0 means 3
-	// seconds.
+	// Trust is how long a replica relies on the registry's last reply; 0 means
+	// 3 seconds.
 	Trust time.Duration
-	// Changed hears when remembering begins and ends, and which lease is in
-	// force then; nil hears nothing.
-	OnChange func(remembers bool, inForce time.Duration)
-	// Policy says which tokens are good. It must be the service's.
+	// OnChange is called when caching starts or stops, with the lease in force.
+	// Nil is ignored.
+	OnChange func(caching bool, inForce time.Duration)
+	// Policy decides which tokens are valid. It must be the service's own.
 	Policy session.Policy
-	// Clock is the time of the policy; it must be set.
+	// Clock tells the policy's time. Required.
 	Clock ports.Clock
-	// OnLookup hears of each look for a token, and whether memory answered it;
-	// nil hears nothing.
-	OnLookup func(remembered bool)
+	// OnLookup is called for each lookup of a token, with whether an entry
+	// answered it. Nil is ignored.
+	OnLookup func(hit bool)
 }
 
-// Cache is a store whose answers about good tokens count for the length of a
-// lease, so that checks that come soon again cost no statement. Whoever takes a
-// token away waits a lease before it says so: then nobody goes by an older
-// answer any more, on any replica, whatever failed meanwhile. LEASES.md says
-// why that holds.
+// Cache decorates a store: it answers lookups of valid tokens from memory for
+// the length of a lease.
+//
+//  1. A lookup uses an entry while its lease lasts and only if the entry still
+//     makes the token valid. Otherwise it reads the store.
+//  2. An update that makes a token invalid returns only once every entry that
+//     was read before it is too old to be used, on every replica.
 //
 // It implements ports.SessionStore and ports.SecretFinder.
 type Cache struct {
 	ports.SessionStore
 	ports.SecretFinder
+
 	config    Config
 	agreement agreement
-	kept      *otter.Cache[session.TokenHash, answer] // nil when none is
+	entries   *otter.Cache[session.TokenHash, entry] // nil when disabled
 }
 
 var (
@@ -61,14 +67,13 @@ var (
 	_ ports.Degradable   = (*Cache)(nil)
 )
 
-// answer is a session as the store said it is.
-type answer struct {
+// entry is a session as the store returned it.
+type entry struct {
 	session session.Session
-	asked   time.Time // before the store looked
+	readAt  time.Time // before the statement was sent
 }
 
-// New returns a store that keeps what sessions and secrets, of one store,
-// answer.
+// New returns a Cache of sessions and secrets, which must be of one store.
 func New(config Config, sessions ports.SessionStore, secrets ports.SecretFinder) (*Cache, error) {
 	if config.OnLookup == nil {
 		config.OnLookup = func(bool) {}
@@ -79,109 +84,112 @@ func New(config Config, sessions ports.SessionStore, secrets ports.SecretFinder)
 	if config.Trust == 0 {
 		config.Trust = defaultTrust
 	}
-	remembers := config.Sessions > 0 && config.Lease > 0
-	l := &Cache{SessionStore: sessions, SecretFinder: secrets, config: config, agreement: agreement{
-		registry: config.Registry, trust: config.Trust, own: config.Lease, longest: config.MaxLease, remembers: remembers, changed: config.OnChange,
+	enabled := config.Sessions > 0 && config.Lease > 0
+	c := &Cache{SessionStore: sessions, SecretFinder: secrets, config: config, agreement: agreement{
+		registry: config.Registry, trust: config.Trust, own: config.Lease, longest: config.MaxLease, caches: enabled, onChange: config.OnChange,
 	}}
-	if !remembers {
-		return l, nil
+	if !enabled {
+		return c, nil
 	}
 	var err error
-	l.kept, err = otter.New(&otter.Options[session.TokenHash, answer]{
+	c.entries, err = otter.New(&otter.Options[session.TokenHash, entry]{
 		MaximumSize:      config.Sessions,
-		Clock:            wallClock{},
-		ExpiryCalculator: otter.ExpiryWriting[session.TokenHash, answer](config.Lease),
+		Clock:            evictionClock{},
+		ExpiryCalculator: otter.ExpiryWriting[session.TokenHash, entry](config.Lease),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make the cache of sessions: %w", err)
+		return nil, fmt.Errorf("create the cache of sessions: %w", err)
 	}
-	return l, nil
+	return c, nil
 }
 
-// wallClock lets the cache forget what is too old to count. It needs no ticks:
-// leases are not its business.
-type wallClock struct{}
+// evictionClock lets the library evict expired entries. FindByToken checks
+// leases itself, so the library needs no ticks.
+type evictionClock struct{}
 
-func (wallClock) NowNano() int64 { return time.Now().UnixNano() }
+func (evictionClock) NowNano() int64 { return time.Now().UnixNano() }
 
-func (wallClock) Tick(time.Duration) <-chan time.Time { return nil }
+func (evictionClock) Tick(time.Duration) <-chan time.Time { return nil }
 
-// FindByToken implements ports.SecretFinder. What was kept only ever lets
-// somebody in: for any other answer the store is asked.
-func (l *Cache) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
-	if l.kept == nil {
-		return l.SecretFinder.FindByToken(ctx, hash)
+// FindByToken implements ports.SecretFinder. An entry can only make a token
+// valid: every other answer comes from the store.
+func (c *Cache) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+	if c.entries == nil {
+		return c.SecretFinder.FindByToken(ctx, hash)
 	}
-	known, found := l.kept.GetIfPresent(hash)
-	remembered := found && time.Since(known.asked) < l.config.Lease && l.agreement.counts(known.asked) && l.good(known.session, hash)
-	l.config.OnLookup(remembered)
-	if remembered {
-		return known.session, nil
+	cached, found := c.entries.GetIfPresent(hash)
+	hit := found && time.Since(cached.readAt) < c.config.Lease && c.agreement.allows(cached.readAt) && c.accepts(cached.session, hash)
+	c.config.OnLookup(hit)
+	if hit {
+		return cached.session, nil
 	}
-	return l.ask(ctx, hash)
+	return c.read(ctx, hash)
 }
 
-// ask asks the store, and keeps what it finds.
-func (l *Cache) ask(ctx context.Context, hash session.TokenHash) (session.Session, error) {
-	asked := time.Now()
-	found, err := l.SecretFinder.FindByToken(ctx, hash)
-	if err == nil && l.agreement.counts(asked) {
-		l.kept.Set(hash, answer{found, asked})
+// read reads the store and adds an entry if it finds a session.
+func (c *Cache) read(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+	readAt := time.Now()
+	found, err := c.SecretFinder.FindByToken(ctx, hash)
+	if err == nil && c.agreement.allows(readAt) {
+		c.entries.Set(hash, entry{found, readAt})
 	}
 	return found, err
 }
 
-func (l *Cache) good(s session.Session, hash session.TokenHash) bool {
-	return l.config.Policy.Accepts(l.config.Clock.Now(), s, hash)
+func (c *Cache) accepts(s session.Session, hash session.TokenHash) bool {
+	return c.config.Policy.Accepts(c.config.Clock.Now(), s, hash)
 }
 
-// Update implements ports.SessionStore.
-func (l *Cache) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
+// Update implements ports.SessionStore. It waits after the commit, once the
+// store's Update has returned and holds no lock, connection or slot any more.
+func (c *Cache) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	var replaced []ports.Replacement
 	var from time.Time
-	err := l.SessionStore.Update(ctx, scope, func(seen ports.Seen) (ports.Changes, error) {
-		was := slices.Clone(seen.Sessions)
-		from = l.config.Clock.Now().Add(-skew)
+	err := c.SessionStore.Update(ctx, scope, func(seen ports.Seen) (ports.Changes, error) {
+		before := slices.Clone(seen.Sessions)
+		from = c.config.Clock.Now().Add(-maxClockSkew)
 		changes, err := change(seen)
-		replaced, _ = changes.Split(was)
+		replaced, _ = changes.Split(before)
 		return changes, err
 	})
 	if err == nil {
-		l.settle(ctx, scope.Settled, from, replaced)
+		c.waitOut(ctx, scope.Settled, from, replaced)
 	}
 	return err
 }
 
-// skew is how far two replicas' clocks may be apart: each is ready within five
-// seconds of the database's.
-const skew = 10 * time.Second
+// maxClockSkew is how far the clocks of two replicas can be apart: readiness
+// allows each of them five seconds from the database's clock.
+const maxClockSkew = 10 * time.Second
 
-// misleads reports whether what others keep of the sessions from before they
-// changed, which is durable now, may let somebody in who is not to come in any
-// more, by any replica's clock, in the time that is waited.
-func (l *Cache) misleads(from time.Time, wait time.Duration, replaced []ports.Replacement) bool {
-	until := l.config.Clock.Now().Add(wait + skew)
+// staleAccepts reports whether an entry from before the update could accept a
+// token that the updated session refuses, by any replica's clock, at any time
+// from from until wait has passed.
+func (c *Cache) staleAccepts(from time.Time, wait time.Duration, replaced []ports.Replacement) bool {
+	until := c.config.Clock.Now().Add(wait + maxClockSkew)
 	for _, r := range replaced {
-		if l.config.Policy.StaleCopyAccepts(from, until, r.Was, r.Is) {
+		if c.config.Policy.StaleCopyAccepts(from, until, r.Was, r.Is) {
 			return true
 		}
 	}
 	return false
 }
 
-// slowest is a lease by the slowest clock: no two run apart by a tenth.
-func slowest(lease time.Duration) time.Duration { return lease + lease/10 }
+// byAnyClock is how long a lease can last by the slowest clock: the rates of two
+// clocks differ by less than a tenth.
+func byAnyClock(lease time.Duration) time.Duration { return lease + lease/10 }
 
-// settle waits until no lease runs any more that began before it was called, if
-// that matters. It does not end with its caller: what is stored is to be so for
-// everybody. Who waits is not in flight.
-func (l *Cache) settle(ctx context.Context, settled bool, from time.Time, replaced []ports.Replacement) {
-	if !settled && !l.misleads(from, slowest(max(l.config.Lease, l.config.MaxLease)), replaced) {
-		return // whatever lease is in force
+// waitOut waits until no entry that was read before the update can be used, if
+// such an entry could accept a token that is refused now. It goes on when ctx
+// ends, because the update is committed and holds for every caller. The request
+// does not count as in flight while it waits.
+func (c *Cache) waitOut(ctx context.Context, settled bool, from time.Time, replaced []ports.Replacement) {
+	if !settled && !c.staleAccepts(from, byAnyClock(max(c.config.Lease, c.config.MaxLease)), replaced) {
+		return // even for the longest lease
 	}
 	ports.Rest(ctx)
-	wait := slowest(l.agreement.lease()) //nolint:contextcheck // it does not end with its caller
-	if wait > 0 && (settled || l.misleads(from, wait, replaced)) {
+	wait := byAnyClock(c.agreement.longestInUse()) //nolint:contextcheck // it goes on when the caller is gone
+	if wait > 0 && (settled || c.staleAccepts(from, wait, replaced)) {
 		<-time.After(wait)
 	}
 }

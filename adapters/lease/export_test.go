@@ -1,7 +1,7 @@
 package lease
 
-// Kept is how many answers are kept.
-func (l *Cache) Kept() int {
-	l.kept.CleanUp()
-	return l.kept.EstimatedSize()
+// Len returns the number of entries.
+func (c *Cache) Len() int {
+	c.entries.CleanUp()
+	return c.entries.EstimatedSize()
 }

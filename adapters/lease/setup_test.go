@@ -15,26 +15,26 @@ import (
 const leaseLength = 2 * time.Second
 
 var (
-	leaseToken = session.TokenHash{1}
-	errLost    = errors.New("the store is lost")
+	tokenHash = session.TokenHash{1}
+	errDown   = errors.New("the store is down")
 )
 
-// wall is the clock of a bubble.
-type wall struct{}
+// bubbleClock is a ports.Clock in a synctest bubble.
+type bubbleClock struct{}
 
-func (wall) Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+func (bubbleClock) Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-// behind is the clock of a replica that is late.
-type behind struct{ by time.Duration }
+// slowClock is the clock of a replica that is behind by a fixed time.
+type slowClock struct{ by time.Duration }
 
-func (b behind) Now() time.Time { return wall{}.Now().Add(-b.by) }
+func (b slowClock) Now() time.Time { return bubbleClock{}.Now().Add(-b.by) }
 
-// stored is a session of an hour.
+// stored returns a session that lasts an hour.
 func stored(change ...func(*session.Stored)) session.Session {
-	now := wall{}.Now()
+	now := bubbleClock{}.Now()
 	s := session.Stored{
 		ID: "id_1", User: "user_1", Device: "phone", Workflow: "workflow_1", Status: session.StatusActive, SignIn: "sess_1",
-		Credential: session.Credential{Hash: leaseToken}, CreatedAt: now, LastActivityAt: now, ExpiresAt: now.Add(time.Hour),
+		Credential: session.Credential{Hash: tokenHash}, CreatedAt: now, LastActivityAt: now, ExpiresAt: now.Add(time.Hour),
 	}
 	for _, c := range change {
 		c(&s)
@@ -42,46 +42,47 @@ func stored(change ...func(*session.Stored)) session.Session {
 	return session.Restore(s)
 }
 
-// truth is a store of one session.
-type truth struct {
+// fakeStore is a store with one session.
+type fakeStore struct {
 	ports.SessionStore
 	ports.SecretFinder
 	session session.Session
-	lost    bool
+	down    bool
 	reads   int
-	// looks counts those that memory answered, and those that it did not.
-	looks  struct{ remembered, asked atomic.Int32 }
-	commit chan struct{} // holds an Update before it is durable; nil does not
+	hits    atomic.Int32
+	misses  atomic.Int32
+	commit  chan struct{} // if not nil, Update receives from it before it commits
 }
 
-// held holds a read before and after the store looks.
+// held delays a read of the store: it receives from look before it reads the
+// session and from answer before it returns.
 type held struct{ look, answer chan struct{} }
 
 type heldKey struct{}
 
-func (s *truth) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
+func (s *fakeStore) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
 	s.reads++
 	hold, isHeld := ctx.Value(heldKey{}).(held)
 	if isHeld {
 		<-hold.look
 	}
-	found, lost := s.session.Outline(), s.lost
+	found, down := s.session.Outline(), s.down
 	if isHeld {
 		<-hold.answer
 	}
 	previous, _ := found.Previous()
 	switch {
-	case lost:
-		return session.Session{}, session.Wrap(session.KindUnavailable, errLost)
+	case down:
+		return session.Session{}, session.Wrap(session.KindUnavailable, errDown)
 	case found.Status() != session.StatusActive || (hash != found.Credential().Hash && hash != previous):
-		return session.Session{}, session.Wrap(session.KindNotFound, errLost)
+		return session.Session{}, session.Wrap(session.KindNotFound, errDown)
 	}
 	return found, nil
 }
 
-func (s *truth) Update(_ context.Context, _ ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
-	if s.lost {
-		return session.Wrap(session.KindUnavailable, errLost)
+func (s *fakeStore) Update(_ context.Context, _ ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
+	if s.down {
+		return session.Wrap(session.KindUnavailable, errDown)
 	}
 	changes, err := change(ports.Seen{Sessions: []session.Session{s.session}})
 	if err != nil {
@@ -98,41 +99,42 @@ func (s *truth) Update(_ context.Context, _ ports.Scope, change func(ports.Seen)
 	return nil
 }
 
-func leases(t *testing.T, s *truth, sessions int) *lease.Cache {
+func newCache(t *testing.T, s *fakeStore, sessions int) *lease.Cache {
 	t.Helper()
-	return leasesBy(t, s, sessions, wall{})
+	return newCacheWith(t, s, sessions, bubbleClock{})
 }
 
-func leasesBy(t *testing.T, s *truth, sessions int, clock ports.Clock) *lease.Cache {
+func newCacheWith(t *testing.T, s *fakeStore, sessions int, clock ports.Clock) *lease.Cache {
 	t.Helper()
 	policy := session.DefaultPolicy()
 	policy.Usual.IdleTimeout = 10 * time.Minute
-	looked := func(remembered bool) {
-		if remembered {
-			s.looks.remembered.Add(1)
+	onLookup := func(hit bool) {
+		if hit {
+			s.hits.Add(1)
 		} else {
-			s.looks.asked.Add(1)
+			s.misses.Add(1)
 		}
 	}
-	l, err := lease.New(lease.Config{Lease: leaseLength, Sessions: sessions, Policy: policy, Clock: clock, OnLookup: looked}, s, s)
+	c, err := lease.New(lease.Config{Lease: leaseLength, Sessions: sessions, Policy: policy, Clock: clock, OnLookup: onLookup}, s, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return c
 }
 
-func revoke(s *session.Session) { s.Revoke(session.EndUser, wall{}.Now()) }
+func revoke(s *session.Session) { s.Revoke(session.EndUser, bubbleClock{}.Now()) }
 
 func revokes(seen ports.Seen) (ports.Changes, error) {
 	revoke(&seen.Sessions[0])
 	return ports.Changes{Sessions: seen.Sessions}, nil
 }
 
-// update changes the session and returns how long that took.
-func update(t *testing.T, l *lease.Cache, scope ports.Scope, change func(*session.Session)) time.Duration {
+// update changes the session, or nothing if change is nil, and returns how long
+// Update took.
+func update(t *testing.T, c *lease.Cache, scope ports.Scope, change func(*session.Session)) time.Duration {
 	t.Helper()
 	began := time.Now()
-	err := l.Update(t.Context(), scope, func(seen ports.Seen) (ports.Changes, error) {
+	err := c.Update(t.Context(), scope, func(seen ports.Seen) (ports.Changes, error) {
 		if change == nil {
 			return ports.Changes{}, nil
 		}
@@ -145,9 +147,9 @@ func update(t *testing.T, l *lease.Cache, scope ports.Scope, change func(*sessio
 	return time.Since(began)
 }
 
-func finds(t *testing.T, l *lease.Cache, want error) {
+func lookUp(t *testing.T, c *lease.Cache, want error) {
 	t.Helper()
-	if found, err := l.FindByToken(t.Context(), leaseToken); !errors.Is(err, want) || (err == nil && found.User() != stored().User()) {
+	if found, err := c.FindByToken(t.Context(), tokenHash); !errors.Is(err, want) || (err == nil && found.User() != stored().User()) {
 		t.Errorf("FindByToken = %v, %v", found.User(), err)
 	}
 }

@@ -178,7 +178,7 @@ func TestCache_AnotherLease(t *testing.T) {
 				group.Wait()
 			}
 			_, ready, err := ask(t.Context(), http.MethodGet, fresh.url+"/readyz", "", "", "")
-			says := strings.Contains(string(ready), "CHATKIT_CACHE_LEASE is 1ms here, and 500ms is in force")
+			says := strings.Contains(string(ready), "CHATKIT_CACHE_LEASE is 1ms on this replica but 500ms is in force")
 			if err != nil || says != (name == "Shorter") {
 				t.Errorf("/readyz says %s, %v", ready, err)
 			}
