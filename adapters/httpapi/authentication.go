@@ -87,8 +87,8 @@ func sessionCookies(r *http.Request) []string {
 var errTwoSignIns = errors.New("cookies of several sign-ins")
 
 // identify lets in whom one of the request's credentials is good for: those of
-// other Clerk instances are not. Two that are good, of different sign-ins, are as
-// bad as none: one of them may be planted.
+// other Clerk instances are not. Two that are good, of different sign-ins or of
+// the user and an actor, are as bad as none: one of them may be planted.
 func (s *server) identify(ctx context.Context, credentials []string, wants access.Permission) (access.Caller, error) {
 	if len(credentials) == 0 {
 		return s.Authorizer.Authorize(ctx, "", wants)
@@ -103,7 +103,7 @@ func (s *server) identify(ctx context.Context, credentials []string, wants acces
 			}
 		case caller.User.IsZero():
 			caller, err = another, refused
-		case caller.User != another.User || caller.SignIn != another.SignIn:
+		case caller.User != another.User || caller.Holder != another.Holder:
 			return access.Caller{}, session.Wrap(session.KindUnauthenticated, errTwoSignIns)
 		}
 	}

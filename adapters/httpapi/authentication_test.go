@@ -120,6 +120,8 @@ func TestOpenSession_SeveralCookies(t *testing.T) {
 	other.SignIn = session.Must(session.ParseSignInID("sess_2"))
 	stranger := member
 	stranger.User = session.Must(session.ParseUserID("user_2"))
+	actor := member
+	actor.Actor = session.Must(session.NewActor(session.ActorAgent, "agent_1"))
 	type gate struct {
 		caller access.Caller
 		err    error
@@ -139,6 +141,8 @@ func TestOpenSession_SeveralCookies(t *testing.T) {
 		"UnknownFirst":        {[]gate{unknown, bad}, 503},
 		"AnotherSignIn":       {[]gate{good, bad, {other, nil}}, 401},
 		"AnotherUser":         {[]gate{{stranger, nil}, good}, 401},
+		"ActorInTheSignIn":    {[]gate{good, {actor, nil}}, 401},
+		"UserBesideAnActor":   {[]gate{{actor, session.KindActorDenied}, good}, 401},
 		"AnotherWithoutARole": {[]gate{{stranger, session.KindNoRole}, good}, 401},
 		"WithoutARole":        {[]gate{bad, {member, session.KindNoRole}}, 403},
 	} {
