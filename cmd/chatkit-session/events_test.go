@@ -308,7 +308,7 @@ func TestEvents_RedisKilled(t *testing.T) {
 	stream.expects(t, "revoked user")
 	for _, s := range []*service{one, two} {
 		s.logs.await(t, apartLine)
-		if ready, body := s.ready(t); ready != http.StatusOK || !strings.Contains(body, "events come late") {
+		if ready, body := s.ready(t); ready != http.StatusOK || !strings.Contains(body, "events arrive late") {
 			t.Errorf("readiness is %d %s", ready, body)
 		}
 	}

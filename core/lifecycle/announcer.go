@@ -3,68 +3,54 @@ package lifecycle
 import (
 	"slices"
 	"sync"
-	"time"
 
 	"chatkit-session/core/session"
 	"chatkit-session/ports"
 )
 
-// How announcements are carried between replicas.
-const (
-	// relayTimeout bounds a Send.
-	relayTimeout = 2 * time.Second
-	// relayRetry is after what time what failed is tried again.
-	relayRetry = time.Second
-	// relayProbe is how often this replica sends itself something; after
-	// maxUnheard of them in vain the connection is given up.
-	relayProbe = 10 * time.Second
-	maxUnheard = 3
-	// maxAnnounced bounds how many sessions wait to be sent; more are left to
-	// those who watch them, who look from time to time.
-	maxAnnounced = 10_000
-)
+// maxUnsent bounds how many changed sessions wait to be sent to other replicas.
+// Changes beyond it are not sent: watchers poll, and find them later.
+const maxUnsent = 10_000
 
-// Announcer wakes those who watch a session when it changes, on this replica
-// and, through a relay, on all. It says only that something changed: what is
-// said can be lost, and nobody waits for it.
+// Announcer wakes the watchers of a session when it changes: those on this
+// replica at once, those on other replicas through a relay. It is best effort: an
+// announcement says only that something changed, may be lost, and blocks nobody.
 type Announcer struct {
-	relay   ports.Relay
-	changed func(error)
-	// filled has something when there is something to send.
-	filled chan struct{}
+	relay ports.Relay
+	// onHealth is called when the link between replicas is lost or back.
+	onHealth func(error)
+	// sendable has a value when unsent may not be empty.
+	sendable chan struct{}
 
-	mu      sync.Mutex
-	bells   map[session.ID][]*bell
-	waiting map[session.ID]struct{}
+	mu            sync.Mutex
+	subscriptions map[session.ID][]*subscription
+	unsent        map[session.ID]struct{}
 
-	// states guards failures: the last error of sending and of receiving.
-	states   sync.Mutex
+	// healthMu guards failures: the last error of sending and of receiving.
+	healthMu sync.Mutex
 	failures [2]error
 }
 
-var _ ports.Degradable = (*Announcer)(nil)
+// subscription wakes one watcher of a session. A channel holds one signal,
+// however often it was given.
+type subscription struct {
+	// changed is signalled when the session changed; missed when announcements
+	// may have been lost and the watcher should look at its session soon.
+	changed, missed chan struct{}
+}
 
-// What can fail on its own.
-const (
-	sending = iota
-	receiving
-)
-
-// bell wakes somebody who watches a session: now, or, because anything may
-// have been missed, soon. However often it rings, it is heard once.
-type bell struct{ now, soon chan struct{} }
-
-// NewAnnouncer returns an Announcer that Run connects to other replicas; relay
-// may be nil for none. changed hears when replicas do not hear of each other,
-// and why, and, with nil, when they do again.
-func NewAnnouncer(relay ports.Relay, changed func(lost error)) *Announcer {
+// NewAnnouncer returns an Announcer whose Run connects it to other replicas;
+// without a relay (nil) there are none. onHealth is called with an error when
+// replicas stop hearing of each other's changes, and with nil when they hear
+// again.
+func NewAnnouncer(relay ports.Relay, onHealth func(lost error)) *Announcer {
 	return &Announcer{
-		relay: relay, changed: changed, filled: make(chan struct{}, 1),
-		bells: make(map[session.ID][]*bell), waiting: make(map[session.ID]struct{}),
+		relay: relay, onHealth: onHealth, sendable: make(chan struct{}, 1),
+		subscriptions: make(map[session.ID][]*subscription), unsent: make(map[session.ID]struct{}),
 	}
 }
 
-// Announce says that these sessions changed. It does not wait.
+// Announce wakes the watchers of changed sessions. It does not block.
 func (a *Announcer) Announce(ids ...session.ID) {
 	a.wake(ids)
 	if a.relay == nil {
@@ -73,53 +59,56 @@ func (a *Announcer) Announce(ids ...session.ID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, id := range ids {
-		if len(a.waiting) < maxAnnounced {
-			a.waiting[id] = struct{}{}
-			ring(a.filled)
+		if len(a.unsent) < maxUnsent {
+			a.unsent[id] = struct{}{}
+			signal(a.sendable)
 		}
 	}
 }
 
-// listen returns a bell that rings for the session until stop is called.
-func (a *Announcer) listen(id session.ID) (b *bell, stop func()) {
-	b = &bell{now: make(chan struct{}, 1), soon: make(chan struct{}, 1)}
+// subscribe wakes the caller when the session changes, until cancel is called.
+func (a *Announcer) subscribe(id session.ID) (s *subscription, cancel func()) {
+	s = &subscription{changed: make(chan struct{}, 1), missed: make(chan struct{}, 1)}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.bells[id] = append(a.bells[id], b)
-	return b, func() {
+	a.subscriptions[id] = append(a.subscriptions[id], s)
+	return s, func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		left := slices.DeleteFunc(a.bells[id], func(other *bell) bool { return other == b })
-		if a.bells[id] = left; len(left) == 0 {
-			delete(a.bells, id)
+		rest := slices.DeleteFunc(a.subscriptions[id], func(other *subscription) bool { return other == s })
+		if a.subscriptions[id] = rest; len(rest) == 0 {
+			delete(a.subscriptions, id)
 		}
 	}
 }
 
+// wake wakes this replica's watchers of the sessions.
 func (a *Announcer) wake(ids []session.ID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, id := range ids {
-		for _, b := range a.bells[id] {
-			ring(b.now)
+		for _, s := range a.subscriptions[id] {
+			signal(s.changed)
 		}
 	}
 }
 
-// wakeAll lets everybody look: announcements may have been missed.
+// wakeAll makes every watcher look at its session soon, because announcements
+// may have been missed.
 func (a *Announcer) wakeAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, bells := range a.bells {
-		for _, b := range bells {
-			ring(b.soon)
+	for _, subscriptions := range a.subscriptions {
+		for _, s := range subscriptions {
+			signal(s.missed)
 		}
 	}
 }
 
-func ring(bell chan struct{}) {
+// signal puts a signal into a channel of capacity 1, unless it holds one.
+func signal(channel chan struct{}) {
 	select {
-	case bell <- struct{}{}:
+	case channel <- struct{}{}:
 	default:
 	}
 }

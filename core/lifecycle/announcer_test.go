@@ -285,7 +285,7 @@ func TestAnnouncer_SaysWhatItIsLike(t *testing.T) {
 					n.announcers[0].Announce(id(fmt.Sprint(i)))
 					pass(time.Minute)
 				}
-				if got := n.said(); got != "0 lost, 1 lost" || !strings.Contains(n.announcers[1].Degraded(), "events come late") {
+				if got := n.said(); got != "0 lost, 1 lost" || !strings.Contains(n.announcers[1].Degraded(), "events arrive late") {
 					t.Errorf("it says %q, %q", got, n.announcers[1].Degraded())
 				}
 				n.is(false, false, false)

@@ -8,45 +8,45 @@ import (
 	"chatkit-session/ports"
 )
 
-// announcingStore is a store whose changes are announced.
+// announcingStore is a decorator that announces changed sessions.
 type announcingStore struct {
 	ports.SessionStore
 	announcer *Announcer
 }
 
-// NewAnnouncingStore returns store with an Update that announces the sessions that it
-// changed, once that is durable, if that may be news to their clients. Where it
-// blocks sign-ins, it announces all that it showed: a sign-in that is blocked
-// may be watching a session of another.
+// NewAnnouncingStore decorates store: once an Update is durable, it announces the
+// changed sessions, if their clients can notice the change. An Update that blocks
+// sign-ins announces all sessions that it read, because a blocked sign-in may be
+// watching any of them.
 func NewAnnouncingStore(store ports.SessionStore, announcer *Announcer) ports.SessionStore {
 	return announcingStore{store, announcer}
 }
 
 // Update implements ports.SessionStore.
 func (s announcingStore) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
-	var news []session.ID
+	var changed []session.ID
 	err := s.SessionStore.Update(ctx, scope, func(seen ports.Seen) (ports.Changes, error) {
-		was := slices.Clone(seen.Sessions)
+		before := slices.Clone(seen.Sessions)
 		changes, err := change(seen)
-		replaced, _ := changes.Split(was)
+		replaced, _ := changes.Split(before)
 		for _, r := range replaced {
 			if r.Is.NewsSince(r.Was) {
-				news = append(news, r.Is.ID())
+				changed = append(changed, r.Is.ID())
 			}
 		}
-		if blocks(changes) {
-			for _, s := range was {
-				news = append(news, s.ID())
+		if blocksSignIns(changes) {
+			for _, s := range before {
+				changed = append(changed, s.ID())
 			}
 		}
 		return changes, err
 	})
 	if err == nil {
-		s.announcer.Announce(news...)
+		s.announcer.Announce(changed...)
 	}
 	return err
 }
 
-func blocks(changes ports.Changes) bool {
+func blocksSignIns(changes ports.Changes) bool {
 	return !changes.Moment.IsZero() || slices.ContainsFunc(changes.SignIns, func(s session.SignIn) bool { return !s.BlockedAt().IsZero() })
 }

@@ -12,10 +12,10 @@ import (
 // watch is a client's watching of a session. It implements ports.Watch.
 type watch struct {
 	*Watcher
-	by    session.Bearer
-	known session.Known
-	bell  *bell
-	mute  func()
+	by           session.Bearer
+	known        session.Known
+	subscription *subscription
+	unsubscribe  func()
 	// timer says when to look at the session.
 	timer *time.Timer
 	// share is this watch's own, so that not all of them look at once.
@@ -35,7 +35,7 @@ func (w *watch) Close() {
 	}
 	w.closed = true
 	w.timer.Stop()
-	w.mute()
+	w.unsubscribe()
 	w.end(w.by.User)
 }
 
@@ -72,11 +72,11 @@ func (w *watch) wait(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-w.bell.now:
+		case <-w.subscription.changed:
 			return nil
 		case <-w.timer.C:
 			return nil
-		case <-w.bell.soon:
+		case <-w.subscription.missed:
 			if !w.spread {
 				w.spread = true
 				w.timer.Reset(w.part(soon))

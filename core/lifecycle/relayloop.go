@@ -10,37 +10,66 @@ import (
 	"chatkit-session/ports"
 )
 
-var errSilent = errors.New("what this replica sends does not come back to it")
+// Replicas tell each other of changed sessions through a relay, which may lose,
+// repeat and reorder what it carries:
+//
+//  1. Announce adds sessions to unsent. The sender takes them in batches and
+//     sends them; a batch that failed goes back, and is sent again after
+//     relayRetry.
+//  2. The receiver wakes this replica's watchers of the sessions that it hears
+//     of. Whenever it connects, it wakes all of them, because it may have missed
+//     announcements before.
+//  3. Every heartbeatInterval the replica sends an empty batch, which it must
+//     receive itself. After maxMissedHeartbeats without any message, it gives the
+//     connection up and connects again: a dead connection shows no other sign.
+//  4. While sending or receiving fails, the replica reports itself degraded. No
+//     change is lost to watchers: they also poll.
+const (
+	relayTimeout        = 2 * time.Second // of one Send
+	relayRetry          = time.Second
+	heartbeatInterval   = 10 * time.Second
+	maxMissedHeartbeats = 3
+)
 
-// Run carries announcements between replicas until ctx ends, and then sends
-// what still waits.
+var errNoHeartbeat = errors.New("the relay does not return this replica's own heartbeats")
+
+var _ ports.Degradable = (*Announcer)(nil)
+
+// What can fail separately: the indices of Announcer.failures.
+const (
+	sending = iota
+	receiving
+)
+
+// Run connects this replica to the others until ctx ends, and then sends what is
+// still unsent, for at most relayTimeout.
 func (a *Announcer) Run(ctx context.Context) {
 	if a.relay == nil {
 		return
 	}
 	var receiver sync.WaitGroup
-	receiver.Go(func() { a.receive(ctx) })
+	receiver.Go(func() { a.receiveLoop(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), relayTimeout)
-			_ = a.sendWaiting(last)
+			_ = a.sendUnsent(last)
 			cancel()
 			receiver.Wait()
 			return
-		case <-a.filled:
-			if a.sendWaiting(ctx) != nil {
+		case <-a.sendable:
+			if a.sendUnsent(ctx) != nil {
 				pause(ctx, relayRetry)
-				ring(a.filled)
+				signal(a.sendable)
 			}
 		}
 	}
 }
 
-// sendWaiting sends what waits. What it could not send waits on.
-func (a *Announcer) sendWaiting(ctx context.Context) error {
+// sendUnsent sends all unsent sessions. Those of a batch that fails stay unsent.
+func (a *Announcer) sendUnsent(ctx context.Context) error {
 	for {
-		batch := a.take()
+		batch := a.takeBatch()
 		if len(batch) == 0 {
 			return nil
 		}
@@ -51,16 +80,16 @@ func (a *Announcer) sendWaiting(ctx context.Context) error {
 	}
 }
 
-func (a *Announcer) take() []session.ID {
+func (a *Announcer) takeBatch() []session.ID {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var batch []session.ID
-	for id := range a.waiting {
+	for id := range a.unsent {
 		if len(batch) == ports.RelayBatch {
 			break
 		}
 		batch = append(batch, id)
-		delete(a.waiting, id)
+		delete(a.unsent, id)
 	}
 	return batch
 }
@@ -69,93 +98,94 @@ func (a *Announcer) putBack(batch []session.ID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, id := range batch {
-		a.waiting[id] = struct{}{}
+		a.unsent[id] = struct{}{}
 	}
 }
 
-// send tells other replicas, and notes whether it could.
 func (a *Announcer) send(ctx context.Context, ids []session.ID) error {
 	bounded, cancel := context.WithTimeout(ctx, relayTimeout)
 	defer cancel()
 	err := a.relay.Send(bounded, ids)
 	if ctx.Err() == nil {
-		a.note(sending, err)
+		a.setHealth(sending, err)
 	}
 	return err
 }
 
-// receive hears of other replicas until ctx ends.
-func (a *Announcer) receive(ctx context.Context) {
+// receiveLoop receives until ctx ends, and connects again whenever that fails.
+func (a *Announcer) receiveLoop(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := a.receiveOnce(ctx)
+		err := a.receive(ctx)
 		if ctx.Err() == nil {
-			a.note(receiving, err)
+			a.setHealth(receiving, err)
 			pause(ctx, relayRetry)
 		}
 	}
 }
 
-// receiveOnce hears of other replicas for as long as it hears of itself: a
-// connection that leads nowhere gives no other sign.
-func (a *Announcer) receiveOnce(ctx context.Context) error {
-	ctx, give := context.WithCancelCause(ctx)
-	connected, alive := make(chan struct{}, 1), make(chan struct{}, 1)
-	var prober sync.WaitGroup
-	prober.Go(func() { a.probe(ctx, give, connected, alive) })
+// receive receives over one connection, until it fails or misses heartbeats.
+func (a *Announcer) receive(ctx context.Context) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	connected, heard := make(chan struct{}, 1), make(chan struct{}, 1)
+	var heart sync.WaitGroup
+	heart.Go(func() { a.heartbeat(ctx, giveUp, connected, heard) })
 	err := a.relay.Receive(ctx, func() {
 		a.wakeAll()
-		ring(connected)
+		signal(connected)
 	}, func(ids []session.ID) {
-		ring(alive)
+		signal(heard)
 		a.wake(ids)
 	})
-	give(err)
-	prober.Wait()
+	giveUp(err)
+	heart.Wait()
 	return context.Cause(ctx)
 }
 
-// probe sends until ctx ends, and gives up when nothing comes back.
-func (a *Announcer) probe(ctx context.Context, give context.CancelCauseFunc, connected, alive <-chan struct{}) {
-	ticker := time.NewTicker(relayProbe)
+// heartbeat sends heartbeats until ctx ends, and gives the connection up when too
+// many intervals pass in which it hears nothing.
+func (a *Announcer) heartbeat(ctx context.Context, giveUp context.CancelCauseFunc, connected, heard <-chan struct{}) {
+	ticker := time.NewTicker(heartbeatInterval)
 	defer ticker.Stop()
-	for unheard := 0; unheard < maxUnheard; {
+	for missed := 0; missed < maxMissedHeartbeats; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-alive:
-			unheard = 0
-			a.note(receiving, nil)
+		case <-heard:
+			missed = 0
+			a.setHealth(receiving, nil)
 			continue
 		case <-connected:
 		case <-ticker.C:
-			unheard++
+			missed++
 		}
-		_ = a.send(ctx, nil) // noted
+		_ = a.send(ctx, nil) // send stores its error in a.failures
 	}
-	give(session.Wrap(session.KindUnavailable, errSilent))
+	giveUp(session.Wrap(session.KindUnavailable, errNoHeartbeat))
 }
 
-// note remembers how one of them went, and says so when that changes something.
-func (a *Announcer) note(which int, err error) {
-	a.states.Lock()
-	defer a.states.Unlock()
+// setHealth stores the result of sending or receiving, and calls onHealth when
+// that changes whether the replica is degraded.
+func (a *Announcer) setHealth(direction int, err error) {
+	a.healthMu.Lock()
+	defer a.healthMu.Unlock()
 	before := errors.Join(a.failures[:]...)
-	a.failures[which] = err
+	a.failures[direction] = err
 	if now := errors.Join(a.failures[:]...); (now == nil) != (before == nil) {
-		a.changed(now)
+		a.onHealth(now)
 	}
 }
 
 // Degraded implements ports.Degradable.
 func (a *Announcer) Degraded() string {
-	a.states.Lock()
-	defer a.states.Unlock()
+	a.healthMu.Lock()
+	defer a.healthMu.Unlock()
 	if errors.Join(a.failures[:]...) == nil {
 		return ""
 	}
-	return "events come late: replicas do not hear of each other's changes"
+	return "events arrive late: this replica does not exchange changes with the others"
 }
 
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,10 +1,8 @@
 package lifecycle
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"time"
 
 	"chatkit-session/core/access"
 	"chatkit-session/core/session"
@@ -12,13 +10,16 @@ import (
 )
 
 var (
-	errNoSuchSession = errors.New("the user has no such active session")
-	errBadCode       = errors.New("the code is invalid")
+	errNoSuchSession = errors.New("the caller has no such active session")
+	errInvalidCode   = errors.New("the transfer code is invalid")
 	errNotHolder     = errors.New("another sign-in holds the session")
 )
 
-// Transferrer moves sessions between devices. It implements
-// ports.Transferrer.
+// Transferrer moves sessions between devices. It implements ports.Transferrer.
+//
+// A transfer has two calls. Offer makes a code and stores its hash and expiry
+// with the session; the code itself is only in the answer. Claim, on the other
+// device, finds the session by that hash and moves it.
 type Transferrer struct{ Deps }
 
 var _ ports.Transferrer = (*Transferrer)(nil)
@@ -26,33 +27,62 @@ var _ ports.Transferrer = (*Transferrer)(nil)
 // NewTransferrer returns a Transferrer.
 func NewTransferrer(deps Deps) *Transferrer { return &Transferrer{deps} }
 
-// may reports whether the caller may move anything.
-func (t *Transferrer) may(caller access.Caller) error {
+// Offer implements ports.Transferrer.
+func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id session.ID) (ports.Offered, error) {
+	if err := t.permit(caller); err != nil {
+		return ports.Offered{}, err
+	}
+	code, err := t.IDs.TransferCode()
+	if err != nil {
+		return ports.Offered{}, err
+	}
+	offered := ports.Offered{Code: code}
+	err = t.Store.Update(ctx, ports.Scope{User: caller.User, By: caller.Bearer}, func(seen ports.Seen) (ports.Changes, error) {
+		now := t.Clock.Now()
+		found := findByID(seen.Sessions, id)
+		switch {
+		case found == nil || t.Policy.StatusAt(now, *found) != session.StatusActive:
+			return ports.Changes{}, session.Wrap(session.KindNotFound, errNoSuchSession)
+		case !found.HeldBy(caller.Holder):
+			return ports.Changes{}, session.Wrap(session.KindOtherSignIn, errNotHolder)
+		}
+		offered.ExpiresAt = now.Add(t.Policy.OfferLifetime)
+		found.OfferTransfer(code.Hash(), offered.ExpiresAt)
+		return ports.Changes{Sessions: []session.Session{*found}}, nil
+	})
+	if err != nil {
+		return ports.Offered{}, err
+	}
+	return offered, nil
+}
+
+// permit returns an error unless the caller may offer and claim sessions.
+func (t *Transferrer) permit(caller access.Caller) error {
 	if err := caller.InPerson(); err != nil {
 		return err
 	}
 	return t.StepUp.Require(caller, t.Clock.Now())
 }
 
-// Claim implements ports.Transferrer. It first looks whose the code is: that
-// somebody else has it is worth a record.
+// Claim implements ports.Transferrer. It looks the code up before it locks the
+// caller's sessions, because a code of another user is recorded for its owner.
 func (t *Transferrer) Claim(ctx context.Context, caller access.Caller, text string, device session.DeviceID) (ports.Opened, error) {
-	if err := t.may(caller); err != nil {
+	if err := t.permit(caller); err != nil {
 		return ports.Opened{}, err
 	}
-	code, _ := session.ParseTransferCode(text) // a text that is no code finds none
+	code, _ := session.ParseTransferCode(text) // a malformed code is found nowhere
 	found, err := t.Secrets.FindByOffer(ctx, code.Hash(), caller.Bearer)
 	if err != nil {
 		return ports.Opened{}, err
 	}
 	if found.User() != caller.User {
-		return ports.Opened{}, t.refuse(ctx, found, code.Hash())
+		return ports.Opened{}, t.refuseForeignCode(ctx, found, code.Hash())
 	}
 	c := claim{Transferrer: t, caller: caller, code: code.Hash(), device: device}
-	err = t.Store.Update(ctx, ports.Scope{User: caller.User, By: caller.Bearer}, c.apply)
-	if err == nil && c.failed != nil {
+	err = t.Store.Update(ctx, ports.Scope{User: caller.User, By: caller.Bearer}, c.change)
+	if err == nil && c.refusal != nil {
 		t.Meter.Anomaly(session.RuleContestedDevice)
-		err = c.failed
+		err = c.refusal
 	}
 	if err != nil {
 		return ports.Opened{}, err
@@ -60,100 +90,29 @@ func (t *Transferrer) Claim(ctx context.Context, caller access.Caller, text stri
 	return t.ownerView(c.now, c.moved, c.token, session.OutcomeTransferred), nil
 }
 
-// claim is one call of Claim on its way.
-type claim struct {
-	*Transferrer
-	caller access.Caller
-	code   session.TokenHash
-	device session.DeviceID
-
-	now   time.Time
-	moved session.Session
-	token session.Token
-	// failed is what becomes of the caller though the changes are stored: the
-	// device is contested.
-	failed error
-}
-
-// apply moves the session under the store's lock: of many claims, the first
-// takes the code away.
-func (c *claim) apply(seen ports.Seen) (ports.Changes, error) {
-	c.now = c.Clock.Now()
-	seen.Sessions = c.Usage.Exact(seen.Sessions)
-	current := c.offering(seen.Sessions)
-	switch {
-	case current == nil:
-		return ports.Changes{}, session.Wrap(session.KindNotFound, errBadCode)
-	case current.Device() == c.device:
-		return ports.Changes{}, session.Invalid("deviceId", "must be another device than the session is on")
-	}
-	there := c.there(seen.Sessions, current.Slot())
-	if there != nil && !there.HeldBy(c.caller.Holder) && c.Policy.StatusAt(c.now, *there) == session.StatusActive {
-		switch err := c.mayReplace(c.caller, seen.SignIns, *there, c.now); {
-		case errors.Is(err, session.KindContested):
-			var changes ports.Changes
-			c.failed = cmp.Or(c.addSignInAnomaly(c.caller, session.RuleContestedDevice, *there, seen, &changes, c.now), err)
-			return changes, nil
-		case err != nil:
-			return ports.Changes{}, err
+// refuseForeignCode returns the error for a code of another user's session, and
+// counts the attempt for that user.
+func (t *Transferrer) refuseForeignCode(ctx context.Context, found session.Session, code session.TokenHash) error {
+	now := t.Clock.Now()
+	err := t.storeAnomaly(ctx, found.User(), found.ID(), session.RuleForeignCode, func(s session.Session) ports.Changes {
+		if !s.Offers(code, now) {
+			return ports.Changes{}
 		}
-	}
-	return c.move(*current, there, seen)
-}
-
-// move moves current to the device, and ends the session that is there.
-func (c *claim) move(current session.Session, there *session.Session, seen ports.Seen) (ports.Changes, error) {
-	token, credential, err := c.mint(current.ID())
-	if err != nil {
-		return ports.Changes{}, err
-	}
-	c.token, c.moved = token, current
-	c.moved.Move(c.device, c.caller.SignIn, credential, c.caller.Source, c.now)
-	changes := ports.Changes{
-		Sessions: []session.Session{c.moved},
-		Activity: []session.Activity{record(c.caller, c.moved, c.now, session.ActivityTransferred, map[string]string{
-			session.DetailFromDevice: current.Device().String(), session.DetailDevice: c.device.String(),
-		})},
-	}
-	changes.SignIns = []session.SignIn{seen.SignIns.See(c.caller.Bearer, c.now)}
-	if there != nil {
-		changes.Activity = append(changes.Activity, c.end(there))
-		changes.Sessions = append(changes.Sessions, *there)
-	}
-	return changes, nil
-}
-
-// offering is the session that the code is good for, nil when there is none.
-func (c *claim) offering(seen []session.Session) *session.Session {
-	for i, s := range seen {
-		if s.Offers(c.code, c.now) && c.Policy.StatusAt(c.now, s) == session.StatusActive {
-			return &seen[i]
+		s.RefuseTransfer()
+		var changes ports.Changes
+		if t.Rules.ForeignCode(s.Offer().Refused) {
+			action := t.Rules.Action(session.RuleForeignCode)
+			// The owner must not learn who tried the code, nor from where.
+			changes.Activity = append(changes.Activity, anomalyRecord(access.Caller{}, s, now, session.RuleForeignCode, action))
+			if action == session.ActionRevoke {
+				changes.Activity = append(changes.Activity, revokeForAnomaly(session.RuleForeignCode, &s, now))
+			}
 		}
-	}
-	return nil
-}
-
-// there is the active session that the device has in the place of slot.
-func (c *claim) there(seen []session.Session, slot session.Slot) *session.Session {
-	slot.Device = c.device
-	for i, s := range seen {
-		if s.Status() == session.StatusActive && s.Slot() == slot {
-			return &seen[i]
-		}
-	}
-	return nil
-}
-
-// end ends what the device had.
-func (c *claim) end(s *session.Session) session.Activity {
-	switch {
-	case c.Policy.StatusAt(c.now, *s) == session.StatusExpired:
-		return expire(s, c.now)
-	case !s.HeldBy(c.caller.Holder):
-		return revokeReplaced(c.caller, s, c.moved.ID(), c.now)
-	}
-	s.Revoke(session.EndTransferred, c.now)
-	return record(c.caller, *s, c.now, session.ActivityTransferred, map[string]string{
-		session.DetailDevice: c.device.String(), session.DetailSuccessor: c.moved.ID().String(),
+		changes.Sessions = []session.Session{s}
+		return changes
 	})
+	if err != nil {
+		return err
+	}
+	return session.Wrap(session.KindNotFound, errInvalidCode)
 }

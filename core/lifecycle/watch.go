@@ -131,7 +131,7 @@ func (w *Watcher) begin(caller access.Caller, known session.Known) (ports.Watch,
 	w.open++
 	w.began++
 	one := &watch{Watcher: w, by: caller.Bearer, known: known, timer: time.NewTimer(0), share: share(w.began)}
-	one.bell, one.mute = w.announcer.listen(known.Session())
+	one.subscription, one.unsubscribe = w.announcer.subscribe(known.Session())
 	return one, nil
 }
 
