@@ -297,17 +297,17 @@ func TestManifests_Memory(t *testing.T) {
 	}
 }
 
-// promisedStreams are how many streams of events the README says that a replica
-// may have, and how many bytes each takes.
+// promisedStreams are how many event streams docs/events.md says that a replica
+// allows, and how many bytes each takes.
 func promisedStreams(t *testing.T) (most, each int64) {
 	t.Helper()
-	readme, err := os.ReadFile("../README.md")
+	page, err := os.ReadFile("../docs/events.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`a replica ([\d,]+) \(503\), of about (\d+) KiB each`).FindStringSubmatch(string(readme))
+	found := regexp.MustCompile(`and ([\d,]+) in total \(503\)\. A stream takes about (\d+) KiB`).FindStringSubmatch(string(page))
 	if found == nil {
-		t.Fatal("the README promises no streams")
+		t.Fatal("docs/events.md names no limits of streams")
 	}
 	most, err1 := strconv.ParseInt(strings.ReplaceAll(found[1], ",", ""), 10, 64)
 	each, err2 := strconv.ParseInt(found[2], 10, 64)

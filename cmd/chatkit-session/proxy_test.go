@@ -44,10 +44,10 @@ func (b *chatBackend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "two")
 }
 
-// The README's nginx configuration, in front of a chat back end that streams:
+// The nginx configuration of docs/backend.md, in front of a chat back end that streams:
 // what the client calls itself does not get through, and a session that ended
 // is cut off at its next request.
-func TestREADME_NginxConfiguration(t *testing.T) {
+func TestDocs_NginxConfiguration(t *testing.T) {
 	t.Parallel()
 	nginx := findNginx(t)
 	// With one failure a minute, what nginx is told of most is that there were too
@@ -174,17 +174,17 @@ func findNginx(t *testing.T) string {
 
 var nginxBlock = regexp.MustCompile("(?s)```nginx\n(.*?)```")
 
-// startNginx runs nginx with the README's configuration until the test ends,
+// startNginx runs nginx with the configuration of docs/backend.md until the test ends,
 // and returns its URL.
 func startNginx(t *testing.T, nginx, chat, sessions string) string {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/backend.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := nginxBlock.FindSubmatch(readme)
+	block := nginxBlock.FindSubmatch(page)
 	if block == nil {
-		t.Fatal("README has no configuration for nginx")
+		t.Fatal("docs/backend.md has no configuration for nginx")
 	}
 	dir, address := t.TempDir(), freeAddress(t)
 	var paths strings.Builder

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -210,25 +209,6 @@ func TestParseSettings_Warns(t *testing.T) {
 		_, warnings, err := parseSettings(testEnviron(t, c.settings...))
 		if err != nil || (c.want == "") != (len(warnings) == 0) || (c.want != "" && !strings.HasPrefix(warnings[0], c.want)) {
 			t.Errorf("%s is told %q, %v, want %q", name, warnings, err, c.want)
-		}
-	}
-}
-
-// The README's table is the settings.
-func TestREADME_ListsTheSettings(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range allSettings() {
-		fallback := ""
-		if s.fallback != "" {
-			fallback = "`" + s.fallback + "`"
-		}
-		row := fmt.Sprintf("| `%s` | %s | %s |", s.name, fallback, s.help)
-		if !strings.Contains(string(readme), row) {
-			t.Errorf("README lacks: %s", row)
 		}
 	}
 }

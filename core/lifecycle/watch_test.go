@@ -439,22 +439,22 @@ func TestWatcher_Watch_Bounded(t *testing.T) {
 	})
 }
 
-// Unless somebody says otherwise, there are as many as the README promises.
+// The defaults are the limits that docs/events.md names.
 func TestDefaultWatchLimits_Promised(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/events.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sentence := regexp.MustCompile(`A user may have (\d+) streams on a replica \(429\), a replica ([\d,]+) \(503\)`)
-	found := sentence.FindSubmatch(readme)
+	sentence := regexp.MustCompile(`allows (\d+) streams for each user \(429 beyond that\) and ([\d,]+) in total \(503\)`)
+	found := sentence.FindSubmatch(page)
 	if found == nil {
-		t.Fatal("the README promises nothing")
+		t.Fatal("docs/events.md names no limits")
 	}
 	promised := fmt.Sprintf("%s %s", found[1], bytes.ReplaceAll(found[2], []byte(","), nil))
 	streams := lifecycle.DefaultWatchLimits()
 	if got := fmt.Sprint(streams.PerUser, streams.Total); got != promised {
-		t.Errorf("there are %s of a user and of a replica, and the README promises %s", got, promised)
+		t.Errorf("the limits for a user and in total are %s, and docs/events.md says %s", got, promised)
 	}
 }
 
