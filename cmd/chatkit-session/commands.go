@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/alecthomas/kong"
+
+	"chatkit-session/cmd/internal/commandline"
 )
 
-// process is what a command may use of the world.
+// process is the part of the world that a command may use.
 type process struct {
 	ctx            context.Context //nolint:containedctx // kong binds one value for all commands.
 	environ        []string
@@ -26,36 +27,14 @@ type commands struct {
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
-// exit is what kong's wish to end the process becomes, so that run returns.
-type exit int
-
-// run is the whole program. It returns when the command is done, or, for
-// commands that serve, when ctx ends and all is closed.
-func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (err error) {
-	defer func() {
-		switch value := recover().(type) {
-		case nil:
-		case exit:
-			if value != 0 {
-				err = fmt.Errorf("exit status %d", value)
-			}
-		default:
-			panic(value)
-		}
-	}()
-	parser, err := kong.New(&commands{},
-		kong.Name("chatkit-session"),
-		kong.Description("Sessions for ChatKit users who sign in with Clerk."),
-		kong.Vars{"devListen": devListen, "devDataDir": devDataDir},
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(exit(code)) }),
-	)
-	if err != nil {
-		return err
+// run is the whole program. It returns when the command is done. Commands that
+// serve are done when ctx has ended and everything is closed.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	program := commandline.Program{
+		Name:        "chatkit-session",
+		Description: "Sessions for ChatKit users who sign in with Clerk.",
+		Commands:    &commands{},
+		Vars:        kong.Vars{"devListen": devListen, "devDataDir": devDataDir},
 	}
-	command, err := parser.Parse(args)
-	if err != nil {
-		return fmt.Errorf("%w (try chatkit-session --help)", err)
-	}
-	return command.Run(&process{ctx: ctx, environ: environ, stdout: stdout, stderr: stderr})
+	return program.Run(args, &process{ctx: ctx, environ: environ, stdout: stdout, stderr: stderr}, stdout, stderr)
 }

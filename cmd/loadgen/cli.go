@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
-	"github.com/alecthomas/kong"
+	"chatkit-session/cmd/internal/commandline"
 )
 
-// process is what a command may use of the world.
+// process is the part of the world that a command may use.
 type process struct {
 	ctx            context.Context //nolint:containedctx // kong binds one value for all commands.
 	stdout, stderr io.Writer
@@ -25,34 +24,12 @@ type commands struct {
 	Overload overloadCommand `cmd:"" help:"Measure what a chatkit-session binary does with more than it can answer, from scratch."`
 }
 
-// exit is what kong's wish to end the process becomes, so that run returns.
-type exit int
-
 // run is the whole program.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	defer func() {
-		switch value := recover().(type) {
-		case nil:
-		case exit:
-			if value != 0 {
-				err = fmt.Errorf("exit status %d", value)
-			}
-		default:
-			panic(value)
-		}
-	}()
-	parser, err := kong.New(&commands{},
-		kong.Name("loadgen"),
-		kong.Description("Measures chatkit-session. For development: it mints tokens with the keys of chatkit-session dev --write-keys."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(exit(code)) }),
-	)
-	if err != nil {
-		return err
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	program := commandline.Program{
+		Name:        "loadgen",
+		Description: "Measures chatkit-session. For development: it mints tokens with the keys of chatkit-session dev --write-keys.",
+		Commands:    &commands{},
 	}
-	command, err := parser.Parse(args)
-	if err != nil {
-		return fmt.Errorf("%w (try loadgen --help)", err)
-	}
-	return command.Run(&process{ctx: ctx, stdout: stdout, stderr: stderr})
+	return program.Run(args, &process{ctx: ctx, stdout: stdout, stderr: stderr}, stdout, stderr)
 }
