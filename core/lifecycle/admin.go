@@ -35,8 +35,8 @@ func (a *Administrator) Revoke(ctx context.Context, admin access.Caller, id sess
 	if err != nil {
 		return err
 	}
-	_, err = a.end(ctx, admin, ports.Scope{User: owner, Session: id}, reasonOne, func(_ time.Time, seen ports.Seen) (signOut, error) {
-		return one(seen, id, admin.Holder)
+	_, err = a.end(ctx, admin, ports.Scope{User: owner, Session: id}, reasonOne, func(_ time.Time, seen ports.Seen) (session.SignOut, error) {
+		return session.SignOutOne(seen.Sessions, id, admin.Holder, seen.HolderBlocked), nil
 	})
 	return err
 }
@@ -46,19 +46,8 @@ func (a *Administrator) RevokeAll(ctx context.Context, admin access.Caller, user
 	if err := a.may(admin); err != nil {
 		return 0, err
 	}
-	return a.end(ctx, admin, ports.Scope{User: user}, reasonAll, func(now time.Time, seen ports.Seen) (signOut, error) {
-		out := signOut{moment: session.AdminMoment(now)}
-		holders := seen.SignIns.Holders()
-		for _, s := range seen.Sessions {
-			out.end(s)
-			holders = append(holders, s.Holder())
-		}
-		for _, holder := range holders {
-			if user != admin.User || holder != admin.Holder {
-				out.block(holder)
-			}
-		}
-		return out, nil
+	return a.end(ctx, admin, ports.Scope{User: user}, reasonAll, func(now time.Time, seen ports.Seen) (session.SignOut, error) {
+		return session.SignOutUser(now, admin.Bearer, user, seen.Sessions, seen.SignIns), nil
 	})
 }
 

@@ -50,7 +50,7 @@ func (d Deps) addSignInAnomaly(caller access.Caller, rule session.Rule, about se
 		return nil
 	}
 	blocked := []session.Holder{caller.Holder}
-	changes.Sessions = withHeld(changes.Sessions, seen.Sessions, blocked)
+	changes.Sessions = session.AddHeld(changes.Sessions, seen.Sessions, blocked)
 	for i := range changes.Sessions {
 		if s := &changes.Sessions[i]; s.Status() == session.StatusActive {
 			changes.Activity = append(changes.Activity, revokeForAnomaly(rule, s, now))

@@ -92,7 +92,7 @@ func (l *Lister) Show(ctx context.Context, caller access.Caller, id session.ID, 
 // find returns the caller's session with this id.
 func (l *Lister) find(ctx context.Context, caller access.Caller, id session.ID) (session.Session, error) {
 	found, err := l.store.FindByID(ctx, caller.User, id, caller.Bearer)
-	if err == nil && !owns(caller, found) {
+	if err == nil && !caller.Manages(found.Actor()) {
 		err = session.Wrap(session.KindNotFound, errNoSuchSession)
 	}
 	return found, err

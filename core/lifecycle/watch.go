@@ -83,7 +83,7 @@ func (w *Watcher) Watch(ctx context.Context, caller access.Caller, request ports
 		return nil, err
 	}
 	found, err := w.store.FindByID(ctx, caller.User, id, caller.Bearer)
-	if err == nil && !owns(caller, found) {
+	if err == nil && !caller.Manages(found.Actor()) {
 		err = session.Wrap(session.KindNotFound, errNoSuchSession)
 	}
 	if err != nil {

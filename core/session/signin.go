@@ -21,6 +21,10 @@ func (h Holder) String() string {
 	return h.SignIn.String() + " " + h.Actor.String()
 }
 
+// Manages reports whether h may see and end the sessions of actor. A user in
+// person manages all of their sessions; an actor manages only its own.
+func (h Holder) Manages(actor Actor) bool { return h.Actor.IsZero() || h.Actor == actor }
+
 // Bearer is who presents a credential.
 type Bearer struct {
 	User UserID
