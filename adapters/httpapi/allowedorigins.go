@@ -61,10 +61,10 @@ const wildcardLabel = "*."
 
 // Why an origin with a * does not count.
 var (
-	errPatternHTTP   = errors.New("must be https: without it, whoever is on the network can be any such page")
-	errPatternSuffix = errors.New("must not have its * where anybody can register a name: https://shop-*-team.vercel.app is for previews of one team")
-	errPatternPlace  = errors.New("must have its * at the beginning, such as https://*.example.com, or beside other letters, such as https://shop-*.example.com")
-	errPatternLabel  = errors.New("must have something after the * in its label, such as https://shop-*-team.vercel.app: anybody can register what only begins as it does")
+	errPatternHTTP   = errors.New("must use https: over http, anyone on the network can pretend to be such a page")
+	errPatternSuffix = errors.New("must not have * where anyone can register a name: https://shop-*-team.vercel.app matches the previews of one team")
+	errPatternPlace  = errors.New("must have * at the beginning, as in https://*.example.com, or next to other characters, as in https://shop-*.example.com")
+	errPatternLabel  = errors.New("must have characters after * in the same label, as in https://shop-*-team.vercel.app: anyone can register a name with the same beginning")
 )
 
 // checkPattern refuses those that pages of strangers can match. It goes by the

@@ -12,7 +12,7 @@ import (
 func TestCheckOrigins_Patterns(t *testing.T) {
 	t.Parallel()
 	const (
-		public, place, label, plain, stars, host = "must not have its * where anybody", "must have its * at the beginning", "must have something after the *", "must be https", "must have one *", "must have a host's name"
+		public, place, label, plain, stars, host = "must not have * where anyone", "must have * at the beginning", "must have characters after *", "must use https", "must have at most one *", "must have a host name"
 	)
 	for text, want := range map[string]string{
 		"https://*.example.com":                "",
@@ -59,7 +59,7 @@ func TestCheckOrigins_Patterns(t *testing.T) {
 		"https://app.example.com.*":            place,
 		"https://app.example.*":                place,
 		"https://app.example.com:*":            "must have a port",
-		"https*://app.example.com":             "must be like https://",
+		"https*://app.example.com":             "must be an origin such as",
 		"https://*.s3.amazonaws.com":           public,
 		"https://*.my-bucket.s3.amazonaws.com": "",
 		"https://pr-*-x.my.herokuapp.com":      "",

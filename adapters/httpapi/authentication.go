@@ -84,7 +84,7 @@ func sessionCookies(r *http.Request) []string {
 	return tokens
 }
 
-var errTwoSignIns = errors.New("cookies of several sign-ins")
+var errTwoSignIns = errors.New("the request has cookies of several sign-ins")
 
 // identify lets in whom one of the request's credentials is good for: those of
 // other Clerk instances are not. Two that are good, of different sign-ins or of

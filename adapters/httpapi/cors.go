@@ -22,7 +22,7 @@ func (s *server) refuseForeignPreflights(next echo.HandlerFunc) echo.HandlerFunc
 		c.Response().Header().Add(echo.HeaderVary, echo.HeaderOrigin)
 		return fmt.Errorf("the page's origin is %q: %w", cut(origin, longestOrigin), &refusal{
 			status: http.StatusForbidden, title: "Forbidden",
-			message: "This page's origin may not call: add it to ALLOWED_ORIGINS", code: codeOrigin, field: echo.HeaderOrigin,
+			message: "The page's origin is not allowed: add it to ALLOWED_ORIGINS", code: codeOrigin, field: echo.HeaderOrigin,
 		})
 	}
 }

@@ -26,6 +26,6 @@ func once(r *http.Request, name string) error {
 	}
 	return &refusal{
 		status: http.StatusBadRequest, title: "Bad Request",
-		message: "Send the header " + name + " once", code: "duplicate_header", field: name,
+		message: "The header " + name + " must be sent only once", code: "duplicate_header", field: name,
 	}
 }

@@ -39,12 +39,12 @@ const (
 
 var errBodyTooLarge = &refusal{
 	status: http.StatusRequestEntityTooLarge, title: "Content Too Large",
-	message: "Send a body of at most 16 KiB", code: "body_too_large", field: body,
+	message: "The body must not exceed 16 KiB", code: "body_too_large", field: body,
 }
 
 var errEncoded = &refusal{
 	status: http.StatusUnsupportedMediaType, title: "Unsupported Media Type",
-	message: "Send the body as it is, without " + echo.HeaderContentEncoding, code: "unsupported_encoding", field: echo.HeaderContentEncoding,
+	message: "Send the body uncompressed, without " + echo.HeaderContentEncoding, code: "unsupported_encoding", field: echo.HeaderContentEncoding,
 }
 
 // explain is the one table from errors to answers. No cause is in it.
@@ -71,42 +71,42 @@ func explain(err error) problem {
 func explainKind(kind session.Kind) problem {
 	switch kind {
 	case session.KindInvalid:
-		return problem{status: http.StatusBadRequest, title: "Bad Request", message: "The request breaks a rule", code: "invalid_request"}
+		return problem{status: http.StatusBadRequest, title: "Bad Request", message: "The request is invalid", code: "invalid_request"}
 	case session.KindUnauthenticated:
 		return problem{status: http.StatusUnauthorized, title: "Unauthorized", message: "Authentication required", code: "unauthorized"}
 	case session.KindNoRole:
 		return problem{status: http.StatusForbidden, title: "Forbidden", message: "User role not found", code: codeNoRole}
 	case session.KindForbidden:
-		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Your role does not permit this", code: codeForbidden}
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Your role does not permit this request", code: codeForbidden}
 	case session.KindSignedOut:
 		return problem{status: http.StatusForbidden, title: "Forbidden", message: "This sign-in was signed out: sign in again", code: "session_revoked"}
 	case session.KindContested:
-		return problem{status: http.StatusForbidden, title: "Forbidden", message: "A newer sign-in is using this device: verify that it is you, or open a session without deviceId and X-ChatKit-Token", code: "contested_device", verify: true}
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "A newer sign-in is using this device: verify your identity, or open a session without deviceId and without X-ChatKit-Token", code: "contested_device", verify: true}
 	case session.KindOtherSignIn:
-		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Another sign-in holds this session: make the code on the device where it is in use", code: "other_sign_in"}
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "This session belongs to another sign-in: create the transfer code on the device that uses the session", code: "other_sign_in"}
 	case session.KindActorDenied:
-		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Only the user in person may do this, not somebody or something that acts in their name", code: "actor_denied"}
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Impersonators and agents are not permitted to do this: the user must do it in person", code: "actor_denied"}
 	case session.KindReverification:
-		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Verify that it is you, then try again", code: "reverification_required", verify: true}
+		return problem{status: http.StatusForbidden, title: "Forbidden", message: "Verify your identity, then retry", code: "reverification_required", verify: true}
 	case session.KindNotConfigured:
 		return problem{status: http.StatusInternalServerError, title: "Configuration Error", message: "ChatKit workflow ID not configured", code: "workflow_not_configured"}
 	case session.KindNotFound:
-		return problem{status: http.StatusNotFound, title: "Not Found", message: "There is no such thing here", code: "not_found"}
+		return problem{status: http.StatusNotFound, title: "Not Found", message: "Not found", code: "not_found"}
 	case session.KindConflict:
-		return problem{status: http.StatusConflict, title: "Conflict", message: "Somebody else was faster: try again", code: "conflict"}
+		return problem{status: http.StatusConflict, title: "Conflict", message: "A concurrent request changed the same data: retry the request", code: "conflict"}
 	case session.KindUnavailable:
-		return problem{status: http.StatusServiceUnavailable, title: "Service Unavailable", message: "Try again in a moment", code: "unavailable"}
+		return problem{status: http.StatusServiceUnavailable, title: "Service Unavailable", message: "Temporarily unavailable: retry after the number of seconds in Retry-After", code: "unavailable"}
 	case session.KindCreateFailed:
 		return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Failed to create session", code: "create_failed"}
 	case session.KindRefreshFailed:
 		return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Failed to refresh session", code: "refresh_failed"}
 	case session.KindRateLimited:
-		return problem{status: http.StatusTooManyRequests, title: "Too Many Requests", message: "Ask less often: try again after the seconds of Retry-After", code: "rate_limited"}
+		return problem{status: http.StatusTooManyRequests, title: "Too Many Requests", message: "Too many requests: retry after the number of seconds in Retry-After", code: "rate_limited"}
 	case session.KindOverloaded:
-		return problem{status: http.StatusServiceUnavailable, title: "Service Unavailable", message: "Too much is asked at once: try again after the seconds of Retry-After", code: overloadedCode}
+		return problem{status: http.StatusServiceUnavailable, title: "Service Unavailable", message: "The service is overloaded: retry after the number of seconds in Retry-After", code: overloadedCode}
 	case session.KindInternal, session.KindUnreadable:
 	}
-	return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Something went wrong here; the log has it under the request id", code: "internal_error"}
+	return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Internal error: report the requestId to the operator of the service", code: "internal_error"}
 }
 
 // explainRoute explains what Echo itself refuses, and the generated readers of
@@ -116,13 +116,13 @@ func explainRoute(refused *echo.HTTPError) problem {
 	case http.StatusBadRequest:
 		p := explainKind(session.KindInvalid)
 		if p.field = parameterOf(refused); p.field != "" {
-			p.message = p.field + ": has the wrong form, or is there twice"
+			p.message = p.field + ": is malformed or appears more than once"
 		}
 		return p
 	case http.StatusNotFound:
 		return explainKind(session.KindNotFound)
 	case http.StatusMethodNotAllowed:
-		return problem{status: status, title: "Method Not Allowed", message: "Use a method of the Allow header", code: "method_not_allowed"}
+		return problem{status: status, title: "Method Not Allowed", message: "Use one of the methods in the Allow header", code: "method_not_allowed"}
 	case http.StatusRequestEntityTooLarge:
 		return problem(*errBodyTooLarge)
 	}

@@ -32,25 +32,25 @@ func TestErrors_EveryKind(t *testing.T) {
 		status               int
 		title, message, code string
 	}
-	internal := problem{500, "Internal Server Error", "Something went wrong here; the log has it under the request id", "internal_error"}
+	internal := problem{500, "Internal Server Error", "Internal error: report the requestId to the operator of the service", "internal_error"}
 	table := map[session.Kind]problem{
 		session.KindInternal:        internal,
 		session.KindUnreadable:      internal,
-		session.KindInvalid:         {400, "Bad Request", "The request breaks a rule", "invalid_request"},
+		session.KindInvalid:         {400, "Bad Request", "The request is invalid", "invalid_request"},
 		session.KindUnauthenticated: {401, "Unauthorized", "Authentication required", "unauthorized"},
 		session.KindNoRole:          {403, "Forbidden", "User role not found", "role_not_found"},
-		session.KindForbidden:       {403, "Forbidden", "Your role does not permit this", "permission_denied"},
+		session.KindForbidden:       {403, "Forbidden", "Your role does not permit this request", "permission_denied"},
 		session.KindSignedOut:       {403, "Forbidden", "This sign-in was signed out: sign in again", "session_revoked"},
-		session.KindContested:       {403, "Forbidden", "A newer sign-in is using this device: verify that it is you, or open a session without deviceId and X-ChatKit-Token", "contested_device"},
-		session.KindOtherSignIn:     {403, "Forbidden", "Another sign-in holds this session: make the code on the device where it is in use", "other_sign_in"},
-		session.KindActorDenied:     {403, "Forbidden", "Only the user in person may do this, not somebody or something that acts in their name", "actor_denied"},
-		session.KindReverification:  {403, "Forbidden", "Verify that it is you, then try again", "reverification_required"},
+		session.KindContested:       {403, "Forbidden", "A newer sign-in is using this device: verify your identity, or open a session without deviceId and without X-ChatKit-Token", "contested_device"},
+		session.KindOtherSignIn:     {403, "Forbidden", "This session belongs to another sign-in: create the transfer code on the device that uses the session", "other_sign_in"},
+		session.KindActorDenied:     {403, "Forbidden", "Impersonators and agents are not permitted to do this: the user must do it in person", "actor_denied"},
+		session.KindReverification:  {403, "Forbidden", "Verify your identity, then retry", "reverification_required"},
 		session.KindNotConfigured:   {500, "Configuration Error", "ChatKit workflow ID not configured", "workflow_not_configured"},
-		session.KindNotFound:        {404, "Not Found", "There is no such thing here", "not_found"},
-		session.KindConflict:        {409, "Conflict", "Somebody else was faster: try again", "conflict"},
-		session.KindUnavailable:     {503, "Service Unavailable", "Try again in a moment", "unavailable"},
-		session.KindOverloaded:      {503, "Service Unavailable", "Too much is asked at once: try again after the seconds of Retry-After", "overloaded"},
-		session.KindRateLimited:     {429, "Too Many Requests", "Ask less often: try again after the seconds of Retry-After", "rate_limited"},
+		session.KindNotFound:        {404, "Not Found", "Not found", "not_found"},
+		session.KindConflict:        {409, "Conflict", "A concurrent request changed the same data: retry the request", "conflict"},
+		session.KindUnavailable:     {503, "Service Unavailable", "Temporarily unavailable: retry after the number of seconds in Retry-After", "unavailable"},
+		session.KindOverloaded:      {503, "Service Unavailable", "The service is overloaded: retry after the number of seconds in Retry-After", "overloaded"},
+		session.KindRateLimited:     {429, "Too Many Requests", "Too many requests: retry after the number of seconds in Retry-After", "rate_limited"},
 		session.KindCreateFailed:    {500, "Internal Server Error", "Failed to create session", "create_failed"},
 		session.KindRefreshFailed:   {500, "Internal Server Error", "Failed to refresh session", "refresh_failed"},
 	}
@@ -108,7 +108,7 @@ func TestErrors_Reverification(t *testing.T) {
 		s.revoker.EXPECT().Revoke(gomock.Any(), gomock.Any(), gomock.Any()).Return(session.Wrap(session.KindReverification, errors.New(secret)))
 		got := s.send(t, http.MethodDelete, sessionsPath+"/"+anID.String(), "", "X-Request-Id", "r1")
 		want := `{"clerk_error":{"metadata":{"reverification":{"afterMinutes":` + minutes + `,"level":"first_factor"}},"reason":"reverification-error","type":"forbidden"},` +
-			`"code":"reverification_required","error":"Forbidden","message":"Verify that it is you, then try again","requestId":"r1"}`
+			`"code":"reverification_required","error":"Forbidden","message":"Verify your identity, then retry","requestId":"r1"}`
 		if got.status != http.StatusForbidden || strings.TrimSpace(got.body) != want {
 			t.Errorf("within %v: got %d %s\nwant %s", within, got.status, got.body, want)
 		}

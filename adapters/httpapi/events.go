@@ -56,7 +56,7 @@ func watchRequest(params api.WatchSessionParams) (ports.WatchRequest, error) {
 	case request.Token != "":
 		return request, nil
 	case params.SessionId == nil:
-		return request, session.Invalid("sessionId", "must be there, or the header X-ChatKit-Token")
+		return request, session.Invalid("sessionId", "is required unless the header X-ChatKit-Token is sent")
 	}
 	var err error
 	request.Session, err = parseID(*params.SessionId)

@@ -21,7 +21,7 @@ func readIntrospection(c echo.Context) (token string, source session.Source, err
 		return "", session.Source{}, err
 	}
 	if len(form["token"]) != 1 {
-		return "", session.Source{}, session.Invalid("token", "must be there, once")
+		return "", session.Source{}, session.Invalid("token", "must appear exactly once")
 	}
 	source, err = readSource(form)
 	return form.Get("token"), source, err
@@ -38,7 +38,7 @@ func readForm(c echo.Context) (url.Values, error) {
 	}
 	form, err := url.ParseQuery(string(raw))
 	if err != nil {
-		return nil, session.Invalid(body, "must be a form, percent-encoded") // without the cause, which may show the token
+		return nil, session.Invalid(body, "must be a percent-encoded form") // without the cause, which may show the token
 	}
 	return form, nil
 }
@@ -48,7 +48,7 @@ func readSource(form url.Values) (session.Source, error) {
 	const addressField, agentField = "client_ip", "user_agent"
 	for _, field := range []string{addressField, agentField} {
 		if len(form[field]) > 1 {
-			return session.Source{}, session.Invalid(field, "must be there once at most")
+			return session.Source{}, session.Invalid(field, "must not appear more than once")
 		}
 	}
 	address, _ := parseNode(form.Get(addressField)) // what is no address is unknown: the check does not depend on it

@@ -10,8 +10,8 @@ import (
 
 var (
 	errNoBackends = session.Because(session.KindUnauthenticated, reasonNoBackends, errors.New("INTROSPECTION_KEYS is not set"))
-	errNoKey      = session.Because(session.KindUnauthenticated, reasonNoKey, errors.New("there is no introspection key"))
-	errUnknownKey = session.Because(session.KindUnauthenticated, reasonUnknownKey, errors.New("it is none of INTROSPECTION_KEYS"))
+	errNoKey      = session.Because(session.KindUnauthenticated, reasonNoKey, errors.New("the request has no introspection key"))
+	errUnknownKey = session.Because(session.KindUnauthenticated, reasonUnknownKey, errors.New("the key is not one of INTROSPECTION_KEYS"))
 )
 
 // backends are who may introspect, by the SHA-256 of their keys: equal lengths

@@ -18,8 +18,8 @@ func TestIntrospectToken_SaysWhichKey(t *testing.T) {
 		want string
 	}{
 		"NoneSet": {nil, "Bearer " + strings.Repeat("k", 32), "INTROSPECTION_KEYS is not set"},
-		"NotSent": {[]string{strings.Repeat("k", 32)}, "", "there is no introspection key"},
-		"Unknown": {[]string{strings.Repeat("k", 32)}, "Bearer " + strings.Repeat("x", 32), "it is none of INTROSPECTION_KEYS"},
+		"NotSent": {[]string{strings.Repeat("k", 32)}, "", "the request has no introspection key"},
+		"Unknown": {[]string{strings.Repeat("k", 32)}, "Bearer " + strings.Repeat("x", 32), "the key is not one of INTROSPECTION_KEYS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

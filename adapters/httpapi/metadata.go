@@ -23,7 +23,7 @@ func parseMetadata(text jsontext.Value) (*session.Metadata, error) {
 		return nil, malformed(err)
 	}
 	if len(text) > session.MaxMetadataBytes {
-		return nil, session.Invalid("metadata", "must have at most "+strconv.Itoa(session.MaxMetadataBytes)+" bytes")
+		return nil, session.Invalid("metadata", "must not exceed "+strconv.Itoa(session.MaxMetadataBytes)+" bytes")
 	}
 	tree, err := decode(jsontext.NewDecoder(bytes.NewReader(text)))
 	if err != nil {
@@ -94,7 +94,7 @@ func decodeList(d *jsontext.Decoder) (any, error) {
 func decodeNumber(literal string) (any, error) {
 	number, err := strconv.ParseFloat(literal, 64)
 	if err != nil || decimal(literal) != decimal(strconv.FormatFloat(number, 'e', -1, 64)) {
-		return nil, session.Invalid("metadata", "has a number that a 64-bit float does not hold as it is written: send it as a string")
+		return nil, session.Invalid("metadata", "contains a number that a 64-bit float cannot represent exactly: send it as a string")
 	}
 	return number, nil
 }

@@ -117,7 +117,7 @@ func TestOpenSession_ChecksInOrder(t *testing.T) {
 		{"WhoFirst", session.KindUnauthenticated, session.KindNotConfigured, 401, "Unauthorized", "Authentication required", false, twice},
 		{"ThenWhetherTheyMay", session.KindNoRole, session.KindNotConfigured, 403, "Forbidden", "User role not found", false, twice},
 		{"ThenTheConfiguration", nil, session.KindNotConfigured, 500, "Configuration Error", "ChatKit workflow ID not configured", true, twice},
-		{"ThenTheHeaders", nil, nil, 400, "Bad Request", "X-ChatKit-Token: has the wrong form, or is there twice", true, twice},
+		{"ThenTheHeaders", nil, nil, 400, "Bad Request", "X-ChatKit-Token: is malformed or appears more than once", true, twice},
 		{"ThenTheBody", nil, nil, 400, "Bad Request", "deviceId: has the wrong type", true, nil},
 	}
 	for _, test := range cases {

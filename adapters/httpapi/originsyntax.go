@@ -38,15 +38,15 @@ func Origin(text string) (string, error) {
 
 // Why something is no origin, to be read after it.
 var (
-	errNotOrigin   = errors.New("must be like https://app.example.com, with a scheme, and a port if it is not the scheme's own")
-	errOriginPath  = errors.New("must end after the host and port: browsers send no path, query or user")
-	errOriginNull  = errors.New("must not be there: any page can send it")
-	errOriginAll   = errors.New("must not be there: any page could call; list the pages")
-	errOriginHost  = errors.New("must have a host's name as browsers write it: letters, digits, - and _ between dots, or an IP address")
-	errOriginPort  = errors.New("must have a port of 1 to 65535, if any")
-	errNotPages    = errors.New("must have the scheme of a page or an app, such as https: browsers send no origin of this one")
-	errNoPattern   = errors.New("must be one origin: a * stands for nothing here")
-	errOriginStars = errors.New("must have one * at most, in its host")
+	errNotOrigin   = errors.New("must be an origin such as https://app.example.com: a scheme, a host, and a port unless it is the scheme's default")
+	errOriginPath  = errors.New("must end after the host and port: browsers send no path, query or user name")
+	errOriginNull  = errors.New("is not allowed: any page can send it")
+	errOriginAll   = errors.New("is not allowed: it would admit every page; list the pages")
+	errOriginHost  = errors.New("must have a host name of letters, digits, - and _ between dots, or an IP address")
+	errOriginPort  = errors.New("must have a port between 1 and 65535, or none")
+	errNotPages    = errors.New("must have the scheme of a page or an app, such as https: browsers send no origin for this scheme")
+	errNoPattern   = errors.New("must be a single origin: the wildcard * is not supported here")
+	errOriginStars = errors.New("must have at most one *, in its host")
 )
 
 // ownPorts are those that browsers leave out.

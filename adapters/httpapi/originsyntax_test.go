@@ -54,18 +54,18 @@ func TestOrigin(t *testing.T) {
 func TestOrigin_Refuses(t *testing.T) {
 	t.Parallel()
 	const (
-		form, path, name, port, scheme = "must be like https://", "must end after", "must have a host's name", "must have a port", "must have the scheme"
+		form, path, name, port, scheme = "must be an origin such as", "must end after", "must have a host name", "must have a port", "must have the scheme"
 	)
 	for text, want := range map[string]string{
 		"": form, "app.example.com": form, "https://": form, "https:app.example.com": form, "://": form, "1app://localhost": form, "https//app.example.com": form,
-		"null": "must not be there", "NULL": "must not be there", "*": "must not be there",
+		"null": "is not allowed", "NULL": "is not allowed", "*": "is not allowed",
 		"ftp://app.example.com": scheme, "wss://app.example.com": scheme, "file:///app": scheme,
 		"https://app.example.com/path": path, "https://app.example.com//": path, "https://app.example.com?x": path, "https://app.example.com#x": path, "https://u@app.example.com": path, `https://app.example.com\x`: path,
 		"https://app example.com": name, "https://.example.com": name, "https://a..example.com": name, "https://.": name, "https:///": name, "https://%61pp.example.com": name,
 		"https://1.2.3": name, "https://1.2.3.4.5": name, "https://0x7f.1": name, "https://256.1.1.1": name, "https://app.example.7": name,
 		"https://[::1": port, "https://[::1%eth0]": name, "https://[1.2.3.4]": name, "https://::1": port, "https://xn--a.example": name, "capacitor://": form, "capacitor://local host": name, "capacitor://:80": name,
 		"https://app.example.com:0": port, "https://app.example.com:65536": port, "https://app.example.com:http": port, "https://app.example.com:1:2": port, "https://app.example.com:-1": port,
-		"https://*.example.com": "must be one origin", "https://shop-*.example.com": "must be one origin",
+		"https://*.example.com": "must be a single origin", "https://shop-*.example.com": "must be a single origin",
 	} {
 		if got, err := httpapi.Origin(text); err == nil || !strings.Contains(err.Error(), `" `+want) {
 			t.Errorf("%q is %q, %v, want it %s", text, got, err, want)

@@ -23,7 +23,7 @@ func pageOf(limit *api.Limit, after *api.Cursor) (int, ports.Position, error) {
 	most := defaultPage
 	if limit != nil {
 		if most = *limit; most < 1 || most > largestPage {
-			return 0, ports.Position{}, session.Invalid("limit", "must be 1 to "+strconv.Itoa(largestPage))
+			return 0, ports.Position{}, session.Invalid("limit", "must be between 1 and "+strconv.Itoa(largestPage))
 		}
 	}
 	if after == nil {
@@ -51,7 +51,7 @@ func parseCursor(text string) (ports.Position, error) {
 	parsed, wrong := session.ParseID(id)
 	position := ports.Position{At: time.UnixMicro(at).UTC(), ID: parsed}
 	if err != nil || wrong != nil || at <= 0 || *nextCursor(position) != text {
-		return ports.Position{}, session.Invalid("cursor", "must be the nextCursor of a page")
+		return ports.Position{}, session.Invalid("cursor", "must be the nextCursor of another page")
 	}
 	return position, nil
 }

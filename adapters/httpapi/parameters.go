@@ -35,7 +35,7 @@ func strictQuery(next echo.HandlerFunc) echo.HandlerFunc {
 
 func checkQuery(r *http.Request) error {
 	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
-		return session.Invalid(query, "must be percent-encoded, its parameters separated by &") // without the cause, which shows it
+		return session.Invalid(query, "must be percent-encoded, with parameters separated by &") // without the cause, which shows it
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func onlyParameters(known ...string) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			for name := range c.QueryParams() {
 				if !slices.Contains(known, name) {
-					return session.Invalid(query, "has a parameter that this request does not know")
+					return session.Invalid(query, "contains an unknown parameter")
 				}
 			}
 			return next(c)
@@ -56,7 +56,7 @@ func onlyParameters(known ...string) echo.MiddlewareFunc {
 	}
 }
 
-var errForeignID = errors.New("it is not written as the id of a session is")
+var errForeignID = errors.New("the text is not a session id")
 
 // parseID reads the id of a session, which has one spelling: a UUID in lower
 // case. What is written otherwise is no session's and gets the answer of an id

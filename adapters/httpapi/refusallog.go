@@ -25,7 +25,7 @@ const (
 	reasonUnknownKey session.Reason = "unknown_introspection_key"
 )
 
-// settingsOf names the settings that may be wrong when callers are turned away
+// settingsOf names the settings that may be wrong when callers were refused
 // with a code or for a reason.
 var settingsOf = map[string]string{
 	string(session.ReasonIssuer):      "CLERK_ISSUER",
@@ -49,7 +49,7 @@ const refusalInterval = time.Minute
 // it may come from strangers.
 const longestCause = 250
 
-// why says why callers are turned away: with which code and, where it is known
+// why says why callers were refused: with which code and, where it is known
 // more exactly, for which reason. There are as many as the code has constants.
 type why struct {
 	code   string
@@ -130,7 +130,7 @@ func (r *refusals) tell(w why, count int, last example) {
 			break
 		}
 	}
-	r.logger.Warn("callers are turned away", attributes...)
+	r.logger.Warn("callers were refused", attributes...)
 }
 
 // turnsAway reports whether an answer turns its caller away for who they are,

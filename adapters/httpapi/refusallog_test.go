@@ -17,7 +17,7 @@ import (
 	"chatkit-session/ports"
 )
 
-const turnedAway = "callers are turned away"
+const turnedAway = "callers were refused"
 
 // refuses turns everybody away for a reason.
 func (s *subject) refuses(kind session.Kind, reason session.Reason, cause string) {

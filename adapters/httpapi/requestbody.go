@@ -62,7 +62,7 @@ func readBody(c echo.Context) ([]byte, error) {
 		return nil, errBodyTooLarge
 	}
 	if err != nil {
-		return nil, &session.Error{Kind: session.KindInvalid, Field: body, Problem: "could not be read to its end", Cause: err}
+		return nil, &session.Error{Kind: session.KindInvalid, Field: body, Problem: "could not be read completely", Cause: err}
 	}
 	return bytes.TrimSpace(bytes.TrimPrefix(raw, bom)), nil
 }
@@ -89,5 +89,5 @@ func malformed(err error) error {
 		}
 		return session.Invalid(field, "has the wrong type")
 	}
-	return session.Invalid(body, "must be well-formed JSON (RFC 8259) in UTF-8, each name once")
+	return session.Invalid(body, "must be valid JSON in UTF-8, without duplicate names")
 }

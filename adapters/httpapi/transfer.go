@@ -88,4 +88,4 @@ func CheckTransferURL(text string) error {
 	return nil
 }
 
-var errNotPage = errors.New("must be like https://app.example.com/chat, without a fragment: the code goes there")
+var errNotPage = errors.New("must be a URL such as https://app.example.com/chat without a fragment: the transfer code is added as the fragment")

@@ -151,6 +151,6 @@ func (p *proxies) overTLS(r *http.Request) bool {
 const mostShown = 64
 
 func (p *proxies) warn(header, value string) {
-	p.logger.Warn("a trusted proxy sends a header that cannot be read: what it is to tell is unknown",
+	p.logger.Warn("a trusted proxy sent a header that cannot be parsed: the client's address or scheme is unknown",
 		"header", header, "value", cut(value, mostShown))
 }

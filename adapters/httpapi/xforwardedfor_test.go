@@ -72,7 +72,7 @@ func TestSource_Forwarded(t *testing.T) {
 	}
 }
 
-const unreadable = "a trusted proxy sends a header that cannot be read: what it is to tell is unknown"
+const unreadable = "a trusted proxy sent a header that cannot be parsed: the client's address or scheme is unknown"
 
 // What cannot be read is said once for each header, cut short; what strangers
 // send is not looked at.

@@ -101,7 +101,7 @@ func TestParseSettings_NamesFiles(t *testing.T) {
 		"UTF16":     {"CHATKIT_TOKEN_KEYS", file(t, "\xff\xfek\x00e\x00y\x00"), "is no text in UTF-8"},
 		"UTF16NoM":  {"CHATKIT_TOKEN_KEYS", file(t, "k\x00e\x00y\x00"), "is no text in UTF-8"},
 		"BadValue":  {"CHATKIT_TOKEN_KEYS", file(t, secret), "key 1 must be the base64"},
-		"BadOrigin": {"ALLOWED_ORIGINS", file(t, "app.example.com"), `"app.example.com" must be like`},
+		"BadOrigin": {"ALLOWED_ORIGINS", file(t, "app.example.com"), `"app.example.com" must be an origin such as`},
 		"BadNumber": {"CHATKIT_MAX_SESSIONS", file(t, "many"), "must be a whole number"},
 		"BadPolicy": {"CHATKIT_ACCESS_POLICY", file(t, "{"), "must be like {"},
 	} {

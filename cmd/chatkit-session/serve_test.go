@@ -96,7 +96,7 @@ func TestRun_Serve_SaysWhoIsTurnedAway(t *testing.T) {
 	if got := s.post(t, "Bearer "+credential); got.Status != http.StatusUnauthorized {
 		t.Fatalf("got %s", got.raw)
 	}
-	s.logs.await(t, regexp.MustCompile(`"level":"WARN","msg":"callers are turned away","code":"unauthorized","reason":"wrong_issuer","count":1,"lastRequestId":"[^"]+","lastError":".*https://clerk.example.com.*","settings":"CLERK_ISSUER"`))
+	s.logs.await(t, regexp.MustCompile(`"level":"WARN","msg":"callers were refused","code":"unauthorized","reason":"wrong_issuer","count":1,"lastRequestId":"[^"]+","lastError":".*https://clerk.example.com.*","settings":"CLERK_ISSUER"`))
 	metrics := s.logs.await(t, regexp.MustCompile(`"msg":"metrics","address":"([^"]+)"`))[1]
 	if _, body, err := ask(t.Context(), http.MethodGet, "http://"+metrics+"/metrics", "", "", ""); err != nil || !strings.Contains(string(body), `chatkit_turned_away_total{code="unauthorized",reason="wrong_issuer"} 1`) {
 		t.Errorf("metrics: %v\n%s", err, body)
@@ -244,7 +244,7 @@ func TestRun_Serve_RefusesBadSettings(t *testing.T) {
 		"session times: CHATKIT_REFRESH_THRESHOLD (48h0m0s) must be shorter than CHATKIT_SESSION_DURATION", "session times: CHATKIT_ROTATION_GRACE", "LISTEN_ADDR: ", "LOG_LEVEL: must be debug", "CHATKIT_TOKEN_KEYS: key 1",
 		"CHATKIT_WORKFLOW_ID: ", "CHATKIT_ACCESS_POLICY: ", `ALLOWED_ORIGINS: "nonsense" must be`, `TRUSTED_PROXIES: "nowhere" must be`, "INTROSPECTION_KEYS: key 1 must have",
 		"CLERK_JWT_KEY: must be an RSA public key", `CLERK_API_URL: "api.clerk.com/" must be`,
-		`CLERK_AUTHORIZED_PARTIES: "b.example.com" must be`, `CLERK_AUTHORIZED_PARTIES: "https://*.example.com" must be one origin`,
+		`CLERK_AUTHORIZED_PARTIES: "b.example.com" must be`, `CLERK_AUTHORIZED_PARTIES: "https://*.example.com" must be a single origin`,
 		"DATABASE_URL: ", "DATABASE_DIRECT_URL: ",
 	}
 	for i, want := range wants {

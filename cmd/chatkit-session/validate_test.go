@@ -95,10 +95,10 @@ func TestParseSettings_RefusesWhatHasNoEffect(t *testing.T) {
 	zeros := base64.StdEncoding.EncodeToString(make([]byte, keyring.KeySize))
 	one := keyring.Generate()
 	for setting, want := range map[string]string{
-		"ALLOWED_ORIGINS=https://*.vercel.app":                       `ALLOWED_ORIGINS: "https://*.vercel.app" must not have its *`,
-		"ALLOWED_ORIGINS=http://*.example.com":                       `ALLOWED_ORIGINS: "http://*.example.com" must be https`,
+		"ALLOWED_ORIGINS=https://*.vercel.app":                       `ALLOWED_ORIGINS: "https://*.vercel.app" must not have *`,
+		"ALLOWED_ORIGINS=http://*.example.com":                       `ALLOWED_ORIGINS: "http://*.example.com" must use https`,
 		"CLERK_AUTHORIZED_PARTIES=https://app.example.com/sign-in":   `CLERK_AUTHORIZED_PARTIES: "https://app.example.com/sign-in" must end after`,
-		"CLERK_AUTHORIZED_PARTIES=https://*.example.com":             `CLERK_AUTHORIZED_PARTIES: "https://*.example.com" must be one origin`,
+		"CLERK_AUTHORIZED_PARTIES=https://*.example.com":             `CLERK_AUTHORIZED_PARTIES: "https://*.example.com" must be a single origin`,
 		"CLERK_SECRET_KEY=pk_test_Y2xlcmsuZXhhbXBsZS5jb20k":          "CLERK_SECRET_KEY: is a publishable key: take the secret key",
 		"CLERK_SECRET_KEY=whsec_0123":                                "CLERK_SECRET_KEY: must be the secret key of Clerk's dashboard",
 		"CLERK_SECRET_KEY=sk_test_a sk_test_b":                       "CLERK_SECRET_KEY: must be the secret key of Clerk's dashboard",
