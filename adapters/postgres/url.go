@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"github.com/lib/pq"
 )
 
 var (
@@ -24,8 +26,19 @@ func complete(config Config) (string, error) {
 		return "", err
 	}
 	query := u.Query()
+	if err := bind(query); err != nil {
+		return "", err
+	}
+	if query.Get("sslmode") == "" {
+		query.Del("sslmode")
+		u.RawQuery = query.Encode()
+		mode, err := defaultSSLMode(u.String())
+		if err != nil {
+			return "", err
+		}
+		query.Set("sslmode", mode)
+	}
 	defaults := map[string]string{
-		"sslmode":          defaultSSLMode(query.Get("host")),
 		"application_name": "chatkit-session",
 		"connect_timeout":  connectTimeout,
 	}
@@ -36,9 +49,6 @@ func complete(config Config) (string, error) {
 		if !query.Has(name) {
 			query.Set(name, value)
 		}
-	}
-	if err := bind(query); err != nil {
-		return "", err
 	}
 	u.RawQuery = query.Encode()
 	return u.String(), nil
@@ -62,10 +72,16 @@ func parseURL(text string) (*url.URL, error) {
 	if strings.Contains(path, "@") || (strings.Contains(options, "@") && !strings.Contains(authority, "@")) {
 		return nil, errAt
 	}
-	hosts := authority[strings.LastIndexByte(authority, '@')+1:]
-	u, err := url.Parse("postgres://" + strings.TrimSuffix(authority, hosts) + tail)
+	at := strings.LastIndexByte(authority, '@')
+	hosts := authority[at+1:]
+	u, err := url.Parse("postgres://" + tail)
 	if err != nil {
 		return nil, errNotURL
+	}
+	if at >= 0 {
+		if u.User, err = parseUser(authority[:at]); err != nil {
+			return nil, errNotURL
+		}
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -78,6 +94,21 @@ func parseURL(text string) (*url.URL, error) {
 	}
 	u.RawQuery = query.Encode()
 	return u, nil
+}
+
+// parseUser reads a user and a password, in which PostgreSQL's own clients take
+// any character that ends neither.
+func parseUser(text string) (*url.Userinfo, error) {
+	name, password, both := strings.Cut(text, ":")
+	user, wrong := url.PathUnescape(name)
+	secret, err := url.PathUnescape(password)
+	if err = errors.Join(wrong, err); err != nil {
+		return nil, err
+	}
+	if !both {
+		return url.User(user), nil
+	}
+	return url.UserPassword(user, secret), nil
 }
 
 // defaultPort is that of a host that names none beside one that does.
@@ -111,16 +142,32 @@ func addHosts(query url.Values, text string) error {
 	return nil
 }
 
-// defaultSSLMode encrypts and verifies the server's certificate and name, unless
-// all hosts, which commas separate, are on this machine.
-func defaultSSLMode(hosts string) string {
-	for host := range strings.SplitSeq(hosts, ",") {
-		ip := net.ParseIP(host)
-		if host != "" && host != "localhost" && !strings.HasPrefix(host, "/") && (ip == nil || !ip.IsLoopback()) {
-			return "verify-full"
+// defaultSSLMode is what the environment of PostgreSQL's own clients says (PGSSLMODE).
+// Otherwise it encrypts and verifies the server's certificate and name, unless all
+// hosts are on this machine, whether the URL names them or the environment (PGHOST).
+func defaultSSLMode(text string) (string, error) {
+	config, err := pq.NewConfig(text)
+	if err != nil {
+		return "", errNotURL // without the cause, which may show it
+	}
+	if config.SSLMode != "" {
+		return string(config.SSLMode), nil
+	}
+	for _, one := range eachHost(config) {
+		if !isHere(one) {
+			return string(pq.SSLModeVerifyFull), nil
 		}
 	}
-	return "disable"
+	return string(pq.SSLModeDisable), nil
+}
+
+// isHere reports whether a configuration's one host is on this machine.
+func isHere(config pq.Config) bool {
+	if config.Hostaddr.IsValid() { // then the host's name is looked up nowhere
+		return config.Hostaddr.IsLoopback()
+	}
+	ip := net.ParseIP(config.Host)
+	return config.Host == "" || config.Host == "localhost" || strings.HasPrefix(config.Host, "/") || (ip != nil && ip.IsLoopback())
 }
 
 // bind takes channel_binding out of the options: the driver does not know it.

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/lib/pq"
 )
 
 // What a URL of PostgreSQL may look like, and which hosts, ports and encryption
@@ -30,6 +32,13 @@ func TestComplete(t *testing.T) {
 		"postgres://u:p@db/x?channel_binding=disable&sslmode=verify-ca": "u:p db - /x verify-ca",
 		"postgres://u:%23%2F%3F%40@db/x":                                "u:%23%2F%3F%40 db - /x verify-full",
 		"postgres://u:a@b@db/x":                                         "u:a%40b db - /x verify-full",
+		"postgres://u:a^[{|}]<\"> %25é@db/x":                            "u:a%5E%5B%7B%7C%7D%5D%3C%22%3E%20%25%C3%A9 db - /x verify-full",
+		"postgres://a<b@db/x":                                           "a%3Cb db - /x verify-full",
+		"postgres:///x?hostaddr=192.0.2.1":                              "- - - /x verify-full",
+		"postgres://localhost/x?hostaddr=192.0.2.1":                     "- localhost - /x verify-full",
+		"postgres://db/x?hostaddr=127.0.0.1":                            "- db - /x disable",
+		"postgres://localhost,db/x":                                     "- localhost,db - /x verify-full",
+		"postgres://db/x?sslmode=":                                      "- db - /x verify-full",
 	} {
 		dsn, err := complete(Config{URL: given})
 		if err != nil {
@@ -54,6 +63,30 @@ func TestComplete(t *testing.T) {
 		if err := Check(given); err != nil {
 			t.Errorf("Check(%s) = %v", given, err)
 		}
+	}
+}
+
+// What the URL leaves to the environment of PostgreSQL's own clients counts: a
+// host there is on no other machine's loopback, and a mode there is wanted.
+func TestComplete_Environment(t *testing.T) {
+	for _, c := range []struct{ name, value, url, want string }{
+		{"PGHOST", "db.example.com", "postgres:///x", "verify-full"},
+		{"PGHOST", "db.example.com", "postgres://localhost/x", "disable"},
+		{"PGHOST", "/run/postgresql", "postgres:///x", "disable"},
+		{"PGHOSTADDR", "192.0.2.1", "postgres:///x", "verify-full"},
+		{"PGSSLMODE", "require", "postgres://db/x", "require"},
+		{"PGSSLMODE", "require", "postgres://db/x?sslmode=verify-ca", "verify-ca"},
+	} {
+		t.Run(c.name+" "+c.url, func(t *testing.T) {
+			t.Setenv(c.name, c.value)
+			dsn, err := complete(Config{URL: c.url})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := pq.NewConfig(dsn); err != nil || string(got.SSLMode) != c.want {
+				t.Errorf("the driver's mode is %q, %v, want %q", got.SSLMode, err, c.want)
+			}
+		})
 	}
 }
 
