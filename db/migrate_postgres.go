@@ -104,7 +104,7 @@ func firstSchema(path string) string {
 		return strings.ReplaceAll(quoted[1], `""`, `"`)
 	}
 	first, _, _ := strings.Cut(path, ",")
-	return strings.TrimSpace(first)
+	return strings.ToLower(strings.TrimSpace(first))
 }
 
 func (e postgresEngine) alone(ctx context.Context, pool *sql.DB, do func(*sql.Conn) error) (err error) {

@@ -282,6 +282,15 @@ func TestMigrator_Up_AnotherSchemasRoles(t *testing.T) {
 	}
 }
 
+// A search_path is read as PostgreSQL reads it: names without quotes in lower
+// case.
+func TestMigrator_Up_SearchPathInUpperCase(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	do(t, pgtest.Open(t, url), "CREATE SCHEMA staging")
+	mustMigrate(t, inSchema(t, url, "Staging, public"))
+}
+
 // What cannot be is refused, with nothing made.
 func TestMigrator_Up_Refuses(t *testing.T) {
 	t.Parallel()
