@@ -38,6 +38,7 @@ const (
 var (
 	errUnknownKey  = errors.New("no such key")
 	errNotLookedUp = errors.New("no such key when they were last fetched")
+	errNoneUsable  = errors.New("none of them can be used")
 )
 
 // keySet holds the instance's public keys by id. That there is no key of an id
@@ -144,11 +145,15 @@ func (s *keySet) fetch(now time.Time) {
 		ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
 		defer cancel()
 		set, err := s.load(ctx)
+		keys := byID(set)
+		if err == nil && len(keys) == 0 {
+			err = errNoneUsable // an instance has one at least
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.running, s.err = nil, err
 		if err == nil {
-			s.keys, s.fetched = s.byID(set), now
+			s.keys, s.fetched = keys, now
 			s.missing = asked
 			maps.DeleteFunc(s.missing, func(kid string, _ bool) bool { return s.keys[kid] != nil })
 		} else {
@@ -159,15 +164,12 @@ func (s *keySet) fetch(now time.Time) {
 }
 
 // byID keeps the keys that sign session tokens.
-func (s *keySet) byID(set []json.RawMessage) map[string]*sdk.JSONWebKey {
+func byID(set []json.RawMessage) map[string]*sdk.JSONWebKey {
 	keys := make(map[string]*sdk.JSONWebKey, len(set))
 	for _, encoded := range set {
 		if key, ok := parseKey(encoded); ok {
 			keys[key.KeyID] = key
 		}
-	}
-	if len(keys) == 0 {
-		s.logger.Warn("none of Clerk's public keys can be used: nobody gets in", "keys", len(set))
 	}
 	return keys
 }

@@ -182,6 +182,26 @@ func TestAuthenticator_JWKS(t *testing.T) {
 			server.Close()
 		}
 	})
+	// An instance has a key: an answer without any is a fault, which turns nobody
+	// away who is let in without it.
+	t.Run("NoneUsable", func(t *testing.T) {
+		t.Parallel()
+		for _, odd := range []string{``, `{"kty":"AKP","kid":"odd"}`} {
+			b := setup(t)
+			a := b.online(t)
+			good := func() string { return b.mint(t, nil) }
+			kind(t, a, good(), nil)
+			b.api.SetKeys()
+			if odd != "" {
+				b.api.AddJSON(json.RawMessage(odd))
+			}
+			b.clock.advance(time.Minute)
+			kind(t, a, named(good(), "odd"), session.KindUnavailable)
+			kind(t, a, good(), nil)
+			b.clock.advance(time.Hour)
+			kind(t, a, good(), session.KindUnavailable)
+		}
+	})
 	t.Run("OutageWithinTheLifetime", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
@@ -254,7 +274,7 @@ func TestAuthenticator_JWKS(t *testing.T) {
 	t.Run("KeyOfAnotherUse", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.api.SetKeys()
+		b.api.SetKeys(instances()[1])
 		for _, key := range fakeclerk.NewAPI(secret, instances()[0]).Keys() {
 			key.Use = "enc"
 			b.api.AddKey(key)
