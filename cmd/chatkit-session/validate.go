@@ -254,12 +254,12 @@ func (m *mistakes) checkTimes(c *config) {
 // inSettings puts the policy's words into the operator's.
 var inSettings = strings.NewReplacer(
 	"the refresh threshold", "CHATKIT_REFRESH_THRESHOLD", "the rotation grace", "CHATKIT_ROTATION_GRACE",
+	"the duration of actors' sessions", "CHATKIT_ACTOR_DURATION", // before what it begins with
 	"the remembered duration", "CHATKIT_REMEMBER_DURATION", "the duration", "CHATKIT_SESSION_DURATION",
 	"the remembered longest life", "CHATKIT_REMEMBER_LONGEST_LIFE", "the longest life", "CHATKIT_LONGEST_LIFE",
 	"the remembered idle timeout", "CHATKIT_REMEMBER_IDLE_TIMEOUT", "the idle timeout", "CHATKIT_IDLE_TIMEOUT",
 	"the warning window", "CHATKIT_WARNING_WINDOW", "the lifetime of transfer codes", "CHATKIT_TRANSFER_CODE_LIFETIME",
 	"the most sessions of a user", "CHATKIT_MAX_SESSIONS",
-	"the duration of actors' sessions", "CHATKIT_ACTOR_DURATION",
 )
 
 // aboutAny reports whether there is a mistake of any of these settings.

@@ -43,6 +43,8 @@ func TestParseSettings_RefusesEach(t *testing.T) {
 		"CHATKIT_REMEMBER_IDLE_TIMEOUT=119s":      "CHATKIT_REMEMBER_IDLE_TIMEOUT: must be at least 2m0s, or 0s",
 		"CHATKIT_IDLE_TIMEOUT=1s":                 "CHATKIT_IDLE_TIMEOUT: must be at least 2m0s, or 0s",
 		"CHATKIT_IDLE_TIMEOUT=-2h":                "session times: CHATKIT_IDLE_TIMEOUT (-2h0m0s) must not be negative",
+		"CHATKIT_ACTOR_DURATION=0s":               "session times: CHATKIT_ACTOR_DURATION (0s) must be positive",
+		"CHATKIT_ACTOR_DURATION=721h":             "session times: CHATKIT_ACTOR_DURATION (721h0m0s) must not be longer than CHATKIT_LONGEST_LIFE",
 		"CHATKIT_WARNING_WINDOW=-1s":              "CHATKIT_WARNING_WINDOW: must be 0s, or at least 1s",
 		"CHATKIT_MAX_SESSIONS=-1":                 "session times: CHATKIT_MAX_SESSIONS",
 		"CHATKIT_TRANSFER_CODE_LIFETIME=0s":       "CHATKIT_TRANSFER_CODE_LIFETIME: must be at least 1s",
