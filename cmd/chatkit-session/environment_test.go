@@ -187,7 +187,7 @@ func TestDatabaseKind(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[secret]string{
 		"sqlite:sessions.db": "sessions.db", "sqlite:/var/lib/sessions.db": "/var/lib/sessions.db", "sqlite:./a b.db": "./a b.db",
-		"sqlite::memory:": "", "sqlite:file::memory:?cache=shared": "", "sqlite://sessions.db": "", "sqlite:///var/lib/sessions.db": "", "sqlite:": "", "sqlite": "", "mysql://db/x": "",
+		"sqlite::memory:": "", "sqlite:file::memory:?cache=shared": "", "sqlite:sessions.db?mode=memory": "", "sqlite:/data/sessions.db?cache=shared": "", "sqlite://sessions.db": "", "sqlite:///var/lib/sessions.db": "", "sqlite:": "", "sqlite": "", "mysql://db/x": "",
 	} {
 		kind, path, err := databaseKind(url)
 		if path != want || (err == nil) != (want != "") || (err == nil && kind != sqliteDatabase) {

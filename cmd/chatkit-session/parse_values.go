@@ -172,6 +172,8 @@ func databaseKind(url secret) (kind, path string, err error) {
 		return "", "", errors.New("must be sqlite:PATH, without slashes before the path: sqlite:sessions.db, or sqlite:/var/lib/sessions.db")
 	case scheme == "sqlite" && strings.Contains(rest, ":memory:"):
 		return "", "", errors.New("must name a file: what is in memory would be lost with the process")
+	case scheme == "sqlite" && strings.Contains(rest, "?"):
+		return "", "", errors.New("must be sqlite:PATH, without parameters: what follows a ? would be a part of the file's name")
 	case scheme == "sqlite" && rest != "":
 		return sqliteDatabase, rest, nil
 	}
