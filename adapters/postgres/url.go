@@ -14,6 +14,7 @@ var (
 	errNotURL = errors.New("must be postgres://user:password@host/database, with options that PostgreSQL knows")
 	errHash   = errors.New("has a #, which ends an address: write it as %23 in a password")
 	errAt     = errors.New("has an @ behind its host: write / as %2F, ? as %3F and @ as %40 in a password")
+	errMixed  = errors.New("has a socket before other hosts: the driver would encrypt to none of them")
 	errBinds  = errors.New("channel_binding must be disable, prefer or require, and require needs TLS")
 )
 
@@ -51,7 +52,7 @@ func complete(config Config) (string, error) {
 		}
 	}
 	u.RawQuery = query.Encode()
-	return u.String(), nil
+	return u.String(), checkSockets(u.String())
 }
 
 // parseURL reads a URL as PostgreSQL's own clients do
@@ -161,13 +162,29 @@ func defaultSSLMode(text string) (string, error) {
 	return string(pq.SSLModeDisable), nil
 }
 
+// checkSockets refuses hosts on other machines behind a socket: the driver takes
+// the first host's word for whether any is encrypted to, whatever sslmode says.
+func checkSockets(dsn string) error {
+	config, err := pq.NewConfig(dsn)
+	if err != nil {
+		return errNotURL // without the cause, which may show it
+	}
+	isSocket := !config.Hostaddr.IsValid() && (strings.HasPrefix(config.Host, "/") || strings.HasPrefix(config.Host, "@"))
+	for _, one := range eachHost(config) {
+		if isSocket && !isHere(one) {
+			return errMixed
+		}
+	}
+	return nil
+}
+
 // isHere reports whether a configuration's one host is on this machine.
 func isHere(config pq.Config) bool {
 	if config.Hostaddr.IsValid() { // then the host's name is looked up nowhere
 		return config.Hostaddr.IsLoopback()
 	}
 	ip := net.ParseIP(config.Host)
-	return config.Host == "" || config.Host == "localhost" || strings.HasPrefix(config.Host, "/") || (ip != nil && ip.IsLoopback())
+	return config.Host == "" || config.Host == "localhost" || strings.HasPrefix(config.Host, "/") || strings.HasPrefix(config.Host, "@") || (ip != nil && ip.IsLoopback())
 }
 
 // bind takes channel_binding out of the options: the driver does not know it.

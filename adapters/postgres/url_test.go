@@ -99,6 +99,7 @@ func TestComplete_Refuses(t *testing.T) {
 		"postgres://u:sec#ret@db/x", "postgres://u:sec/ret@db/x", "postgres://u:1/secret@db/x", "postgres://u:sec?ret@db/x", "postgres://u:s@e/c@db/x",
 		"postgres://u:p@db:secret/x", "postgres://u:%zz@db/x", "postgres://u:p@%zz/x", "postgres://u:p@db/x?%zz",
 		"postgres://u:p@db/x?channel_binding=secret", "postgres://u:p@db/x?channel_binding=require&sslmode=disable", "postgres://u:p@db/x?sslmode=secret",
+		"postgres://u:p@%2Frun%2Fpostgresql,db/x?sslmode=verify-full",
 	} {
 		err := Check(given)
 		if err == nil {
