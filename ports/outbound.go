@@ -380,7 +380,7 @@ type RoleDirectory interface {
 	// exist. The answer may be up to a minute old.
 	//
 	// Errors: KindUnavailable when it cannot be found out now, or not before
-	// ctx ends.
+	// ctx ends; KindOverloaded at once when too many wait.
 	Role(ctx context.Context, user session.UserID) (access.Role, error)
 }
 

@@ -24,14 +24,20 @@ const (
 	rolesRemembered = 10_000
 	// mostLookUps is how many users' roles are looked up at a time.
 	mostLookUps = 64
+	// mostAsking is how many callers wait for theirs: what that many look-ups do
+	// not answer soon is refused at once.
+	mostAsking = 8 * mostLookUps
 )
+
+var errManyAsk = errors.New("too many wait for their role")
 
 // Directory looks roles up in Clerk's Backend API: the public_metadata.role of
 // the user.
 type Directory struct {
-	users *user.Client
-	roles *otter.Cache[session.UserID, access.Role]
-	turns chan struct{} // has one for each look-up that is under way
+	users  *user.Client
+	roles  *otter.Cache[session.UserID, access.Role]
+	turns  chan struct{} // has one for each look-up that is under way
+	asking chan struct{} // has one for each caller who waits
 }
 
 var _ ports.RoleDirectory = (*Directory)(nil)
@@ -49,7 +55,7 @@ func NewDirectory(config Config) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of roles: %w", err)
 	}
-	return &Directory{users: user.NewClient(config.api()), roles: roles, turns: make(chan struct{}, mostLookUps)}, nil
+	return &Directory{users: user.NewClient(config.api()), roles: roles, turns: make(chan struct{}, mostLookUps), asking: make(chan struct{}, mostAsking)}, nil
 }
 
 // cacheClock lends the service's clock to the cache, which needs no ticks: what
@@ -67,6 +73,12 @@ func (cacheClock) Tick(time.Duration) <-chan time.Time { return nil }
 func (d *Directory) Role(ctx context.Context, id session.UserID) (access.Role, error) {
 	if role, known := d.roles.GetIfPresent(id); known {
 		return role, nil
+	}
+	select {
+	case d.asking <- struct{}{}:
+		defer func() { <-d.asking }()
+	default:
+		return access.Role{}, session.Wrap(session.KindOverloaded, errManyAsk)
 	}
 	ports.Rest(ctx)
 	var role access.Role

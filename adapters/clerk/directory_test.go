@@ -173,6 +173,27 @@ func TestDirectory(t *testing.T) {
 		close(release)
 		group.Wait()
 	})
+	t.Run("ManyCallers", func(t *testing.T) { // are refused at once, but for some
+		t.Parallel()
+		b := setup(t)
+		b.api.SetUser("user_1", map[string]any{"role": "member"})
+		release := make(chan struct{})
+		b.api.Hold(release)
+		d := directory(t, b)
+		const callers, most = 600, 512
+		answers := make(chan error, callers)
+		for range callers {
+			go func() { _, err := d.Role(t.Context(), user); answers <- err }()
+		}
+		for n := range callers {
+			if n == callers-most {
+				close(release)
+			}
+			if err, refused := <-answers, n < callers-most; refused != errors.Is(err, session.KindOverloaded) || (!refused && err != nil) {
+				t.Errorf("answer %d is %v", n, err)
+			}
+		}
+	})
 	t.Run("NoSecretKey", func(t *testing.T) {
 		t.Parallel()
 		if _, err := clerk.NewDirectory(clerk.Config{}); err == nil {
