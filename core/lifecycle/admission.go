@@ -9,53 +9,51 @@ import (
 	"chatkit-session/ports"
 )
 
-// The bounds of what waits for its turn. They leave those who are answered well
-// under half a second, their work included, on machines of any speed.
+// The bounds of the queues for users' work and checks. With them, admitted
+// requests are answered well within half a second, on machines of any speed.
 const (
-	// waitingForOne is how many may wait for each that is in flight: what a
-	// burst brings, not what a machine cannot do.
-	waitingForOne = 8
-	// oldestWaiting is how long the first may have waited when another joins.
-	oldestWaiting = 200 * time.Millisecond
-	// longestWait is after what time somebody who waits is refused after all:
-	// nothing is served any more.
-	longestWait = 400 * time.Millisecond
+	// queuePerPlace is how many requests may wait for each one in flight. It
+	// bounds bursts; maxHeadWait bounds how slowly a queue may be served.
+	queuePerPlace = 8
+	maxHeadWait   = 200 * time.Millisecond
+	// maxWait is reached only when no request completes at all.
+	maxWait = 400 * time.Millisecond
 )
 
-// The bounds of checks for networks whose checks failed too often.
+// The bounds of checks for suspects: networks whose checks failed too often.
 const (
-	suspectsAtOnce = 2
-	// suspectPause is for how long a check that failed keeps its place.
+	suspectCapacity = 2
+	// suspectPause is how long a failed check keeps its place.
 	suspectPause = 20 * time.Millisecond
-	// suspectPatience is how long they wait: those who ask again at once are
-	// slowed down by that, too.
-	suspectPatience = time.Second
+	// suspectMaxWait is long, to slow down clients that retry at once.
+	suspectMaxWait = time.Second
 )
 
-// Admission bounds the work in flight. It implements ports.Admission.
+// Admission sheds load: it bounds the work in flight of each kind, queues a
+// little more, and refuses the rest at once. It implements ports.Admission.
 type Admission struct {
-	meter ports.Meter
-	lines map[ports.Work]*line
+	meter  ports.Meter
+	limits map[ports.Work]*inFlightLimit
 }
 
 var _ ports.Admission = (*Admission)(nil)
 
-// NewAdmission returns an Admission that lets most of each kind of work be in
-// flight at a time, and few of those of suspects.
-func NewAdmission(most int, meter ports.Meter, clock ports.Clock) *Admission {
-	usual := func() *line {
-		return &line{clock: clock, most: most, longest: waitingForOne * most, oldest: oldestWaiting, patience: longestWait}
+// NewAdmission returns an Admission with capacity places for each of users' work
+// and checks, and a few for suspects.
+func NewAdmission(capacity int, meter ports.Meter, clock ports.Clock) *Admission {
+	usual := func() *inFlightLimit {
+		return &inFlightLimit{clock: clock, capacity: capacity, maxQueue: queuePerPlace * capacity, maxHeadWait: maxHeadWait, maxWait: maxWait}
 	}
-	return &Admission{meter: meter, lines: map[ports.Work]*line{
+	return &Admission{meter: meter, limits: map[ports.Work]*inFlightLimit{
 		ports.WorkUsers:    usual(),
 		ports.WorkChecks:   usual(),
-		ports.WorkSuspects: {clock: clock, most: suspectsAtOnce, patience: suspectPatience},
+		ports.WorkSuspects: {clock: clock, capacity: suspectCapacity, maxWait: suspectMaxWait},
 	}}
 }
 
 // Enter implements ports.Admission.
 func (a *Admission) Enter(ctx context.Context, work ports.Work) (leave func(), err error) {
-	leave, err = a.lines[work].enter(ctx)
+	leave, err = a.limits[work].enter(ctx)
 	if errors.Is(err, session.KindOverloaded) {
 		a.meter.Overloaded(work)
 	}

@@ -1,5 +1,3 @@
-// Package lifecycle holds the use cases: what the service does when somebody
-// asks, written against ports.
 package lifecycle
 
 import (
@@ -14,7 +12,8 @@ import (
 
 var errNoCredential = errors.New("no credential")
 
-// Authorizer lets callers in by credential and role. It implements ports.Authorizer.
+// Authorizer authenticates callers and checks what their role permits. It
+// implements ports.Authorizer.
 type Authorizer struct {
 	authenticator ports.Authenticator
 	directory     ports.RoleDirectory
@@ -25,9 +24,9 @@ type Authorizer struct {
 
 var _ ports.Authorizer = (*Authorizer)(nil)
 
-// NewAuthorizer returns a Authorizer. directory may be nil: then only credentials name
-// roles. fallback is the role of a user for whom nothing else names one; zero
-// lets no such user in. Actors of the denied kinds are not let in at all.
+// NewAuthorizer returns an Authorizer. Without a directory (nil), roles come only
+// from credentials. fallback is the role of users without any other role; with a
+// zero fallback they are refused. Actors of the denied kinds are refused.
 func NewAuthorizer(authenticator ports.Authenticator, directory ports.RoleDirectory, policy access.Policy, fallback access.Role, denied ...session.ActorKind) *Authorizer {
 	return &Authorizer{authenticator: authenticator, directory: directory, policy: policy, fallback: fallback, denied: denied}
 }
@@ -57,8 +56,8 @@ func (a *Authorizer) Authorize(ctx context.Context, credential string, wants acc
 	return caller, nil
 }
 
-// role is the first that answers: the credential, the organization, the
-// directory, the fallback.
+// role returns the caller's role from the first source that has one: the
+// credential, the organization, the directory, the fallback.
 func (a *Authorizer) role(ctx context.Context, identity ports.Identity) (access.Role, error) {
 	if !identity.Role.IsZero() {
 		return identity.Role, nil

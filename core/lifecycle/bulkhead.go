@@ -9,13 +9,14 @@ import (
 	"chatkit-session/ports"
 )
 
-// ownConnections is how many connections the service keeps for its own tasks.
-const ownConnections = 2
+// reservedConnections is how many connections are left for the service's own
+// tasks, such as clean-up and readiness probes.
+const reservedConnections = 2
 
-// mostStats is how many may wait for totals.
-const mostStats = 4
+// maxStatsQueue is how many calls of Stats may wait.
+const maxStatsQueue = 4
 
-// UserStore is what requests need of a store.
+// UserStore is the part of a store that requests use.
 type UserStore interface {
 	ports.SessionStore
 	ports.SecretFinder
@@ -23,44 +24,45 @@ type UserStore interface {
 	ports.AdminStore
 }
 
-// Bulkhead is a store that lets checks of tokens and what users ask each use a
-// share of the connections, so that neither waits for the other, and the
-// service's own tasks, which do not come here, for none of them. The changes of
-// a user's sessions are made one after the other: where that user's lock is
-// held elsewhere they take one connection, however many there are.
+// Bulkhead is a decorator that divides a store's connection pool into bulkheads,
+// so that an overload of one kind of work leaves connections for the others:
+// token checks have a share, users' requests have a share, and a few connections
+// are reserved for the service's own tasks, which do not use the decorator. Updates
+// of one user are made one after the other (see userQueue), so that they take one
+// connection, however long the user's lock is held elsewhere.
 type Bulkhead struct {
 	UserStore
-	users, checks *line
-	// stats is for totals: they read whole tables.
-	stats *line
+	users, checks *inFlightLimit
+	// stats lets one call of Stats run at a time: it reads whole tables.
+	stats *inFlightLimit
 	clock ports.Clock
 
 	mu     sync.Mutex
-	ofUser map[session.UserID]*userLine
+	queues map[session.UserID]*userQueue
 }
 
 var _ UserStore = (*Bulkhead)(nil)
 
-// NewBulkhead shares the store's connections, of which there are this many.
+// NewBulkhead decorates a store whose pool has this many connections.
 func NewBulkhead(store UserStore, connections int, clock ports.Clock) *Bulkhead {
-	shared := max(connections-ownConnections, 0)
+	shared := max(connections-reservedConnections, 0)
 	users := max(shared*2/3, 1)
 	return &Bulkhead{
-		UserStore: store, clock: clock, ofUser: make(map[session.UserID]*userLine),
-		users: &line{clock: clock, most: users}, checks: &line{clock: clock, most: max(shared-users, 1)},
-		stats: &line{clock: clock, most: 1, longest: mostStats},
+		UserStore: store, clock: clock, queues: make(map[session.UserID]*userQueue),
+		users: &inFlightLimit{clock: clock, capacity: users}, checks: &inFlightLimit{clock: clock, capacity: max(shared-users, 1)},
+		stats: &inFlightLimit{clock: clock, capacity: 1, maxQueue: maxStatsQueue},
 	}
 }
 
-// within asks when it is the line's turn.
-func within[T any](ctx context.Context, l *line, ask func() (T, error)) (T, error) {
-	leave, err := l.enter(ctx)
+// within calls the store when limit admits the caller.
+func within[T any](ctx context.Context, limit *inFlightLimit, call func() (T, error)) (T, error) {
+	leave, err := limit.enter(ctx)
 	if err != nil {
 		var none T
 		return none, err
 	}
 	defer leave()
-	return ask()
+	return call()
 }
 
 // FindByToken implements ports.SecretFinder.
@@ -98,22 +100,22 @@ func (b *Bulkhead) OwnerOf(ctx context.Context, id session.ID, by session.Bearer
 	return within(ctx, b.users, func() (session.UserID, error) { return b.UserStore.OwnerOf(ctx, id, by) })
 }
 
-// Stats implements ports.AdminStore, and returns a KindOverloaded error at once
-// when too many wait for totals.
+// Stats implements ports.AdminStore. It returns KindOverloaded at once when too
+// many calls of Stats wait.
 func (b *Bulkhead) Stats(ctx context.Context, by session.Bearer, cutoff session.Cutoff, since time.Time) (ports.Stats, error) {
 	return within(ctx, b.stats, func() (ports.Stats, error) {
 		return within(ctx, b.users, func() (ports.Stats, error) { return b.UserStore.Stats(ctx, by, cutoff, since) })
 	})
 }
 
-// Update implements ports.SessionStore, and returns a KindOverloaded error at
-// once when too many wait for the same user.
+// Update implements ports.SessionStore. It returns KindOverloaded at once when too
+// many Updates of the same user wait.
 func (b *Bulkhead) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
-	mine, err := b.turnOf(ctx, scope.User)
+	leave, err := b.enterUser(ctx, scope.User)
 	if err != nil {
 		return err
 	}
-	defer mine()
+	defer leave()
 	_, err = within(ctx, b.users, func() (struct{}, error) { return struct{}{}, b.UserStore.Update(ctx, scope, change) })
 	return err
 }

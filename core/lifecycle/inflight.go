@@ -11,126 +11,126 @@ import (
 	"chatkit-session/ports"
 )
 
-var errTooMuch = errors.New("too much is in flight")
+var errOverloaded = errors.New("too much work is in flight")
 
-// line bounds how many are inside at a time. The others wait in a line for
-// their turn, first come, first served.
+// inFlightLimit bounds how many callers are in flight, and queues the others:
 //
-// Whether one more may join the line goes by how long its first has waited: a
-// line of which the first waited for longer than oldest is served too slowly,
-// however many wait in it. So the same bound is right for fast machines and for
-// slow ones, and those who are refused learn it at once, instead of those who
-// waited already.
-type line struct {
-	clock ports.Clock
-	// most is how many may be inside.
-	most int
-	// longest is how many may wait, 0 for any number.
-	longest int
-	// oldest is how long the first may have waited when another joins, and
-	// patience how long anybody waits; 0 is for ever.
-	oldest, patience time.Duration
+//  1. enter admits a caller at once while fewer than capacity are in flight.
+//  2. Otherwise the caller joins a first-in, first-out queue. It is refused at
+//     once if the queue is full, or if the caller at its head has waited for
+//     longer than maxHeadWait: then the queue is served too slowly, whatever its
+//     length. So one bound is right for fast and for slow machines, and new
+//     callers are refused instead of those that have waited already.
+//  3. A caller that leaves passes its place to the caller at the head.
+//  4. A queued caller is refused after maxWait, or when its context ends.
+type inFlightLimit struct {
+	clock    ports.Clock
+	capacity int
+	// maxQueue is how many callers may wait; 0 for any number.
+	maxQueue int
+	// maxHeadWait is how long the caller at the head may have waited when another
+	// one joins; maxWait is how long a caller waits. 0 disables each.
+	maxHeadWait, maxWait time.Duration
 
-	mu      sync.Mutex
-	inside  int
-	waiting []*turn
+	mu       sync.Mutex
+	inFlight int
+	queue    []*waiter
 }
 
-// turn is the place of somebody who waits.
-type turn struct {
-	since  time.Time
-	called chan struct{} // closed when they are inside
+type waiter struct {
+	since    time.Time
+	admitted chan struct{} // closed when the caller is in flight
 }
 
-// enter waits for its turn. leave must be called; more than once, it changes
-// nothing.
+// enter waits until the caller is in flight. leave must be called; further calls
+// change nothing.
 //
-// Errors: KindOverloaded at once when no more may wait, and after patience;
-// KindUnavailable when ctx ends before.
-func (l *line) enter(ctx context.Context) (leave func(), err error) {
-	mine, err := l.join()
+// Errors: KindOverloaded at once when the caller may not join the queue, and
+// after maxWait; KindUnavailable when ctx ends first.
+func (l *inFlightLimit) enter(ctx context.Context) (leave func(), err error) {
+	w, err := l.join()
 	if err != nil {
 		return nil, err
 	}
-	if mine != nil {
-		if err := l.wait(ctx, mine); err != nil {
+	if w != nil {
+		if err := l.wait(ctx, w); err != nil {
 			return nil, err
 		}
 	}
-	return sync.OnceFunc(l.next), nil
+	return sync.OnceFunc(l.leave), nil
 }
 
-// join returns nil when its caller is inside at once.
-func (l *line) join() (*turn, error) {
+// join returns nil when the caller is in flight already.
+func (l *inFlightLimit) join() (*waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.inside < l.most {
-		l.inside++
-		return nil, nil //nolint:nilnil // no turn is needed
+	if l.inFlight < l.capacity {
+		l.inFlight++
+		return nil, nil //nolint:nilnil // the caller does not wait
 	}
 	now := l.clock.Now()
 	if l.isFull(now) {
-		return nil, session.Wrap(session.KindOverloaded, errTooMuch)
+		return nil, session.Wrap(session.KindOverloaded, errOverloaded)
 	}
-	mine := &turn{now, make(chan struct{})}
-	l.waiting = append(l.waiting, mine)
-	return mine, nil
+	w := &waiter{now, make(chan struct{})}
+	l.queue = append(l.queue, w)
+	return w, nil
 }
 
-func (l *line) isFull(now time.Time) bool {
+func (l *inFlightLimit) isFull(now time.Time) bool {
 	switch {
-	case len(l.waiting) == 0:
+	case len(l.queue) == 0:
 		return false
-	case l.longest > 0 && len(l.waiting) >= l.longest:
+	case l.maxQueue > 0 && len(l.queue) >= l.maxQueue:
 		return true
 	}
-	return l.oldest > 0 && now.Sub(l.waiting[0].since) > l.oldest
+	return l.maxHeadWait > 0 && now.Sub(l.queue[0].since) > l.maxHeadWait
 }
 
-func (l *line) wait(ctx context.Context, mine *turn) error {
-	patience := make(<-chan time.Time)
-	if l.patience > 0 {
-		timer := time.NewTimer(l.patience)
+func (l *inFlightLimit) wait(ctx context.Context, w *waiter) error {
+	timeout := make(<-chan time.Time)
+	if l.maxWait > 0 {
+		timer := time.NewTimer(l.maxWait)
 		defer timer.Stop()
-		patience = timer.C
+		timeout = timer.C
 	}
 	var err error
 	select {
-	case <-mine.called:
+	case <-w.admitted:
 		return nil
-	case <-patience:
-		err = session.Wrap(session.KindOverloaded, errTooMuch)
+	case <-timeout:
+		err = session.Wrap(session.KindOverloaded, errOverloaded)
 	case <-ctx.Done():
 		err = session.Wrap(session.KindUnavailable, ctx.Err())
 	}
-	if !l.quit(mine) {
-		l.next() // it was called meanwhile
+	if !l.dequeue(w) {
+		l.leave() // it was admitted in the meantime
 	}
 	return err
 }
 
-// quit takes a turn out of the line, unless it was called.
-func (l *line) quit(mine *turn) bool {
+// dequeue removes w from the queue, and reports whether it was still there.
+func (l *inFlightLimit) dequeue(w *waiter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i := slices.Index(l.waiting, mine)
+	i := slices.Index(l.queue, w)
 	if i < 0 {
 		return false
 	}
-	l.waiting = slices.Delete(l.waiting, i, i+1)
+	l.queue = slices.Delete(l.queue, i, i+1)
 	return true
 }
 
-// next gives the place of somebody who leaves to the first who waits.
-func (l *line) next() {
+// leave passes the leaving caller's place to the head of the queue.
+func (l *inFlightLimit) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiting) == 0 {
-		l.inside--
+	if len(l.queue) == 0 {
+		l.inFlight--
 		return
 	}
-	first := l.waiting[0]
-	l.waiting[0] = nil // the array outlives it
-	l.waiting = l.waiting[1:]
-	close(first.called)
+	head := l.queue[0]
+	l.queue[0] = nil // release it: the backing array lives on
+	l.queue = l.queue[1:]
+	close(head.admitted)
 }

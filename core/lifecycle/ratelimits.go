@@ -10,7 +10,7 @@ import (
 	"chatkit-session/ports"
 )
 
-// Limits hold callers to how often they may ask. It implements ports.Limits.
+// Limits enforces the rate limits of requests. It implements ports.Limits.
 type Limits struct {
 	limiter ports.RateLimiter
 	meter   ports.Meter
@@ -18,17 +18,18 @@ type Limits struct {
 	limits  map[ports.LimitGroup]session.Limit
 
 	mu sync.Mutex
-	// suspects are the networks without a failed check left, and until when.
+	// suspects are the networks that used up their quota of failed checks, with
+	// the time at which they have one again.
 	suspects boundedMap[session.Network, time.Time]
 }
 
-// maxSuspects bounds how many networks are known as suspects.
+// maxSuspects bounds how many networks this replica remembers as suspects.
 const maxSuspects = 20_000
 
 var _ ports.Limits = (*Limits)(nil)
 
-// NewLimits returns the Limits of groups; one that limits lacks, or has as
-// zero, has none.
+// NewLimits returns Limits with a limit for each group. A group whose limit is
+// missing or zero is not limited.
 func NewLimits(limiter ports.RateLimiter, meter ports.Meter, clock ports.Clock, limits map[ports.LimitGroup]session.Limit) *Limits {
 	return &Limits{limiter: limiter, meter: meter, clock: clock, limits: limits, suspects: newBoundedMap[session.Network, time.Time](maxSuspects)}
 }
@@ -38,12 +39,12 @@ func (l *Limits) Spend(ctx context.Context, group ports.LimitGroup, by session.H
 	return l.take(ctx, ports.LimitKey{Group: group, Subject: by.String()})
 }
 
-// SpendFailure implements ports.Limits. Nothing is asked about a suspect: where
-// replicas count together, a flood of bad tokens is not theirs to count.
+// SpendFailure implements ports.Limits. It refuses a suspect without calling the
+// limiter: a flood of invalid tokens must not load a limiter that replicas share.
 func (l *Limits) SpendFailure(ctx context.Context, source session.Source) ([]ports.Quota, error) {
 	const group = ports.LimitFailuresOfAddress
 	network := source.Network()
-	if left := l.suspected(network); left > 0 {
+	if left := l.suspectFor(network); left > 0 {
 		l.meter.Refused(group)
 		return []ports.Quota{{Group: group, Limit: l.limits[group], Allowance: ports.Allowance{Next: left}}}, session.KindRateLimited
 	}
@@ -55,10 +56,11 @@ func (l *Limits) SpendFailure(ctx context.Context, source session.Source) ([]por
 }
 
 // Suspects implements ports.Limits.
-func (l *Limits) Suspects(source session.Source) bool { return l.suspected(source.Network()) > 0 }
+func (l *Limits) Suspects(source session.Source) bool { return l.suspectFor(source.Network()) > 0 }
 
-// suspected is for how long the network is still a suspect.
-func (l *Limits) suspected(network session.Network) time.Duration {
+// suspectFor returns how long the network remains a suspect; not positive if it
+// is none.
+func (l *Limits) suspectFor(network session.Network) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	until, known := l.suspects.get(network)
@@ -74,7 +76,7 @@ func (l *Limits) suspect(network session.Network, left time.Duration) {
 	l.suspects.set(network, l.clock.Now().Add(left))
 }
 
-// take takes one from key's quota, if it has one.
+// take takes one from the quota of key, unless its group is not limited.
 func (l *Limits) take(ctx context.Context, key ports.LimitKey) ([]ports.Quota, error) {
 	limit := l.limits[key.Group]
 	if limit == (session.Limit{}) || key.Subject == "" {

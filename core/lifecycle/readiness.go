@@ -11,46 +11,45 @@ import (
 	"chatkit-session/ports"
 )
 
-var errDraining = errors.New("this replica is stopping")
+var errDraining = errors.New("this replica is shutting down")
 
 const (
-	// readyFor is for how long the answer of a probe of the store counts: anybody
-	// may ask whether this replica is ready, and as often as they like.
-	readyFor = time.Second
-	// probeTimeout bounds a probe.
+	// probeTTL is how long the result of a probe is reused: clients may ask for
+	// readiness as often as they like.
+	probeTTL     = time.Second
 	probeTimeout = 5 * time.Second
 )
 
-// Readiness tells whether this replica can do its work. It implements
-// ports.Readiness. However many ask, it makes one probe of the store at a time,
-// and one a second.
+// Readiness reports whether this replica can serve requests. It probes the store
+// at most once a second, and once at a time, however many callers ask. It
+// implements ports.Readiness.
 type Readiness struct {
-	store    ports.StoreProbe
-	clock    ports.Clock
-	draining atomic.Bool
-	parts    []ports.Degradable
+	store      ports.StoreProbe
+	clock      ports.Clock
+	draining   atomic.Bool
+	components []ports.Degradable
 
 	mu    sync.Mutex
 	probe *probe // the last one; nil before the first
 }
 
-// probe is a question to the store, and its answer.
+// probe is one call of the store.
 type probe struct {
 	began time.Time
-	done  chan struct{} // closed once err is the answer
+	done  chan struct{} // closed when err is set
 	err   error
 }
 
 var _ ports.Readiness = (*Readiness)(nil)
 
-// NewReadiness returns a Readiness of store. What parts do less well is told
-// and no reason not to be ready.
-func NewReadiness(store ports.StoreProbe, clock ports.Clock, parts ...ports.Degradable) *Readiness {
-	return &Readiness{store: store, clock: clock, parts: parts}
+// NewReadiness returns a Readiness of store. A degraded component is reported, but
+// does not make the replica unready.
+func NewReadiness(store ports.StoreProbe, clock ports.Clock, components ...ports.Degradable) *Readiness {
+	return &Readiness{store: store, clock: clock, components: components}
 }
 
-// Drain makes Ready say from now on that this replica cannot, so that it is
-// sent nothing more before it stops.
+// Drain makes the replica unready for good, so that load balancers stop sending
+// requests before it shuts down.
 func (r *Readiness) Drain() { r.draining.Store(true) }
 
 // Draining implements ports.Readiness.
@@ -61,20 +60,19 @@ func (r *Readiness) Ready(ctx context.Context) ([]string, error) {
 	if r.Draining() {
 		return nil, session.Because(session.KindUnavailable, session.ReasonStopping, errDraining)
 	}
-	if err := r.probed(ctx); err != nil {
+	if err := r.probeStore(ctx); err != nil {
 		return nil, unready(err)
 	}
 	var degraded []string
-	for _, part := range r.parts {
-		if what := part.Degraded(); what != "" {
-			degraded = append(degraded, what)
+	for _, component := range r.components {
+		if how := component.Degraded(); how != "" {
+			degraded = append(degraded, how)
 		}
 	}
 	return degraded, nil
 }
 
-// unready is the error of a probe: unless it says otherwise, the store is what
-// fails.
+// unready adds ReasonStore to a probe's error, unless it has a reason.
 func unready(err error) error {
 	if session.ReasonOf(err) != "" {
 		return err
@@ -82,10 +80,10 @@ func unready(err error) error {
 	return session.Because(session.KindUnavailable, session.ReasonStore, err)
 }
 
-// probed returns the answer of a probe that is under way, or was a moment ago,
-// or, without any, of a new one. That does not end with the one who asked first.
-func (r *Readiness) probed(ctx context.Context) error {
-	p, isNew := r.latest()
+// probeStore returns the result of the latest probe, or of a new one. A probe
+// goes on when the caller that started it gives up: others may wait for it.
+func (r *Readiness) probeStore(ctx context.Context) error {
+	p, isNew := r.latestProbe()
 	if isNew {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 		go func() {
@@ -102,20 +100,21 @@ func (r *Readiness) probed(ctx context.Context) error {
 	}
 }
 
-// latest returns the probe whose answer counts now, and whether its question is
-// still to be asked. Where the clock was set, older ones count no more.
-func (r *Readiness) latest() (p *probe, isNew bool) {
+// latestProbe returns the probe that is running or was done less than probeTTL
+// ago, or else a new one that the caller has to run. A probe from the future is
+// stale, too: the clock was set back.
+func (r *Readiness) latestProbe() (p *probe, isNew bool) {
 	now := r.clock.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p = r.probe; p != nil && (!p.answered() || now.Sub(p.began).Abs() < readyFor) {
+	if p = r.probe; p != nil && (!p.isDone() || now.Sub(p.began).Abs() < probeTTL) {
 		return p, false
 	}
 	r.probe = &probe{began: now, done: make(chan struct{})}
 	return r.probe, true
 }
 
-func (p *probe) answered() bool {
+func (p *probe) isDone() bool {
 	select {
 	case <-p.done:
 		return true
@@ -124,9 +123,10 @@ func (p *probe) answered() bool {
 	}
 }
 
-// storeTime returns the time of the store's clock, with which clock agrees.
+// storeTime returns the time of the store's clock.
 //
-// Errors: KindUnavailable when the clocks do not agree; those of the store.
+// Errors: KindUnavailable when clock differs from it by more than
+// session.MaxClockSkew; those of the store.
 func storeTime(ctx context.Context, store ports.StoreProbe, clock ports.Clock) (time.Time, error) {
 	before := clock.Now()
 	now, err := store.Now(ctx)

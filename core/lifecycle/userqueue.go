@@ -7,44 +7,46 @@ import (
 	"chatkit-session/ports"
 )
 
-// mostOfUser is how many changes of one user's sessions there may be on this
-// replica at a time: one is made, the others wait for it here, and hold nothing.
-const mostOfUser = 16
+// maxUserUpdates is how many Updates of one user there may be on this replica:
+// one is in flight, the others wait.
+const maxUserUpdates = 16
 
-// turnOf waits until nobody else changes the user's sessions on this replica.
-// Who waits is not in flight: a user whose lock is stuck fills nothing.
-func (b *Bulkhead) turnOf(ctx context.Context, user session.UserID) (done func(), err error) {
+// userQueue lets one Update of a user be in flight at a time on this replica.
+// The others wait here, where they hold no connection and do not count as work in
+// flight: a user whose lock is stuck affects nobody else.
+type userQueue struct {
+	inFlightLimit
+	callers int // in flight, waiting or about to wait; Bulkhead.mu guards it
+}
+
+// enterUser waits until no other Update of the user is in flight. leave must be
+// called.
+func (b *Bulkhead) enterUser(ctx context.Context, user session.UserID) (leave func(), err error) {
 	b.mu.Lock()
-	of := b.ofUser[user]
-	if of == nil {
-		of = &userLine{line: line{clock: b.clock, most: 1, longest: mostOfUser - 1}}
-		b.ofUser[user] = of
+	queue := b.queues[user]
+	if queue == nil {
+		queue = &userQueue{inFlightLimit: inFlightLimit{clock: b.clock, capacity: 1, maxQueue: maxUserUpdates - 1}}
+		b.queues[user] = queue
 	}
-	of.callers++
-	waits := of.callers > 1
+	queue.callers++
+	waits := queue.callers > 1
 	b.mu.Unlock()
 	if waits {
 		ports.Rest(ctx)
 	}
-	leave, err := of.enter(ctx)
+	next, err := queue.enter(ctx)
 	if err != nil {
-		b.forget(user, of)
+		b.leaveUser(user, queue)
 		return nil, err
 	}
-	return func() { leave(); b.forget(user, of) }, nil
+	return func() { next(); b.leaveUser(user, queue) }, nil
 }
 
-// forget drops the line of a user whom nobody asks for any more.
-func (b *Bulkhead) forget(user session.UserID, of *userLine) {
+// leaveUser removes the queue of a user after its last caller.
+func (b *Bulkhead) leaveUser(user session.UserID, queue *userQueue) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if of.callers--; of.callers == 0 {
-		delete(b.ofUser, user)
+	if queue.callers--; queue.callers == 0 {
+		delete(b.queues, user)
 	}
-}
-
-// userLine is the line for one user's changes.
-type userLine struct {
-	line
-	callers int // inside, waiting or about to; Bulkhead.mu guards it
 }
