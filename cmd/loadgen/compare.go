@@ -131,15 +131,15 @@ type bench struct {
 	*process
 
 	dir, database, key string
-	children           []*child // that were started
-	users              *crowd
+	children           []*serverProcess // that were started
+	users              *userPool
 	floor              served
 }
 
 // served is a server that users are signed in to.
 type served struct {
-	child *child
-	scene *scene
+	serverProcess *serverProcess
+	workload      *workload
 }
 
 // build makes keys, schema and sessions, and starts the floor.
@@ -158,7 +158,7 @@ func (b *bench) build() error {
 	if err != nil {
 		return err
 	}
-	if b.users, err = gather(b.ctx, identity, measuredUsers, b.Users, 24*time.Hour); err != nil {
+	if b.users, err = newUserPool(b.ctx, identity, measuredUsers, b.Users, 24*time.Hour); err != nil {
 		return err
 	}
 	floor, err := b.startFloor(keys)
@@ -202,7 +202,7 @@ func (b *bench) call(args ...string) error {
 	return nil
 }
 
-func (b *bench) startFloor(keys string) (*child, error) {
+func (b *bench) startFloor(keys string) (*serverProcess, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -212,21 +212,21 @@ func (b *bench) startFloor(keys string) (*child, error) {
 	})
 }
 
-func (b *bench) startService(settings ...string) (*child, error) {
+func (b *bench) startService(settings ...string) (*serverProcess, error) {
 	return b.start("the service", func(address string) ([]string, []string) {
 		return append(b.environ(), append(settings, "LISTEN_ADDR="+address)...), []string{b.Service, "serve"}
 	})
 }
 
 // start starts a server on an address of its own.
-func (b *bench) start(name string, how func(address string) (environ, command []string)) (*child, error) {
+func (b *bench) start(name string, how func(address string) (environ, command []string)) (*serverProcess, error) {
 	address, err := freeAddress(b.ctx)
 	if err != nil {
 		return nil, err
 	}
 	environ, command := how(address)
 	log := filepath.Join(b.dir, fmt.Sprintf("server-%d.log", len(b.children)))
-	c, err := startChild(b.ctx, name, address, log, environ, command[0], command[1:]...)
+	c, err := startServer(b.ctx, name, address, log, environ, command[0], command[1:]...)
 	if err != nil {
 		return nil, err
 	}
@@ -235,9 +235,9 @@ func (b *bench) start(name string, how func(address string) (environ, command []
 }
 
 // signIn lets the users hold sessions there. They open them, which warms it up.
-func (b *bench) signIn(to *child) (served, error) {
-	s := &scene{to: &url.URL{Scheme: "http", Host: to.address}, users: b.users, key: b.key}
-	return served{to, s}, s.learn(b.ctx, b.Connections)
+func (b *bench) signIn(to *serverProcess) (served, error) {
+	s := &workload{to: &url.URL{Scheme: "http", Host: to.address}, users: b.users, key: b.key}
+	return served{to, s}, s.warmUp(b.ctx, b.Connections)
 }
 
 // stop ends what was started.
@@ -281,11 +281,11 @@ func (b *bench) measure() (comparison, error) {
 // measureSetup runs the service for as long as it is measured: it flushes,
 // cleans up and keeps connections when nobody asks it, too.
 func (b *bench) measureSetup(with setup, into *comparison) error {
-	child, err := b.startService(strings.Fields(with.settings)...)
+	serverProcess, err := b.startService(strings.Fields(with.settings)...)
 	if err != nil {
 		return err
 	}
-	service, err := b.signIn(child)
+	service, err := b.signIn(serverProcess)
 	if err != nil {
 		return err
 	}
@@ -299,8 +299,8 @@ func (b *bench) measureSetup(with setup, into *comparison) error {
 		}
 		into.Rows = append(into.Rows, compared)
 	}
-	into.Services = append(into.Services, comparedService{with.name, with.settings, child.memory()})
-	return child.stop()
+	into.Services = append(into.Services, comparedService{with.name, with.settings, serverProcess.memory()})
+	return serverProcess.stop()
 }
 
 // measureRow lets floor and service take turns, and be the first in turns: what
@@ -325,11 +325,11 @@ func (b *bench) measureRow(row budget, service served) (comparedRow, error) {
 }
 
 func (b *bench) round(kind string, on served) round {
-	before, own := on.child.cpu(), ownCPU()
-	r := round{report: b.asRun(kind).measure(b.ctx, on.scene, newProgress(b.stderr))}
+	before, own := on.serverProcess.cpu(), ownCPU()
+	r := round{report: b.asRun(kind).measure(b.ctx, on.workload, newProgress(b.stderr))}
 	if r.Requests > 0 {
 		each := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 / float64(r.Requests) }
-		r.CPU, r.ClientCPU = each(on.child.cpu()-before), each(ownCPU()-own)
+		r.CPU, r.ClientCPU = each(on.serverProcess.cpu()-before), each(ownCPU()-own)
 	}
 	return r
 }

@@ -18,11 +18,11 @@ type sender interface {
 const drainTime = 5 * time.Second
 
 // drive sends what the schedule asks for, one goroutine a sender, and records
-// into their tallies. It returns when all is answered, when drainTime is
+// into their workerStats. It returns when all is answered, when drainTime is
 // over, or when ctx ends. Requests that were due and never sent count as
 // failed, and with the time that they waited; those that whoever ended ctx cut
 // off count for nothing.
-func drive(ctx context.Context, s *schedule, senders []sender, into *tallies) time.Duration {
+func drive(ctx context.Context, s *schedule, senders []sender, into *workerStats) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, s.duration+drainTime)
 	defer cancel()
 	var group sync.WaitGroup
@@ -37,7 +37,7 @@ func drive(ctx context.Context, s *schedule, senders []sender, into *tallies) ti
 	return took
 }
 
-func work(ctx context.Context, s *schedule, by sender, into *tally) {
+func work(ctx context.Context, s *schedule, by sender, into *stats) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
@@ -74,7 +74,7 @@ func wait(ctx context.Context, timer *time.Timer, due time.Time) bool {
 }
 
 // recordUnsent records those that were due by now and that nobody took.
-func recordUnsent(s *schedule, into *tally) {
+func recordUnsent(s *schedule, into *stats) {
 	now := time.Now()
 	for n := s.taken.Load(); n < s.asked(); n++ {
 		due := s.due(n)

@@ -45,7 +45,7 @@ func TestDrive_Stall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				all := newTallies(1)
+				all := newWorkerStats(1)
 				drive(t.Context(), &schedule{start: time.Now(), duration: time.Second, rate: test.rate}, []sender{sendFunc(stalling)}, all)
 				total := all.sum()
 				p50, p90, p99 := total.milliseconds(50), total.milliseconds(90), total.milliseconds(99)
@@ -69,7 +69,7 @@ func TestDrive_Hang(t *testing.T) {
 			<-ctx.Done()
 			return failure("no answer in time")
 		})
-		all := newTallies(2)
+		all := newWorkerStats(2)
 		took := drive(t.Context(), &schedule{start: time.Now(), duration: time.Second, rate: 100}, []sender{hanging, hanging}, all)
 		total := all.sum()
 		if took != time.Second+drainTime || total.errors["no answer in time"] != 2 || total.errors["not sent"] != 98 || total.good != 0 {
@@ -98,7 +98,7 @@ func TestDrive_Bounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				all := newTallies(3)
+				all := newWorkerStats(3)
 				each := sendFunc(func(ctx context.Context, _ int64) error { return pass(ctx, 10*time.Millisecond) })
 				s := schedule{start: time.Now(), rate: test.rate, duration: test.duration, most: test.most}
 				drive(t.Context(), &s, []sender{each, each, each}, all)
@@ -130,7 +130,7 @@ func TestDrive_Stopped(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				const stopped = 950 * time.Millisecond
 				time.AfterFunc(stopped, cancel)
-				all := newTallies(2)
+				all := newWorkerStats(2)
 				each := sendFunc(func(ctx context.Context, _ int64) error { return pass(ctx, test.takes) })
 				took := drive(ctx, &schedule{start: time.Now(), duration: time.Hour, rate: test.rate}, []sender{each, each}, all)
 				if total := all.sum(); took != stopped || total.good != test.good || total.failed() != test.unsent || total.errors["not sent"] != test.unsent {

@@ -134,12 +134,12 @@ func TestFloor_RoundTrips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := r.scene(t.Context(), u)
+	s, err := r.workload(t.Context(), u)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, kind := range []string{kindReused, kindVerify, kindIntrospect} {
-		p := s.player(kind)
+		p := s.worker(kind)
 		defer p.conn.close()
 		for _, warm := range []bool{false, true} {
 			proxy.Take()

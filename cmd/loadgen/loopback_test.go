@@ -102,11 +102,11 @@ func TestRun_Refuses(t *testing.T) {
 	}
 }
 
-// A child that ends at once is an error that says what it said, not a wait.
+// A serverProcess that ends at once is an error that says what it said, not a wait.
 func TestStartChild_Ends(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
-	_, err := startChild(t.Context(), "the service", "127.0.0.1:1", t.TempDir()+"/log", nil, "/bin/sh", "-c", "echo no luck >&2; exit 3")
+	_, err := startServer(t.Context(), "the service", "127.0.0.1:1", t.TempDir()+"/log", nil, "/bin/sh", "-c", "echo no luck >&2; exit 3")
 	if err == nil || !strings.Contains(err.Error(), "no luck") || !strings.Contains(err.Error(), "exit status 3") || time.Since(start) > startTimeout/2 {
 		t.Errorf("after %s: %v", time.Since(start), err)
 	}

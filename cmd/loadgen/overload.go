@@ -40,7 +40,7 @@ func (c overloadCommand) Run(p *process) (err error) {
 		}
 		defer func() { err = errors.Join(err, runOn(allOfThem)) }()
 	}
-	on, err := scaleCommand{Service: c.Service, Users: c.Users, Connections: c.Busy, Duration: c.Duration, Durable: c.Durable}.stage(p, c.Users*seed.PerUser)
+	on, err := scaleCommand{Service: c.Service, Users: c.Users, Connections: c.Busy, Duration: c.Duration, Durable: c.Durable}.testbed(p, c.Users*seed.PerUser)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (c overloadCommand) round(kind string, connections int, rate float64) runCo
 	return scaleCommand{Users: c.Users, Connections: connections, Duration: c.Duration}.round(kind, rate)
 }
 
-func (c overloadCommand) measure(on *stage) (result overloaded, err error) {
+func (c overloadCommand) measure(on *testbed) (result overloaded, err error) {
 	result = overloaded{Kind: c.Kind, Apart: c.Apart}
 	if result.Server, err = on.serverSettings(); err != nil {
 		return result, err
@@ -95,7 +95,7 @@ func (c overloadCommand) measure(on *stage) (result overloaded, err error) {
 }
 
 // flood measures opens before and while tokens that are nobody's are checked.
-func (c overloadCommand) flood(on *stage, into *overloaded) (err error) {
+func (c overloadCommand) flood(on *testbed, into *overloaded) (err error) {
 	rate := c.Rate
 	if rate == 0 {
 		opens, err := on.measure(c.round(kindReused, c.Busy, 0))
@@ -118,7 +118,7 @@ func (c overloadCommand) flood(on *stage, into *overloaded) (err error) {
 		into.Flood, err = on.measureConnected(flooding, bad)
 		flooded <- err
 	}()
-	into.During = opens.measure(on.ctx, on.scene, newProgress(on.stderr))
+	into.During = opens.measure(on.ctx, on.workload, newProgress(on.stderr))
 	stop()
 	return errors.Join(<-flooded, on.ctx.Err())
 }
@@ -128,13 +128,13 @@ const connectors = 32
 
 // measureConnected measures once all connections are there: what it takes to
 // make them is not of the service alone.
-func (s *stage) measureConnected(ctx context.Context, run runCommand) (report, error) {
-	senders := s.scene.players(run.Kind, run.Connections)
+func (s *testbed) measureConnected(ctx context.Context, run runCommand) (report, error) {
+	senders := s.workload.workers(run.Kind, run.Connections)
 	errs, group := make([]error, connectors), sync.WaitGroup{}
 	for first := range errs {
 		group.Go(func() {
 			for i := first; i < len(senders) && errs[first] == nil; i += connectors {
-				if p, ok := senders[i].(*player); ok {
+				if p, ok := senders[i].(*worker); ok {
 					errs[first] = p.conn.dial(ctx)
 				}
 			}
@@ -147,5 +147,5 @@ func (s *stage) measureConnected(ctx context.Context, run runCommand) (report, e
 	return run.measureOn(ctx, senders, newProgress(s.stderr)), s.ctx.Err()
 }
 
-// memory is the most that the service on the stage has had resident, in bytes.
-func (s *stage) memory() int64 { return s.children[len(s.children)-1].memory() }
+// memory is the most that the service on the testbed has had resident, in bytes.
+func (s *testbed) memory() int64 { return s.children[len(s.children)-1].memory() }

@@ -25,7 +25,7 @@ func newProgress(to io.Writer) progress {
 }
 
 // follow tells until ctx ends.
-func (p progress) follow(ctx context.Context, what string, of *tallies) {
+func (p progress) follow(ctx context.Context, what string, of *workerStats) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	start, before := time.Now(), int64(0)

@@ -66,7 +66,7 @@ func (r runCommand) Run(p *process) error {
 	}
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
-	s, err := r.scene(ctx, target)
+	s, err := r.workload(ctx, target)
 	if err != nil {
 		return err
 	}
@@ -86,18 +86,18 @@ func (r runCommand) Run(p *process) error {
 	return p.ctx.Err()
 }
 
-// scene signs the users in and lets them open their sessions.
-func (r runCommand) scene(ctx context.Context, to *url.URL) (*scene, error) {
+// workload signs the users in and lets them open their sessions.
+func (r runCommand) workload(ctx context.Context, to *url.URL) (*workload, error) {
 	identity, err := loadIdentity(r.Keys)
 	if err != nil {
 		return nil, err
 	}
-	s := &scene{to: to, run: strings.ToLower(rand.Text()[:8]), key: r.IntrospectionKey}
+	s := &workload{to: to, run: strings.ToLower(rand.Text()[:8]), key: r.IntrospectionKey}
 	if r.Kind == kindUnknown {
 		return s, nil
 	}
 	if r.Kind == kindCreated || r.Kind == kindMixed {
-		if s.creators, err = gather(ctx, identity, creatingUsers, r.Users, r.TokenLifetime); err != nil {
+		if s.creators, err = newUserPool(ctx, identity, creatingUsers, r.Users, r.TokenLifetime); err != nil {
 			return nil, err
 		}
 		go s.creators.keepSignedIn(ctx)
@@ -105,27 +105,27 @@ func (r runCommand) scene(ctx context.Context, to *url.URL) (*scene, error) {
 	if r.Kind == kindCreated {
 		return s, nil
 	}
-	if s.users, err = gather(ctx, identity, measuredUsers, r.Users, r.TokenLifetime); err != nil {
+	if s.users, err = newUserPool(ctx, identity, measuredUsers, r.Users, r.TokenLifetime); err != nil {
 		return nil, err
 	}
 	go s.users.keepSignedIn(ctx)
 	if r.Kind == kindRefreshed {
 		return s, nil
 	}
-	if err := s.learn(ctx, r.Connections); err != nil {
+	if err := s.warmUp(ctx, r.Connections); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
 // measure asks for as long as is wanted.
-func (r runCommand) measure(ctx context.Context, s *scene, show progress) report {
-	return r.measureOn(ctx, s.players(r.Kind, r.Connections), show)
+func (r runCommand) measure(ctx context.Context, s *workload, show progress) report {
+	return r.measureOn(ctx, s.workers(r.Kind, r.Connections), show)
 }
 
-// measureOn is measure with these players.
+// measureOn is measure with these workers.
 func (r runCommand) measureOn(ctx context.Context, senders []sender, show progress) report {
-	all := newTallies(len(senders))
+	all := newWorkerStats(len(senders))
 	most := r.Requests
 	if due := int64(r.Users * seed.DuePerUser); r.Kind == kindRefreshed && (most == 0 || most > due) {
 		most = due
@@ -142,7 +142,7 @@ func (r runCommand) measureOn(ctx context.Context, senders []sender, show progre
 	result := newReport(all.sum(), took)
 	result.Kind, result.RateAsked, result.Connections, result.Users = r.Kind, r.Rate, r.Connections, r.Users
 	for _, each := range senders {
-		if p, ok := each.(*player); ok {
+		if p, ok := each.(*worker); ok {
 			p.conn.close()
 		}
 	}

@@ -44,7 +44,7 @@ func (c scaleCommand) Run(p *process) (err error) {
 	if c.Sessions > 0 {
 		c.Sessions = max(c.Sessions, own)
 	}
-	few, err := c.stage(p, c.Few)
+	few, err := c.testbed(p, c.Few)
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,8 @@ func (c scaleCommand) round(kind string, rate float64) runCommand {
 // compareSizes measures in turns with few sessions and with many, each the first
 // in turns: what else the machine does changes from minute to minute, and what
 // one leaves to be done is done while the other is measured.
-func (c scaleCommand) compareSizes(p *process, few *stage) (rows []scaledRow, err error) {
-	many, err := c.stage(p, c.Sessions)
+func (c scaleCommand) compareSizes(p *process, few *testbed) (rows []scaledRow, err error) {
+	many, err := c.testbed(p, c.Sessions)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func inTurns(times int, one, other func() error) error {
 }
 
 // cleanUp measures what callers notice of a clean-up that has much to do.
-func (c scaleCommand) cleanUp(on *stage) (*cleanUp, error) {
+func (c scaleCommand) cleanUp(on *testbed) (*cleanUp, error) {
 	if err := on.fill(seed.Plan{Due: c.Due, Bulk: true}); err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (c scaleCommand) cleanUp(on *stage) (*cleanUp, error) {
 
 // during measures until the clean-up ends; a round that outlives it does not
 // count.
-func (c scaleCommand) during(on *stage, rate float64, into *cleanUp) error {
+func (c scaleCommand) during(on *testbed, rate float64, into *cleanUp) error {
 	start, ended := time.Now(), make(chan error, 1)
 	go func() {
 		err := on.cleanUp(c.Due)
@@ -189,20 +189,20 @@ func (c scaleCommand) during(on *stage, rate float64, into *cleanUp) error {
 	}
 }
 
-// stage is a server with sessions and the service on it.
-type stage struct {
+// testbed is a server with sessions and the service on it.
+type testbed struct {
 	bench
 	stopDatabase func()
-	scene        *scene
+	workload     *workload
 }
 
-// stage builds one up. The service on it does not clean up by itself.
-func (c scaleCommand) stage(p *process, sessions int) (_ *stage, err error) {
+// testbed builds one up. The service on it does not clean up by itself.
+func (c scaleCommand) testbed(p *process, sessions int) (_ *testbed, err error) {
 	dir, err := os.MkdirTemp("", "loadgen-scale-")
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{stopDatabase: func() {}}
+	s := &testbed{stopDatabase: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.end())
@@ -230,10 +230,10 @@ func (c scaleCommand) stage(p *process, sessions int) (_ *stage, err error) {
 	return s, nil
 }
 
-func (s *stage) keys() string { return filepath.Join(s.dir, "keys") }
+func (s *testbed) keys() string { return filepath.Join(s.dir, "keys") }
 
 // fill adds rows.
-func (s *stage) fill(plan seed.Plan) error {
+func (s *testbed) fill(plan seed.Plan) error {
 	conn, err := postgres.Connect(s.ctx, postgres.Config{URL: s.database})
 	if err != nil {
 		return err
@@ -257,21 +257,21 @@ func (s *stage) fill(plan seed.Plan) error {
 }
 
 // serve starts the service and signs the users in.
-func (s *stage) serve(c scaleCommand) error {
+func (s *testbed) serve(c scaleCommand) error {
 	service, err := s.startService("CHATKIT_CLEANUP_INTERVAL=0s")
 	if err != nil {
 		return err
 	}
 	run := c.round(kindMixed, 0)
 	run.Keys, run.IntrospectionKey = s.keys(), s.key
-	s.scene, err = run.scene(s.ctx, &url.URL{Scheme: "http", Host: service.address})
+	s.workload, err = run.workload(s.ctx, &url.URL{Scheme: "http", Host: service.address})
 	return err
 }
 
 // measure is a round in which nothing may fail: a wrong answer is fast.
-func (s *stage) measure(run runCommand) (report, error) {
-	s.scene.run = strings.ToLower(rand.Text()[:8]) // whose devices nobody has yet
-	r := run.measure(s.ctx, s.scene, newProgress(s.stderr))
+func (s *testbed) measure(run runCommand) (report, error) {
+	s.workload.run = strings.ToLower(rand.Text()[:8]) // whose devices nobody has yet
+	r := run.measure(s.ctx, s.workload, newProgress(s.stderr))
 	if err := s.ctx.Err(); err != nil {
 		return r, err
 	}
@@ -282,14 +282,14 @@ func (s *stage) measure(run runCommand) (report, error) {
 }
 
 // add measures a round more.
-func (s *stage) add(to *[]report, run runCommand) error {
+func (s *testbed) add(to *[]report, run runCommand) error {
 	r, err := s.measure(run)
 	*to = append(*to, r)
 	return err
 }
 
 // cleanUp runs the service's own and wants so many sessions to be ended.
-func (s *stage) cleanUp(want int) error {
+func (s *testbed) cleanUp(want int) error {
 	command := exec.CommandContext(s.ctx, s.Service, "cleanup") //nolint:gosec // the caller's own program
 	command.Env = s.environ()
 	said, err := command.CombinedOutput()
@@ -304,7 +304,7 @@ func (s *stage) cleanUp(want int) error {
 }
 
 // end stops what was started and removes what it left.
-func (s *stage) end() error {
+func (s *testbed) end() error {
 	err := s.stop()
 	s.stopDatabase()
 	return errors.Join(err, os.RemoveAll(s.dir))

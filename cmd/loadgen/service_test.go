@@ -37,7 +37,7 @@ func TestRun_OnService(t *testing.T) {
 }
 
 // startService builds the service's binary and starts it on a seeded database.
-func startService(t *testing.T) (*bench, *child) {
+func startService(t *testing.T) (*bench, *serverProcess) {
 	t.Helper()
 	dir := t.TempDir()
 	b := &bench{

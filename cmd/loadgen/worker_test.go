@@ -33,9 +33,9 @@ func TestPlayer_IntrospectNamesTheClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{to: u, key: "any", users: &crowd{prefix: measuredUsers}, held: []held{{token: "a"}, {token: "b"}}}
+	s := &workload{to: u, key: "any", users: &userPool{prefix: measuredUsers}, held: []held{{token: "a"}, {token: "b"}}}
 	s.users.credentials = make([]atomic.Pointer[string], len(s.held))
-	p := s.player(kindIntrospect)
+	p := s.worker(kindIntrospect)
 	defer p.conn.close()
 	for range 100 { // of users at random
 		_ = p.send(t.Context(), 0) // an answer without a body is a wrong one

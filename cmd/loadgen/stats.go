@@ -25,8 +25,8 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, slowest.Microseconds(), digits)
 }
 
-// tally is what became of the requests of some connections.
-type tally struct {
+// stats is what became of the requests of some connections.
+type stats struct {
 	mu        sync.Mutex
 	latencies *hdrhistogram.Histogram // of good answers
 	failures  *hdrhistogram.Histogram // of the others; nil where there are none
@@ -34,14 +34,14 @@ type tally struct {
 	errors    map[string]int64
 }
 
-func newTally() *tally {
-	return &tally{latencies: newHistogram(), errors: map[string]int64{}}
+func newStats() *stats {
+	return &stats{latencies: newHistogram(), errors: map[string]int64{}}
 }
 
 // record counts a request that took so long since it was due. How long a failed
 // one took is kept apart: a refusal at once would make a service look fast, and
 // one that comes late tells of the client's patience.
-func (t *tally) record(took time.Duration, err error) {
+func (t *stats) record(took time.Duration, err error) {
 	microseconds := min(max(took, time.Microsecond), slowest).Microseconds()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -57,35 +57,35 @@ func (t *tally) record(took time.Duration, err error) {
 	_ = t.failures.RecordValue(microseconds)
 }
 
-// mostTallies is how many there are at most: each has a histogram of some hundred
+// maxStats is how many there are at most: each has a histogram of some hundred
 // kilobytes, and all are summed up every second.
-const mostTallies = 64
+const maxStats = 64
 
-// tallies are those of all connections.
-type tallies struct{ each []*tally }
+// workerStats are those of all connections.
+type workerStats struct{ each []*stats }
 
-// newTallies returns tallies for n connections.
-func newTallies(n int) *tallies {
-	all := &tallies{}
-	for range min(n, mostTallies) {
-		all.each = append(all.each, newTally())
+// newWorkerStats returns workerStats for n connections.
+func newWorkerStats(n int) *workerStats {
+	all := &workerStats{}
+	for range min(n, maxStats) {
+		all.each = append(all.each, newStats())
 	}
 	return all
 }
 
-// of is the tally of connection number i.
-func (t *tallies) of(i int) *tally { return t.each[i%len(t.each)] }
+// of is the stats of connection number i.
+func (t *workerStats) of(i int) *stats { return t.each[i%len(t.each)] }
 
 // sum is all of them together, as they are now.
-func (t *tallies) sum() *tally {
-	total := newTally()
+func (t *workerStats) sum() *stats {
+	total := newStats()
 	for _, each := range t.each {
 		each.addTo(total)
 	}
 	return total
 }
 
-func (t *tally) addTo(total *tally) {
+func (t *stats) addTo(total *stats) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	total.latencies.Merge(t.latencies)
@@ -102,7 +102,7 @@ func (t *tally) addTo(total *tally) {
 }
 
 // failed is how many requests did not go well.
-func (t *tally) failed() (n int64) {
+func (t *stats) failed() (n int64) {
 	for _, count := range t.errors {
 		n += count
 	}

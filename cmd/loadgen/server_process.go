@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// child is a server that runs as a process of its own, as it would elsewhere:
+// serverProcess is a server that runs as a process of its own, as it would elsewhere:
 // what it takes of the machine can be told apart.
-type child struct {
+type serverProcess struct {
 	name    string
 	address string
 	log     string // the file of what it says
@@ -25,15 +25,15 @@ type child struct {
 	err     error         // why, once it has
 }
 
-// startChild starts a server that is to listen on address and waits until it
+// startServer starts a server that is to listen on address and waits until it
 // is ready.
-func startChild(ctx context.Context, name, address, log string, environ []string, program string, args ...string) (*child, error) {
+func startServer(ctx context.Context, name, address, log string, environ []string, program string, args ...string) (*serverProcess, error) {
 	file, err := os.Create(log)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // the child has its own
-	c := &child{name: name, address: address, log: log, ended: make(chan struct{})}
+	defer file.Close() //nolint:errcheck // the serverProcess has its own
+	c := &serverProcess{name: name, address: address, log: log, ended: make(chan struct{})}
 	c.command = exec.CommandContext(context.WithoutCancel(ctx), program, args...) //nolint:gosec // the caller's own program
 	c.command.Env, c.command.Stdout, c.command.Stderr = environ, file, file
 	if err := c.command.Start(); err != nil {
@@ -51,7 +51,7 @@ func startChild(ctx context.Context, name, address, log string, environ []string
 
 const startTimeout = 30 * time.Second
 
-func (c *child) awaitReady(ctx context.Context) error {
+func (c *serverProcess) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -82,14 +82,14 @@ func ready(ctx context.Context, address string) bool {
 }
 
 // lastWords are the end of what it said.
-func (c *child) lastWords() string {
+func (c *serverProcess) lastWords() string {
 	const most = 2000
 	text, _ := os.ReadFile(c.log) // no words otherwise
 	return string(text[max(0, len(text)-most):])
 }
 
 // stop ends the process, kindly first, and waits until it is gone.
-func (c *child) stop() error {
+func (c *serverProcess) stop() error {
 	_ = c.command.Process.Signal(syscall.SIGTERM) // unless it has ended
 	select {
 	case <-c.ended:
@@ -106,7 +106,7 @@ const ticksPerSecond = 100
 
 // cpu is how much time on a processor the process has had, 0 where the system
 // does not say it in Linux's way.
-func (c *child) cpu() time.Duration {
+func (c *serverProcess) cpu() time.Duration {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(c.command.Process.Pid) + "/stat")
 	if err != nil {
 		return 0
@@ -127,7 +127,7 @@ func (c *child) cpu() time.Duration {
 
 // memory is the most that the process has had resident, in bytes; 0 where the
 // system does not say it in Linux's way.
-func (c *child) memory() int64 {
+func (c *serverProcess) memory() int64 {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(c.command.Process.Pid) + "/status")
 	if err != nil {
 		return 0

@@ -13,21 +13,21 @@ import (
 	"chatkit-session/adapters/postgres/seed"
 )
 
-// pretender answers as the service would if everybody held a session on every
+// fakeService answers as the service would if everybody held a session on every
 // device, and their own name were its token; or with what lie makes of that.
-type pretender struct {
+type fakeService struct {
 	lies atomic.Bool
-	lie  func(*pretended)
+	lie  func(*fakeAnswer)
 }
 
-// pretended is what it says, whatever it is asked.
-type pretended struct {
+// fakeAnswer is what it says, whatever it is asked.
+type fakeAnswer struct {
 	outcome, user, device, id, token, workflow string
 	ended                                      bool
 }
 
-func (p *pretender) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path, said := strings.TrimPrefix(r.URL.Path, below), pretended{outcome: "reused", device: seed.DeviceFresh, workflow: "w"}
+func (p *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, said := strings.TrimPrefix(r.URL.Path, below), fakeAnswer{outcome: "reused", device: seed.DeviceFresh, workflow: "w"}
 	switch path {
 	case "/session/verify":
 		said.user = bearer(r)
@@ -61,7 +61,7 @@ func deviceOf(r *http.Request) string {
 }
 
 // tell answers with the status of a good answer.
-func (p pretended) tell(w http.ResponseWriter, path string) {
+func (p fakeAnswer) tell(w http.ResponseWriter, path string) {
 	switch path {
 	case "/session":
 		answerJSON(w, floorOpened{p.outcome, floorSession{ID: p.id, Token: p.token, Device: p.device, User: p.user, Workflow: p.workflow}})
@@ -82,18 +82,18 @@ func (p pretended) tell(w http.ResponseWriter, path string) {
 func TestRun_CountsWrongAnswers(t *testing.T) {
 	t.Parallel()
 	keys := testKeys(t)
-	user := func(p *pretended) { p.user = userName(measuredUsers, 7) }
-	device := func(p *pretended) { p.device = "other" }
-	id := func(p *pretended) { p.id = "other" }
-	token := func(p *pretended) { p.token = "other" }
-	workflow := func(p *pretended) { p.workflow = "" }
-	ended := func(p *pretended) { p.ended = true }
-	outcome := func(p *pretended) {
+	user := func(p *fakeAnswer) { p.user = userName(measuredUsers, 7) }
+	device := func(p *fakeAnswer) { p.device = "other" }
+	id := func(p *fakeAnswer) { p.id = "other" }
+	token := func(p *fakeAnswer) { p.token = "other" }
+	workflow := func(p *fakeAnswer) { p.workflow = "" }
+	ended := func(p *fakeAnswer) { p.ended = true }
+	outcome := func(p *fakeAnswer) {
 		p.outcome = map[string]string{"reused": "created", "created": "refreshed", "refreshed": "reused"}[p.outcome]
 	}
 	for name, test := range map[string]struct {
 		kind string
-		lie  func(*pretended)
+		lie  func(*fakeAnswer)
 		want string // empty where answers are wrong in many ways
 	}{
 		"ReusedUser":        {kindReused, user, "open: another user's session"},
@@ -120,7 +120,7 @@ func TestRun_CountsWrongAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			fake := &pretender{lie: test.lie}
+			fake := &fakeService{lie: test.lie}
 			server := httptest.NewServer(fake)
 			t.Cleanup(server.Close)
 			u, err := parseTarget(server.URL, false)
@@ -128,7 +128,7 @@ func TestRun_CountsWrongAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := runCommand{Keys: keys, Kind: test.kind, Users: 2, Connections: 1, Requests: 10, Duration: time.Minute, TokenLifetime: time.Hour, IntrospectionKey: "any"}
-			s, err := r.scene(t.Context(), u)
+			s, err := r.workload(t.Context(), u)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,23 +9,23 @@ import (
 	"chatkit-session/adapters/postgres/seed"
 )
 
-// learn opens a session for each user, unmeasured, so that the scene knows the
+// learn opens a session for each user, unmeasured, so that the workload knows the
 // tokens that they hold from then on.
-func (s *scene) learn(ctx context.Context, connections int) error {
+func (s *workload) warmUp(ctx context.Context, connections int) error {
 	s.held = make([]held, s.users.size())
 	var next atomic.Int64
 	var group sync.WaitGroup
 	errs := make([]error, connections)
 	for w := range errs {
 		group.Go(func() {
-			p := s.player(kindReused)
+			p := s.worker(kindReused)
 			defer p.conn.close()
 			for ctx.Err() == nil && errs[w] == nil {
 				i := int(next.Add(1) - 1)
 				if i >= s.users.size() {
 					return
 				}
-				s.held[i], errs[w] = p.learn(ctx, i)
+				s.held[i], errs[w] = p.openSession(ctx, i)
 			}
 		})
 	}
@@ -38,7 +38,7 @@ func (s *scene) learn(ctx context.Context, connections int) error {
 	return ctx.Err()
 }
 
-func (p *player) learn(ctx context.Context, i int) (held, error) {
+func (p *worker) openSession(ctx context.Context, i int) (held, error) {
 	got, err := p.conn.do(ctx, p.ask.open(p.users.credential(i), seed.DeviceFresh))
 	if err != nil {
 		return held{}, err

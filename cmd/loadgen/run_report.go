@@ -36,7 +36,7 @@ type percentiles struct {
 	Max  float64 `json:"max"`
 }
 
-func newReport(total *tally, took time.Duration) report {
+func newReport(total *stats, took time.Duration) report {
 	r := report{
 		Seconds: took.Seconds(), RateReached: float64(total.good) / took.Seconds(),
 		Requests: total.good + total.failed(), Good: total.good, Errors: total.errors,
@@ -56,7 +56,7 @@ func percentilesOf(of *hdrhistogram.Histogram) percentiles {
 
 // milliseconds is the latency that so many per cent of the good answers did not
 // exceed.
-func (t *tally) milliseconds(percent float64) float64 {
+func (t *stats) milliseconds(percent float64) float64 {
 	return float64(t.latencies.ValueAtPercentile(percent)) / 1000
 }
 

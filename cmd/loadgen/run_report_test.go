@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// hundred is a tally of 1 ms, 2 ms, … 100 ms, the last two failed.
-func hundred() *tally {
-	t := newTally()
+// hundred is a stats of 1 ms, 2 ms, … 100 ms, the last two failed.
+func hundred() *stats {
+	t := newStats()
 	for n := 1; n <= 98; n++ {
 		t.record(time.Duration(n)*time.Millisecond, nil)
 	}
@@ -35,7 +35,7 @@ func TestTally_Percentiles(t *testing.T) {
 // What no histogram can hold counts as the most or the least that it can.
 func TestTally_Extremes(t *testing.T) {
 	t.Parallel()
-	one := newTally()
+	one := newStats()
 	one.record(-time.Second, nil)
 	one.record(24*time.Hour, nil)
 	if one.latencies.TotalCount() != 2 || one.latencies.Min() != 1 || one.latencies.Max() < slowest.Microseconds() {
@@ -45,7 +45,7 @@ func TestTally_Extremes(t *testing.T) {
 
 func TestTallies_Sum(t *testing.T) {
 	t.Parallel()
-	total := (&tallies{[]*tally{hundred(), hundred()}}).sum()
+	total := (&workerStats{[]*stats{hundred(), hundred()}}).sum()
 	if total.good != 196 || total.failed() != 4 || total.errors["status 503 unavailable"] != 4 || total.latencies.TotalCount() != 196 || total.failures.TotalCount() != 4 || total.failures.Max() < 100_000 {
 		t.Errorf("sum = %d good, %v", total.good, total.errors)
 	}
@@ -82,7 +82,7 @@ func TestReport_JSON(t *testing.T) {
 	if failed, _ := got["failedLatencyMilliseconds"].(map[string]any); failed["p50"] != 99.007 || failed["max"] != 100.031 {
 		t.Errorf("those that failed: %v", failed)
 	}
-	if text, err := json.Marshal(newReport(newTally(), time.Second)); err != nil || strings.Contains(string(text), "failedLatency") {
+	if text, err := json.Marshal(newReport(newStats(), time.Second)); err != nil || strings.Contains(string(text), "failedLatency") {
 		t.Errorf("without failures: %s, %v", text, err)
 	}
 }
@@ -108,7 +108,7 @@ func TestProgress(t *testing.T) {
 		var out bytes.Buffer
 		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
-		newProgress(&out).follow(ctx, "list", &tallies{[]*tally{hundred()}})
+		newProgress(&out).follow(ctx, "list", &workerStats{[]*stats{hundred()}})
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		if len(lines) != 2 || !strings.HasPrefix(lines[0], "list   1 s      98 good/s  2 failed") || !strings.HasPrefix(lines[1], "list   2 s       0 good/s") {
 			t.Errorf("progress:\n%s", out.String())

@@ -32,10 +32,10 @@ func clientAddress(i int) string {
 	return "2001:db8:" + strconv.FormatInt(int64(i>>16), 16) + ":" + strconv.FormatInt(int64(i&0xffff), 16) + "::7"
 }
 
-// crowd are users who are signed in. Signing a token takes a hundred times as
+// userPool are users who are signed in. Signing a token takes a hundred times as
 // long as sending it: each user's is signed beforehand, and again in the
 // background before it expires.
-type crowd struct {
+type userPool struct {
 	identity    *fakeclerk.Instance
 	prefix      string
 	lifetime    time.Duration
@@ -51,9 +51,9 @@ func loadIdentity(dir string) (*fakeclerk.Instance, error) {
 	return fakeclerk.Load(private, issuer)
 }
 
-// gather signs n users in.
-func gather(ctx context.Context, identity *fakeclerk.Instance, prefix string, n int, lifetime time.Duration) (*crowd, error) {
-	c := &crowd{identity: identity, prefix: prefix, lifetime: lifetime, credentials: make([]atomic.Pointer[string], n)}
+// newUserPool signs n users in.
+func newUserPool(ctx context.Context, identity *fakeclerk.Instance, prefix string, n int, lifetime time.Duration) (*userPool, error) {
+	c := &userPool{identity: identity, prefix: prefix, lifetime: lifetime, credentials: make([]atomic.Pointer[string], n)}
 	var next atomic.Int64
 	var group sync.WaitGroup
 	errs := make([]error, runtime.GOMAXPROCS(0))
@@ -77,7 +77,7 @@ func gather(ctx context.Context, identity *fakeclerk.Instance, prefix string, n 
 	return c, ctx.Err()
 }
 
-func (c *crowd) mint(i int) error {
+func (c *userPool) mint(i int) error {
 	user := c.user(i)
 	token, err := c.identity.Mint(fakeclerk.Claims{Subject: user, SignIn: "sess_" + user, Role: "member", Lifetime: c.lifetime})
 	if err != nil {
@@ -87,15 +87,15 @@ func (c *crowd) mint(i int) error {
 	return nil
 }
 
-func (c *crowd) size() int { return len(c.credentials) }
+func (c *userPool) size() int { return len(c.credentials) }
 
-func (c *crowd) user(i int) string { return userName(c.prefix, i) }
+func (c *userPool) user(i int) string { return userName(c.prefix, i) }
 
-func (c *crowd) credential(i int) string { return *c.credentials[i].Load() }
+func (c *userPool) credential(i int) string { return *c.credentials[i].Load() }
 
 // keepSignedIn signs every token again when half of its life is over, evenly
 // spread, so that it takes the same small part of the machine all the time.
-func (c *crowd) keepSignedIn(ctx context.Context) {
+func (c *userPool) keepSignedIn(ctx context.Context) {
 	ticker := time.NewTicker(max(c.lifetime/2/time.Duration(c.size()), time.Microsecond))
 	defer ticker.Stop()
 	for i := 0; ; i = (i + 1) % c.size() {

@@ -25,62 +25,62 @@ const (
 	kindUnknown = "verify-unknown"
 )
 
-// plays says how a request of each kind is made and checked.
-var plays = map[string]func(*player, context.Context, int64) error{
-	kindReused:     (*player).reuse,
-	kindCreated:    (*player).create,
-	kindRefreshed:  (*player).refresh,
-	kindVerify:     (*player).verify,
-	kindIntrospect: (*player).introspect,
-	kindList:       (*player).list,
-	kindMixed:      (*player).mix,
-	kindUnknown:    (*player).verifyUnknown,
+// requestsByKind says how a request of each kind is made and checked.
+var requestsByKind = map[string]func(*worker, context.Context, int64) error{
+	kindReused:     (*worker).reuse,
+	kindCreated:    (*worker).create,
+	kindRefreshed:  (*worker).refresh,
+	kindVerify:     (*worker).verify,
+	kindIntrospect: (*worker).introspect,
+	kindList:       (*worker).list,
+	kindMixed:      (*worker).mix,
+	kindUnknown:    (*worker).verifyUnknown,
 }
 
 // held is the session that a user holds on a device.
 type held struct{ id, token string }
 
-// scene is what all players of a run share.
-type scene struct {
+// workload is what all workers of a run share.
+type workload struct {
 	to       *url.URL
-	users    *crowd // who hold sessions on seed.DeviceFresh
-	held     []held // theirs, in the same order
-	creators *crowd // who come with a new device each time; nil where nobody does
-	run      string // makes new devices' names unique
-	key      string // of introspection
+	users    *userPool // who hold sessions on seed.DeviceFresh
+	held     []held    // theirs, in the same order
+	creators *userPool // who come with a new device each time; nil where nobody does
+	run      string    // makes new devices' names unique
+	key      string    // of introspection
 }
 
-// player is one client on one connection.
-type player struct {
-	*scene
-	play func(*player, context.Context, int64) error
-	conn connection
-	ask  requests
+// worker is one client on one connection.
+type worker struct {
+	*workload
+	request func(*worker, context.Context, int64) error
+	conn    connection
+	ask     requests
 }
 
-var _ sender = (*player)(nil)
+var _ sender = (*worker)(nil)
 
-func (s *scene) players(kind string, n int) []sender {
+func (s *workload) workers(kind string, n int) []sender {
 	list := make([]sender, n)
 	for i := range list {
-		list[i] = s.player(kind)
+		list[i] = s.worker(kind)
 	}
 	return list
 }
 
-func (s *scene) player(kind string) *player {
-	return &player{scene: s, play: plays[kind], conn: connection{to: s.to}, ask: requests{host: s.to.Host}}
+func (s *workload) worker(kind string) *worker {
+	return &worker{workload: s, request: requestsByKind[kind], conn: connection{to: s.to}, ask: requests{host: s.to.Host}}
 }
 
-func (p *player) send(ctx context.Context, n int64) error { return p.play(p, ctx, n) }
+func (p *worker) send(ctx context.Context, n int64) error { return p.request(p, ctx, n) }
 
 // anyone picks a user who holds a session.
-func (p *player) anyone() (i int, user string, holds held) {
+func (p *worker) anyone() (i int, user string, holds held) {
 	i = rand.IntN(p.users.size()) //nolint:gosec // no secret
 	return i, p.users.user(i), p.held[i]
 }
 
-func (p *player) reuse(ctx context.Context, _ int64) error {
+func (p *worker) reuse(ctx context.Context, _ int64) error {
 	i, user, holds := p.anyone()
 	got, err := p.conn.do(ctx, p.ask.open(p.users.credential(i), seed.DeviceFresh))
 	if err != nil {
@@ -89,7 +89,7 @@ func (p *player) reuse(ctx context.Context, _ int64) error {
 	return checkReused(got, user, seed.DeviceFresh, holds.token)
 }
 
-func (p *player) create(ctx context.Context, n int64) error {
+func (p *worker) create(ctx context.Context, n int64) error {
 	i, device := int(n%int64(p.creators.size())), "load-"+p.run+"-"+strconv.FormatInt(n, 10)
 	got, err := p.conn.do(ctx, p.ask.open(p.creators.credential(i), device))
 	if err != nil {
@@ -99,7 +99,7 @@ func (p *player) create(ctx context.Context, n int64) error {
 }
 
 // refresh opens each of the sessions that are due, once: see seed.DuePerUser.
-func (p *player) refresh(ctx context.Context, n int64) error {
+func (p *worker) refresh(ctx context.Context, n int64) error {
 	size := int64(p.users.size())
 	i, device := int(n%size), seed.DeviceDue+strconv.FormatInt(n/size, 10)
 	got, err := p.conn.do(ctx, p.ask.open(p.users.credential(i), device))
@@ -109,7 +109,7 @@ func (p *player) refresh(ctx context.Context, n int64) error {
 	return checkOutcome(got, p.users.user(i), device, "refreshed")
 }
 
-func (p *player) verify(ctx context.Context, _ int64) error {
+func (p *worker) verify(ctx context.Context, _ int64) error {
 	_, user, holds := p.anyone()
 	got, err := p.conn.do(ctx, p.ask.verify(holds.token))
 	if err != nil {
@@ -120,7 +120,7 @@ func (p *player) verify(ctx context.Context, _ int64) error {
 
 // verifyUnknown wants nothing but an answer that lets nobody in: whoever sends
 // tokens that are nobody's may be told to wait.
-func (p *player) verifyUnknown(ctx context.Context, _ int64) error {
+func (p *worker) verifyUnknown(ctx context.Context, _ int64) error {
 	got, err := p.conn.do(ctx, p.ask.verify(uuid.NewString()))
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (p *player) verifyUnknown(ctx context.Context, _ int64) error {
 	return refused(got, http.StatusUnauthorized)
 }
 
-func (p *player) introspect(ctx context.Context, _ int64) error {
+func (p *worker) introspect(ctx context.Context, _ int64) error {
 	i, user, holds := p.anyone()
 	got, err := p.conn.do(ctx, p.ask.introspect(p.key, holds.token, clientAddress(i)))
 	if err != nil {
@@ -141,7 +141,7 @@ func (p *player) introspect(ctx context.Context, _ int64) error {
 	return checkIntrospected(got, user, seed.DeviceFresh, holds.id)
 }
 
-func (p *player) list(ctx context.Context, _ int64) error {
+func (p *worker) list(ctx context.Context, _ int64) error {
 	i, user, holds := p.anyone()
 	got, err := p.conn.do(ctx, p.ask.list(p.users.credential(i)))
 	if err != nil {
@@ -152,7 +152,7 @@ func (p *player) list(ctx context.Context, _ int64) error {
 
 // mix is what a product's day looks like: a chat back end checks each message,
 // pages open the session they have, few people are new or look at their list.
-func (p *player) mix(ctx context.Context, n int64) error {
+func (p *worker) mix(ctx context.Context, n int64) error {
 	switch dice := rand.IntN(100); { //nolint:gosec // no secret
 	case dice < 40:
 		return p.verify(ctx, n)
