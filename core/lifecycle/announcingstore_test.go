@@ -30,7 +30,7 @@ func TestAnnouncingStore_Update(t *testing.T) {
 	signIns := func(what ports.SignInChanges) func([]session.Session) ports.Changes {
 		return func([]session.Session) ports.Changes { return ports.Changes{SignInChanges: what} }
 	}
-	blocked := session.SignIns{}.Block(caller.Holder, noon)
+	blocked := session.SignIns{}.Block(noon, caller.Holder)[0]
 	for name, c := range map[string]struct {
 		change func(seen []session.Session) ports.Changes
 		fails  error

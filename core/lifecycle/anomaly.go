@@ -56,7 +56,7 @@ func (d Deps) addSignInAnomaly(caller access.Caller, rule session.Rule, about se
 			changes.Activity = append(changes.Activity, revokeForAnomaly(rule, s, now))
 		}
 	}
-	changes.SignIns = block(seen.SignIns, blocked, now)
+	changes.SignIns = seen.SignIns.Block(now, blocked...)
 	return session.Wrap(session.KindSignedOut, errBlocked)
 }
 

@@ -244,10 +244,11 @@ func (a *attempt) refresh(current session.Session) error {
 // findAnomalies adds the anomalies that this call completes.
 func (a *attempt) findAnomalies(seen ports.Seen) {
 	if a.decision.Outcome == session.OutcomeCreated {
+		byUser, bySignIn := a.Rules.ExceedsNewDevices(a.now, a.session, seen.Sessions)
 		switch {
-		case a.exceedsNewDevices(slices.DeleteFunc(slices.Clone(seen.Sessions), func(s session.Session) bool { return !s.HeldBy(a.caller.Holder) })):
+		case bySignIn:
 			a.addAnomaly(session.RuleNewDevices, a.session, seen)
-		case a.exceedsNewDevices(seen.Sessions): // together with other sign-ins: the caller's is not to blame
+		case byUser: // together with other sign-ins: the caller's is not to blame
 			a.anomalies = append(a.anomalies, session.RuleNewDevices)
 			a.changes.Activity = append(a.changes.Activity, anomalyRecord(a.caller, a.session, a.now, session.RuleNewDevices, session.ActionRecord))
 		}
@@ -255,13 +256,6 @@ func (a *attempt) findAnomalies(seen ports.Seen) {
 	if a.tooOften {
 		a.addAnomaly(session.RuleOpens, a.session, seen)
 	}
-}
-
-// exceedsNewDevices reports whether the created session's device, in addition to
-// those of others, takes the number of new devices past the limit.
-func (a *attempt) exceedsNewDevices(others []session.Session) bool {
-	limit := a.Rules.NewDevices
-	return limit.Passed(a.Rules.NewDevicesAt(a.now, append(slices.Clone(others), a.session))) && !limit.Passed(a.Rules.NewDevicesAt(a.now, others))
 }
 
 // addAnomaly adds an anomaly in what the caller's sign-in does, recorded with the

@@ -43,7 +43,7 @@ func (d Deps) signOut(ctx context.Context, caller access.Caller, scope ports.Sco
 			changes.Activity = append(changes.Activity, record(caller, *s, now, session.ActivityRevoked, maps.Clone(how.detail)))
 		}
 		changes.Moment = out.Moment
-		changes.SignIns = block(seen.SignIns, out.Blocks, now)
+		changes.SignIns = seen.SignIns.Block(now, out.Blocks...)
 		if caller.User == scope.User && !changes.IsZero() {
 			changes.SignIns = append(changes.SignIns, seen.SignIns.See(caller.Bearer, now))
 		}
@@ -53,15 +53,6 @@ func (d Deps) signOut(ctx context.Context, caller access.Caller, scope ports.Sco
 		return 0, err
 	}
 	return ended, nil
-}
-
-// block is what is remembered of sign-ins that are blocked at now.
-func block(known session.SignIns, holders []session.Holder, now time.Time) []session.SignIn {
-	blocks := make([]session.SignIn, len(holders))
-	for i, holder := range holders {
-		blocks[i] = known.Block(holder, now)
-	}
-	return blocks
 }
 
 // findByID returns the session with this id, nil if it is not there.

@@ -37,3 +37,37 @@ func TestAnomalyRules_NewDevicesAt(t *testing.T) {
 		t.Errorf("DevicesSince = %s", got)
 	}
 }
+
+func TestAnomalyRules_ExceedsNewDevices(t *testing.T) {
+	t.Parallel()
+	rules := session.AnomalyRules{NewDevices: session.Limit{Most: 2, Within: 10 * time.Minute}}
+	on := func(device, signIn string) session.Session {
+		return stored(noon, noon.Add(day), func(s *session.Stored) { s.Device, s.SignIn = device, signIn })
+	}
+	created := on("new", "sess_1")
+	for name, c := range map[string]struct {
+		others           []session.Session
+		byUser, bySignIn bool
+	}{
+		"None":              {nil, false, false},
+		"AtTheLimit":        {[]session.Session{on("phone", "sess_1")}, false, false},
+		"SignInCrosses":     {[]session.Session{on("phone", "sess_1"), on("laptop", "sess_1")}, true, true},
+		"UserCrosses":       {[]session.Session{on("phone", "sess_1"), on("laptop", "sess_2")}, true, false},
+		"UserCrossedSignIn": {[]session.Session{on("phone", "sess_1"), on("laptop", "sess_1"), on("tablet", "sess_2")}, false, true},
+		"CrossedBefore":     {[]session.Session{on("phone", "sess_1"), on("laptop", "sess_1"), on("tablet", "sess_1")}, false, false},
+		"KnownDevice":       {[]session.Session{on("phone", "sess_1"), on("new", "sess_1")}, false, false},
+		"UnknownHolders":    {[]session.Session{on("phone", ""), on("laptop", "")}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			byUser, bySignIn := rules.ExceedsNewDevices(noon, created, c.others)
+			if byUser != c.byUser || bySignIn != c.bySignIn {
+				t.Errorf("ExceedsNewDevices = %v, %v, want %v, %v", byUser, bySignIn, c.byUser, c.bySignIn)
+			}
+		})
+	}
+	off := session.AnomalyRules{}
+	if byUser, bySignIn := off.ExceedsNewDevices(noon, created, nil); byUser || bySignIn {
+		t.Errorf("without a limit: ExceedsNewDevices = %v, %v", byUser, bySignIn)
+	}
+}

@@ -135,14 +135,18 @@ func AddHeld(ending, sessions []Session, holders []Holder) []Session {
 	return ending
 }
 
-// Block returns the record of a sign-in that is blocked at now.
-func (l SignIns) Block(holder Holder, now time.Time) SignIn {
-	known, seen := l.of(holder)
-	if !seen {
-		known = SignIn{holder: holder, firstSeen: now, verified: now}
+// Block returns the records of holders, the sign-ins that are blocked at now.
+func (l SignIns) Block(now time.Time, holders ...Holder) []SignIn {
+	blocked := make([]SignIn, len(holders))
+	for i, holder := range holders {
+		known, seen := l.of(holder)
+		if !seen {
+			known = SignIn{holder: holder, firstSeen: now, verified: now}
+		}
+		known.blockedAt = now
+		blocked[i] = known
 	}
-	known.blockedAt = now
-	return known
+	return blocked
 }
 
 // Protection is how long after its verification a sign-in is protected from older
