@@ -1,12 +1,12 @@
 package db
 
-// PostgresWaiting is Postgres with another wait for the lock, in seconds.
+// PostgresWaiting is Postgres with a given wait for the lock, in seconds.
 var PostgresWaiting = postgres
 
-// LockWait is that of Postgres.
+// LockWait is how long Postgres waits for the lock, in seconds.
 const LockWait = lockWait
 
-// What the migrations made in PostgreSQL.
+// What the migrations make in PostgreSQL.
 var (
 	PostgresTables    = postgresTables
 	PostgresIndexes   = postgresIndexes

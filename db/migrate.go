@@ -1,5 +1,6 @@
-// Package db holds the schema of the stores as goose migrations, one folder an
-// engine, with equal version numbers, and applies them.
+// Package db holds the schema of the stores as goose migrations and applies them.
+// Each engine has a folder of migrations; both have the same version numbers.
+// SCHEMA.md says which table holds what and which index holds which rule.
 package db
 
 import (
@@ -19,11 +20,12 @@ import (
 //go:embed migrations/postgres/*.sql migrations/sqlite/*.sql
 var migrations embed.FS
 
-// versionTable holds which migrations were applied. It has the service's name:
-// goose's own, goose_db_version, may be another program's in the same schema.
+// versionTable records the applied migrations. It is named after the service
+// because goose's default, goose_db_version, may belong to another program in the
+// same schema.
 const versionTable = "chatkit_session_migrations"
 
-// Migrator brings one database's schema to a version.
+// Migrator migrates the schema of one database.
 type Migrator struct {
 	provider *goose.Provider
 	versions database.Store // the version table
@@ -31,22 +33,22 @@ type Migrator struct {
 	engine   engine
 }
 
-// engine is what migrations need to know of a kind of database.
+// engine is what differs between the kinds of databases.
 type engine interface {
-	// check refuses a database that the schema cannot be in.
+	// check returns an error if the database cannot hold the schema.
 	check(ctx context.Context, conn *sql.DB) error
-	// alone runs do on a connection of its own, while no other process migrates.
+	// alone runs do on one connection while no other process migrates.
 	alone(ctx context.Context, conn *sql.DB, do func(*sql.Conn) error) error
-	// hasTable reports whether the schema has a table.
+	// hasTable reports whether the schema has the table.
 	hasTable(ctx context.Context, conn querier, name string) (bool, error)
-	// holds reports whether what a migration of versions up to lastOfGoose made
-	// is there.
+	// holds reports whether the schema has what migration version made. version
+	// is at most lastOfGoose.
 	holds(ctx context.Context, conn querier, version int64) (bool, error)
-	// missing lists what the migrations made and is not there.
+	// missing lists what the migrations made and the schema lacks.
 	missing(ctx context.Context, conn *sql.DB) ([]string, error)
 }
 
-// querier reads from a database, in a transaction or not.
+// querier is a database or a transaction.
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
@@ -58,7 +60,7 @@ func newMigrator(dialect goose.Dialect, folder string, conn *sql.DB, engine engi
 	}
 	versions, err := database.NewStore(dialect, versionTable)
 	if err != nil {
-		return nil, fmt.Errorf("name the version table: %w", err)
+		return nil, fmt.Errorf("set the version table: %w", err)
 	}
 	provider, err := goose.NewProvider("", conn, files, append(options, goose.WithStore(versions))...)
 	if err != nil {
@@ -67,13 +69,14 @@ func newMigrator(dialect goose.Dialect, folder string, conn *sql.DB, engine engi
 	return &Migrator{provider, versions, conn, engine}, nil
 }
 
-// Up applies every migration that is missing and returns how many there were.
-// With none it changes nothing and takes no lock: a login that may not change
-// the schema can ask, through a pooler, too. A schema that is newer than this
-// binary has none missing: during a rolling update old replicas go on.
+// Up applies the migrations that are missing and returns their number. If none is
+// missing, it changes nothing and takes no lock, so a login that may not change
+// the schema can call it, and so can one behind a pooler. A schema that is newer
+// than this binary is accepted: during a rolling update older replicas keep
+// running.
 //
-// Errors: what makes the database unfit, such as its encoding; that something
-// which was applied is not there.
+// Errors: the database cannot hold the schema, for example because of its
+// encoding; something that an applied migration made is missing.
 func (m *Migrator) Up(ctx context.Context) (int, error) {
 	if err := m.engine.check(ctx, m.conn); err != nil {
 		return 0, err
@@ -88,15 +91,14 @@ func (m *Migrator) Up(ctx context.Context) (int, error) {
 	return len(applied), m.verify(ctx)
 }
 
-// Down undoes the newest migration that was applied, and everything in what it
-// made.
+// Down reverts the newest applied migration and deletes the data in what it made.
 func (m *Migrator) Down(ctx context.Context) error {
 	_, err := m.provider.Down(ctx)
 	return err
 }
 
-// verify compares what is there with what was applied, unless that is more than
-// this binary knows.
+// verify returns an error if the schema lacks something that an applied migration
+// made. It skips a schema that is newer than this binary.
 func (m *Migrator) verify(ctx context.Context) error {
 	current, known, err := m.provider.GetVersions(ctx)
 	if err != nil || current > known {
@@ -104,7 +106,7 @@ func (m *Migrator) verify(ctx context.Context) error {
 	}
 	missing, err := m.engine.missing(ctx, m.conn)
 	if err != nil {
-		return fmt.Errorf("look for what the migrations made: %w", err)
+		return fmt.Errorf("check the schema: %w", err)
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("%s says that the schema has version %d, and these are missing or invalid: %v", versionTable, current, missing)
@@ -112,13 +114,13 @@ func (m *Migrator) verify(ctx context.Context) error {
 	return nil
 }
 
-// lastOfGoose is the last version that was noted in goose's own table.
+// lastOfGoose is the last version that was recorded in goose's default table.
 const lastOfGoose = 5
 
-// takeOver makes the version table. It notes there, of the versions that are
-// noted in goose's table, those whose work is there: the table, or some of its
-// rows, may be another program's. goose's table stays as it is, for replicas of
-// older versions.
+// takeOver creates the version table. From goose's default table it copies the
+// versions of which the schema has the results, because that table, or some of
+// its rows, may belong to another program. It leaves goose's table unchanged for
+// replicas of older versions.
 func (m *Migrator) takeOver(ctx context.Context) error {
 	if exists, err := m.engine.hasTable(ctx, m.conn, versionTable); err != nil || exists {
 		return err
@@ -130,11 +132,11 @@ func (m *Migrator) takeOver(ctx context.Context) error {
 		}
 		defer func() { err = errors.Join(err, rollback(tx)) }()
 		if exists, err := m.engine.hasTable(ctx, tx, versionTable); err != nil || exists {
-			return err // another process was faster
+			return err // another process has created it
 		}
 		known, err := m.known(ctx, tx)
 		if err != nil {
-			return fmt.Errorf("find out what is there: %w", err)
+			return fmt.Errorf("read the schema's version: %w", err)
 		}
 		if err := m.versions.CreateVersionTable(ctx, tx); err != nil {
 			return err
@@ -156,7 +158,8 @@ func rollback(tx *sql.Tx) error {
 	return nil
 }
 
-// known returns the last version up to which goose's table notes ours.
+// known returns the last version up to which goose's default table records this
+// service's migrations.
 func (m *Migrator) known(ctx context.Context, tx *sql.Tx) (int64, error) {
 	if there, err := m.engine.hasTable(ctx, tx, goose.DefaultTablename); err != nil || !there {
 		return 0, err

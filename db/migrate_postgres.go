@@ -13,42 +13,47 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// lockWait is for how many seconds a replica waits for another one's migration:
-// making an index of a large table takes minutes.
+// lockWait is how long a process waits for another one that migrates, in seconds.
+// Building an index of a large table takes minutes.
 const lockWait = 15 * 60
 
-// Postgres returns a Migrator of a PostgreSQL database, in the schema that
-// conn's search_path names first. Replicas that migrate at once take turns, by
-// an advisory lock that a session holds: conn must not go through a pooler in
+// Postgres returns a Migrator of a PostgreSQL database. It migrates the first
+// schema in conn's search_path. Processes that migrate at the same time take turns
+// with an advisory lock of the connection, so conn must not go through a pooler in
 // transaction mode.
 func Postgres(conn *sql.DB) (*Migrator, error) { return postgres(conn, lockWait) }
 
-// postgres asks for the lock every second.
+// postgres is Postgres with a wait for the lock in seconds. It tries to take the
+// lock every second.
 func postgres(conn *sql.DB, wait uint64) (*Migrator, error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, wait))
 	if err != nil {
-		return nil, fmt.Errorf("make the migrations' lock: %w", err)
+		return nil, fmt.Errorf("create the migrations' lock: %w", err)
 	}
 	session := migrating{locker, wait}
 	return newMigrator(goose.DialectPostgres, "migrations/postgres", conn, postgresEngine{session}, goose.WithSessionLocker(session))
 }
 
-// migrating makes a connection one that migrates: alone, in one schema, for as
-// long as it takes. It says what it waited for in vain.
+// migrating prepares a connection to migrate:
+//
+//  1. It removes the timeouts.
+//  2. It limits the search_path to one schema.
+//  3. It takes the advisory lock.
 type migrating struct {
 	lock.SessionLocker
 	wait uint64
 }
 
 const (
-	// Whatever the database's or the role's settings are, an index may take hours
-	// to make, and the locks of its table some time to get.
+	// Building an index may take hours and waiting for its table's locks some time,
+	// so timeouts of the database or the role must not apply.
 	withoutTimeoutsSQL = `SELECT set_config(name, '0', false) FROM pg_settings
 	WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')`
 
-	// No statement finds, or drops, what another deployment or program has in
-	// another schema, nor does a function that is made so ("SET search_path FROM
-	// CURRENT"): temporary tables, which anybody may make, come last.
+	// With one schema in the search_path, neither a statement nor a function created
+	// with "SET search_path FROM CURRENT" can find or drop objects of another
+	// deployment or program. Temporary tables come last because any role can create
+	// them.
 	oneSchemaSQL = `SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', false)`
 
 	resetSQL = `RESET search_path; RESET statement_timeout; RESET lock_timeout; RESET idle_in_transaction_session_timeout`
@@ -62,7 +67,7 @@ func (m migrating) SessionLock(ctx context.Context, conn *sql.Conn) error {
 		}
 	}
 	if err := m.SessionLocker.SessionLock(ctx, conn); err != nil {
-		return fmt.Errorf("wait, at most %d s, for another process that migrates (it holds the advisory lock %d): %w", m.wait, lock.DefaultLockID, err)
+		return fmt.Errorf("waited %d s for another process that is migrating and holds advisory lock %d: %w", m.wait, lock.DefaultLockID, err)
 	}
 	return nil
 }
@@ -76,29 +81,29 @@ func (m migrating) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 // postgresEngine implements engine.
 type postgresEngine struct{ session migrating }
 
-// check refuses an encoding other than UTF-8, in which JSON cannot be kept, and
-// a search_path whose first schema the role does not get.
+// check returns an error for an encoding other than UTF-8, which cannot hold every
+// JSON text, and for a search_path whose first schema is missing or not usable.
 func (postgresEngine) check(ctx context.Context, conn *sql.DB) error {
 	var encoding, path, user string
 	var schema sql.NullString
 	err := conn.QueryRowContext(ctx, `SELECT pg_encoding_to_char(encoding), current_setting('search_path'), current_schema(), current_user
 		FROM pg_database WHERE datname = current_database()`).Scan(&encoding, &path, &schema, &user)
 	if err != nil {
-		return fmt.Errorf("look at the database: %w", err)
+		return fmt.Errorf("read the database's settings: %w", err)
 	}
 	if encoding != "UTF8" {
-		return fmt.Errorf("the database's encoding is %s: make one with ENCODING 'UTF8' (and TEMPLATE template0)", encoding)
+		return fmt.Errorf("the database's encoding is %s: create a database with ENCODING 'UTF8' TEMPLATE template0", encoding)
 	}
 	if wanted := firstSchema(path); !schema.Valid || (wanted != schema.String && wanted != "$user" && wanted != "") {
-		return fmt.Errorf("the first schema of the search_path %s is not there, or %s may not use it: CREATE SCHEMA, or GRANT USAGE ON SCHEMA", path, user)
+		return fmt.Errorf("the first schema of the search_path %s does not exist, or role %s may not use it: create it, or GRANT USAGE ON SCHEMA", path, user)
 	}
 	return nil
 }
 
-// quotedName matches a name in quotes, where quotes are doubled.
+// quotedName matches a quoted identifier, in which a quote is written twice.
 var quotedName = regexp.MustCompile(`^\s*"((?:[^"]|"")*)"`)
 
-// firstSchema returns the name that a search_path begins with.
+// firstSchema returns the first schema in a search_path.
 func firstSchema(path string) string {
 	if quoted := quotedName.FindStringSubmatch(path); quoted != nil {
 		return strings.ReplaceAll(quoted[1], `""`, `"`)
@@ -126,8 +131,8 @@ func (postgresEngine) hasTable(ctx context.Context, conn querier, name string) (
 	return there, err
 }
 
-// A version whose indexes were lost, as to another deployment that made its own,
-// is applied again.
+// holds reports false for a version whose indexes are missing, so that Up applies
+// it again: another deployment's migration may have dropped them.
 func (postgresEngine) holds(ctx context.Context, conn querier, version int64) (there bool, err error) {
 	const (
 		column  = `SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('chatkit_sessions') AND attname = $1)`
@@ -148,7 +153,7 @@ func (postgresEngine) holds(ctx context.Context, conn querier, version int64) (t
 	return there, err
 }
 
-// What the migrations made in PostgreSQL.
+// What the migrations make in PostgreSQL.
 var (
 	postgresTables  = []string{"chatkit_activity", "chatkit_lease", versionTable, "chatkit_sessions", "chatkit_sign_ins", "chatkit_usage"}
 	postgresIndexes = []string{

@@ -11,13 +11,13 @@ import (
 	"chatkit-session/db"
 )
 
-// engine is where a database of version 5 is moved to what remembers sign-ins.
+// engine is a database of schema version 5, from before sign-ins were recorded.
 type engine struct {
 	conn *sql.DB
 	up   func()
-	// hash and text are a hash made of a text, and an id as text.
+	// hash is the SQL of a hash of a text, text the SQL of an id as text.
 	hash, text string
-	// at is a moment of so many hours.
+	// at returns the SQL of a time some hours after a fixed one.
 	at func(hours int) string
 }
 
@@ -56,7 +56,7 @@ func onSQLite(t *testing.T) engine {
 	return engine{conn: conn, up: up, hash: "substr('%s' || hex(zeroblob(16)), 1, 32)", text: "id", at: func(hours int) string { return fmt.Sprint(hours) }}
 }
 
-// all lists what a query returns, each row as one text.
+// all returns the rows of a query with one text column, joined.
 func (e engine) all(t *testing.T, query string) string {
 	t.Helper()
 	rows, err := e.conn.QueryContext(t.Context(), query)
@@ -78,8 +78,8 @@ func (e engine) all(t *testing.T, query string) string {
 	return strings.Join(lines, "; ")
 }
 
-// A session keeps the sign-in that opened it last, what was blocked stays
-// blocked, and a blocked sign-in loses what it had left.
+// The migration makes the sign-in that opened a session last its holder, keeps
+// blocked sign-ins blocked, and ends their active sessions.
 func TestMigrator_Up_MovesSignIns(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(*testing.T) engine{"PostgreSQL": onPostgres, "SQLite": onSQLite} {
@@ -114,16 +114,16 @@ func TestMigrator_Up_MovesSignIns(t *testing.T) {
 			const holders = `SELECT substr(%s, 36) || ' ' || coalesce(holder_sign_in_id, '-') || ' ' || status || ' ' || coalesce(end_reason, '-') FROM chatkit_sessions ORDER BY id`
 			want := "1 sess_a active -; 2 sess_a active -; 3 sess_b revoked user; 4 sess_b revoked admin; 5 sess_b revoked user; 6 sess_c expired expired; 7 - active -"
 			if got := e.all(t, fmt.Sprintf(holders, e.text)); got != want {
-				t.Errorf("held are\n%s, want\n%s", got, want)
+				t.Errorf("the sessions' holders are\n%s\nwant\n%s", got, want)
 			}
 			signIns := fmt.Sprintf(`SELECT sign_in_id || CASE WHEN first_seen_at = verified_at THEN '' ELSE '?' END
 				|| CASE first_seen_at WHEN %s THEN ' 1' ELSE ' later' END || CASE WHEN blocked_at IS NULL THEN '' WHEN blocked_at = %s THEN ' blocked 4' ELSE ' blocked' END
 				FROM chatkit_sign_ins ORDER BY sign_in_id`, e.at(1), e.at(4))
 			if got := e.all(t, signIns); got != "sess_a 1; sess_b 1 blocked 4" {
-				t.Errorf("remembered are %s", got)
+				t.Errorf("the recorded sign-ins are %s", got)
 			}
 			if got := e.all(t, "SELECT type || ' ' || clerk_user_id FROM chatkit_activity"); got != "revoked alice" {
-				t.Errorf("the timeline is %s", got)
+				t.Errorf("the activity is %s", got)
 			}
 		})
 	}

@@ -13,7 +13,8 @@ func SQLite(conn *sql.DB) (*Migrator, error) {
 	return newMigrator(goose.DialectSQLite3, "migrations/sqlite", conn, sqliteEngine{})
 }
 
-// sqliteEngine implements engine. Whoever begins to write is alone.
+// sqliteEngine implements engine. SQLite has one writer at a time, so a write
+// transaction needs no other lock.
 type sqliteEngine struct{}
 
 func (sqliteEngine) check(context.Context, *sql.DB) error { return nil }
@@ -46,7 +47,7 @@ func (sqliteEngine) holds(ctx context.Context, conn querier, version int64) (the
 	return there, err
 }
 
-// missing looks for the tables.
+// missing checks the tables only.
 func (e sqliteEngine) missing(ctx context.Context, conn *sql.DB) (missing []string, err error) {
 	for _, name := range []string{"chatkit_sessions", "chatkit_activity", "chatkit_usage", "chatkit_sign_ins"} {
 		there, err := e.hasTable(ctx, conn, name)

@@ -23,8 +23,8 @@ import (
 	"chatkit-session/db"
 )
 
-// migrateVariable makes this test's binary a process that only migrates, once
-// its standard input ends.
+// migrateVariable makes this test binary a process that migrates once its standard
+// input ends, and exits.
 const migrateVariable = "CHATKIT_TEST_MIGRATE"
 
 func TestMain(m *testing.M) {
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// migrateAtSignal says when it is ready and begins when its input ends.
+// migrateAtSignal prints a line when it is ready and migrates when its input ends.
 func migrateAtSignal(url string) error {
 	fmt.Println("ready") //nolint:forbidigo // to the test that started this process
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
@@ -114,10 +114,10 @@ func TestMigrator_UpDownUp(t *testing.T) {
 			up := func(what string, want int) {
 				t.Helper()
 				if got, err := migrator.Up(t.Context()); err != nil || got != want {
-					t.Errorf("%s applied %d, want %d: %v", what, got, want, err)
+					t.Errorf("%s: Up applied %d migrations, want %d: %v", what, got, want, err)
 				}
 				if _, err := conn.ExecContext(t.Context(), "SELECT count(*) FROM chatkit_sessions"); err != nil {
-					t.Errorf("after %s the table: %v", what, err)
+					t.Errorf("%s: read chatkit_sessions: %v", what, err)
 				}
 			}
 			up("up", all)
@@ -128,14 +128,14 @@ func TestMigrator_UpDownUp(t *testing.T) {
 				}
 			}
 			if _, err := conn.ExecContext(t.Context(), "SELECT count(*) FROM chatkit_sessions"); err == nil {
-				t.Error("after down there still is a table")
+				t.Error("chatkit_sessions exists after every migration was reverted")
 			}
 			up("up after down", all)
 		})
 	}
 }
 
-// A replica that knows fewer migrations than the database has goes on.
+// A replica that knows fewer migrations than the database has starts.
 func TestMigrator_Up_NewerSchema(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.Open(t, pgtest.New(t))
@@ -157,8 +157,8 @@ func TestMigrator_Up_ThreeProcessesAtOnce(t *testing.T) {
 		t.Parallel()
 		migrateAtOnce(t, pgtest.Empty(t))
 	})
-	// Here nobody is held up by having to make goose's own table.
-	t.Run("Undone", func(t *testing.T) {
+	// The version table exists already, so that no process waits to create it.
+	t.Run("Reverted", func(t *testing.T) {
 		t.Parallel()
 		url := pgtest.New(t)
 		migrator, err := db.Postgres(pgtest.Open(t, url))
@@ -174,12 +174,12 @@ func TestMigrator_Up_ThreeProcessesAtOnce(t *testing.T) {
 	})
 }
 
-// A replica outwaits a migration that makes indexes of large tables, and one
-// that waits in vain says for what.
+// A replica waits long enough for a migration that builds indexes of large tables.
+// When the wait ends, the error says what it waited for.
 func TestMigrator_Up_WaitsForAnother(t *testing.T) {
 	t.Parallel()
 	if db.LockWait < 15*60 {
-		t.Errorf("replicas wait for %d s only", db.LockWait)
+		t.Errorf("replicas wait %d s for the lock, want at least 15 minutes", db.LockWait)
 	}
 	url := pgtest.Empty(t)
 	holder, err := pgtest.Open(t, url).Conn(t.Context())
@@ -194,18 +194,19 @@ func TestMigrator_Up_WaitsForAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := migrator.Up(t.Context()); err == nil || !strings.Contains(err.Error(), "wait, at most 1 s, for another process that migrates") {
-		t.Errorf("while another one migrates, Up says %v", err)
+	if _, err := migrator.Up(t.Context()); err == nil || !strings.Contains(err.Error(), "waited 1 s for another process that is migrating") {
+		t.Errorf("while another process migrates, Up = %v", err)
 	}
 	if _, err := holder.ExecContext(t.Context(), "SELECT pg_advisory_unlock($1)", lock.DefaultLockID); err != nil {
 		t.Fatal(err)
 	}
 	if applied, err := migrator.Up(t.Context()); err != nil || applied == 0 {
-		t.Errorf("once the other one has, Up = %d, %v", applied, err)
+		t.Errorf("after the other process ended, Up = %d, %v", applied, err)
 	}
 }
 
-// migrateAtOnce lets three processes migrate, all of which must succeed.
+// migrateAtOnce migrates in three processes at the same time and expects all to
+// succeed.
 func migrateAtOnce(t *testing.T, url string) {
 	t.Helper()
 	hold, release, err := os.Pipe()
@@ -233,14 +234,14 @@ func migrateAtOnce(t *testing.T, url string) {
 			}
 		})
 	}
-	if err := release.Close(); err != nil { // now, all of them
+	if err := release.Close(); err != nil { // all of them start now
 		t.Fatal(err)
 	}
 	group.Wait()
 	var versions int
 	err = pgtest.Open(t, url).QueryRowContext(t.Context(), "SELECT count(*) FROM chatkit_session_migrations WHERE version_id > 0").Scan(&versions)
 	if err != nil || versions != len(names(t, "postgres")) {
-		t.Errorf("%d versions are noted, %v", versions, err)
+		t.Errorf("%d versions are recorded, want %d: %v", versions, len(names(t, "postgres")), err)
 	}
 }
 
@@ -253,12 +254,12 @@ func TestRoles(t *testing.T) {
 	var member bool
 	err := pgtest.Open(t, url).QueryRowContext(t.Context(), "SELECT pg_has_role('chatkit', 'chatkit_service', 'member')").Scan(&member)
 	if err != nil || !member {
-		t.Errorf("chatkit is a chatkit_service: %v, %v", member, err)
+		t.Errorf("chatkit is a member of chatkit_service = %v, %v, want true", member, err)
 	}
 }
 
-// Where Supabase's roles are, an owner who may not give roles away migrates
-// all the same: roles.sql gave them.
+// Beside Supabase's roles, an owner that may not grant roles can migrate, because
+// roles.sql has granted them.
 func TestMigrator_Up_BesideSupabaseRoles(t *testing.T) { //nolint:paralleltest // the role is the whole server's
 	admin := pgtest.Open(t, pgtest.Empty(t))
 	if _, err := admin.ExecContext(t.Context(), "CREATE ROLE authenticated NOLOGIN"); err == nil { // else the server has one of its own
@@ -286,11 +287,11 @@ func TestMigrator_Up_BesideSupabaseRoles(t *testing.T) { //nolint:paralleltest /
 	var reads bool
 	err := conn.QueryRowContext(t.Context(), "SELECT has_column_privilege('authenticated', 'chatkit_sessions', 'device_id', 'SELECT')").Scan(&reads)
 	if err != nil || !reads {
-		t.Errorf("a signed-in user may read: %v, %v", reads, err)
+		t.Errorf("Supabase's role authenticated may read device_id = %v, %v, want true", reads, err)
 	}
 }
 
-// oldSchema is a table as the service's predecessors had it.
+// oldSchema is the table of earlier services, which stored clear tokens.
 const oldSchema = `
 CREATE TYPE session_status AS ENUM ('active', 'expired', 'revoked');
 CREATE TABLE chatkit_sessions (
@@ -322,9 +323,9 @@ func TestMoveFromClearTokens(t *testing.T) {
 	if err := migrate(url); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // again, it changes nothing
+	for range 2 { // the second run changes nothing
 		if out := pgtest.Script(t, url, "move_from_clear_tokens_after.sql"); !regexp.MustCompile(`\n +3 \| +4\n`).MatchString(out) {
-			t.Errorf("the script reports\n%s", out)
+			t.Errorf("the script printed\n%s\nwant 3 of 4 sessions moved", out)
 		}
 	}
 
@@ -357,11 +358,11 @@ func TestMoveFromClearTokens(t *testing.T) {
 	}
 	var ended int
 	if err := conn.QueryRowContext(t.Context(), "SELECT cleanup_expired_chatkit_sessions()").Scan(&ended); err != nil || ended != 0 {
-		t.Errorf("the clean-up function: %d, %v", ended, err)
+		t.Errorf("cleanup_expired_chatkit_sessions = %d, %v, want 0", ended, err)
 	}
 }
 
-// No migration is left out of the binary.
+// Every migration is embedded in the binary.
 func TestMigrations_AreEmbedded(t *testing.T) {
 	t.Parallel()
 	binary, err := os.ReadFile(os.Args[0])

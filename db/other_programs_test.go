@@ -18,8 +18,8 @@ import (
 	"chatkit-session/db"
 )
 
-// What else is in a database stays what it is, and does not change what the
-// migrations make.
+// The tests in this file migrate databases that hold other programs' or other
+// deployments' objects: the migrations must not change them or depend on them.
 
 func do(t *testing.T, conn *sql.DB, statements ...string) {
 	t.Helper()
@@ -39,7 +39,7 @@ func texts(t *testing.T, conn *sql.DB, query string, args ...any) []string {
 	return list
 }
 
-// inSchema is the URL with a search_path.
+// inSchema returns the URL with a search_path.
 func inSchema(t *testing.T, address, path string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -61,18 +61,18 @@ func mustMigrate(t *testing.T, url string) {
 
 const version5 = "testdata/version_5.sql"
 
-// lost are the indexes that a second deployment in another schema took from the
-// first.
+// lost drops the indexes that a migration of a second deployment once dropped from
+// the first one's schema.
 var lost = []string{"DROP INDEX idx_chatkit_sessions_offer", "DROP INDEX idx_chatkit_sessions_user_created", "DROP INDEX idx_chatkit_sessions_to_purge"}
 
-// A database that earlier versions migrated comes to the same state as an empty
-// one, also when its indexes were lost.
+// A database that earlier versions migrated ends with the same schema as an empty
+// one, even if indexes were lost.
 func TestMigrator_Up_FromGoosesTable(t *testing.T) {
 	t.Parallel()
 	fresh := pgtest.New(t)
 	want := schemaOf(t, fresh)
 	for name, before := range map[string][]string{
-		"AsItWas":     nil,
+		"Unchanged":   nil,
 		"IndexesLost": lost,
 		"OneLost":     lost[1:2],
 		"OneInvalid":  {"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_chatkit_sessions_offer'::regclass"},
@@ -90,18 +90,17 @@ func TestMigrator_Up_FromGoosesTable(t *testing.T) {
 			mustMigrate(t, old)
 			mustMigrate(t, old)
 			if got := texts(t, conn, "SELECT clerk_user_id FROM chatkit_sessions"); len(got) != 1 {
-				t.Errorf("its sessions are %v", got)
+				t.Errorf("after migrating there are the sessions of %v, want one", got)
 			}
 			do(t, conn, "TRUNCATE chatkit_sessions", "DROP TABLE goose_db_version")
 			if got := schemaOf(t, old); got != want {
-				t.Errorf("it differs from a fresh one:\n%s", difference(got, want))
+				t.Errorf("the schema differs from a fresh one:\n%s", difference(got, want))
 			}
 		})
 	}
 }
 
-// schemaOf is the database as pg_dump writes it, without what is said of when
-// and in what order.
+// schemaOf returns pg_dump's output without comments and times.
 func schemaOf(t *testing.T, url string) string {
 	t.Helper()
 	dump := pgtest.Dump(t, url)
@@ -110,7 +109,7 @@ func schemaOf(t *testing.T, url string) string {
 	return regexp.MustCompile(`\n{2,}`).ReplaceAllString(dump, "\n")
 }
 
-// difference lists the lines that only one has.
+// difference lists the lines that are in one text only.
 func difference(got, want string) string {
 	var out strings.Builder
 	one, two := strings.Split(got, "\n"), strings.Split(want, "\n")
@@ -127,7 +126,7 @@ func difference(got, want string) string {
 	return out.String()
 }
 
-// A second deployment in another schema leaves the first as it is.
+// A second deployment in another schema leaves the first one unchanged.
 func TestMigrator_Up_TwoSchemas(t *testing.T) {
 	t.Parallel()
 	for name, second := range map[string]struct{ schema, path string }{
@@ -143,18 +142,18 @@ func TestMigrator_Up_TwoSchemas(t *testing.T) {
 			mustMigrate(t, inSchema(t, first, second.path))
 			const made = `SELECT relkind::text || ' ' || relname FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'i')`
 			if one, two := texts(t, conn, made, "public"), texts(t, conn, made, second.schema); !slices.Equal(one, two) {
-				t.Errorf("public has %v, the other %v", one, two)
+				t.Errorf("schema public has %v, the second schema %v", one, two)
 			}
 			mustMigrate(t, inSchema(t, first, second.path))
 			do(t, conn, "DROP SCHEMA "+second.schema+" CASCADE")
 			if after := schemaOf(t, first); after != before {
-				t.Errorf("the first deployment has changed:\n%s", difference(after, before))
+				t.Errorf("the first deployment's schema changed:\n%s", difference(after, before))
 			}
 		})
 	}
 }
 
-// Functions find their own tables, whoever calls them from wherever.
+// Functions use the tables of their own schema, whatever the caller's search_path.
 func TestMigrator_Up_FunctionsStayInTheirSchema(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Empty(t)
@@ -169,12 +168,12 @@ func TestMigrator_Up_FunctionsStayInTheirSchema(t *testing.T) {
 		}
 	}
 	if len(list) < len(db.PostgresFunctions) {
-		t.Errorf("there are %v", list)
+		t.Errorf("the schema has the functions %v, want at least %v", list, db.PostgresFunctions)
 	}
 }
 
-// Another program's version table and type, whatever they say, are no hindrance
-// and stay what they are.
+// Another program's version table and type do not prevent migrating and stay
+// unchanged.
 func TestMigrator_Up_BesideAnotherProgram(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Empty(t)
@@ -190,7 +189,7 @@ func TestMigrator_Up_BesideAnotherProgram(t *testing.T) {
 	before := texts(t, conn, rights)
 	mustMigrate(t, url)
 	if after := texts(t, conn, rights); !slices.Equal(after, before) {
-		t.Errorf("the rights to their table were %v and are %v", before, after)
+		t.Errorf("the grants on the other program's table changed from %v to %v", before, after)
 	}
 	migrator, err := db.Postgres(conn)
 	if err != nil {
@@ -200,7 +199,7 @@ func TestMigrator_Up_BesideAnotherProgram(t *testing.T) {
 		t.Errorf("Up again = %d, %v", n, err)
 	}
 	if got := texts(t, conn, "SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = 'chatkit_sessions'::regclass AND attname = 'status'"); got[0] != "chatkit_session_status" {
-		t.Errorf("the status is a %v", got)
+		t.Errorf("the type of status is %v, want chatkit_session_status", got)
 	}
 	for range names(t, "postgres") {
 		if err := migrator.Down(t.Context()); err != nil {
@@ -209,12 +208,12 @@ func TestMigrator_Up_BesideAnotherProgram(t *testing.T) {
 	}
 	do(t, conn, "INSERT INTO theirs VALUES ('open')", "DELETE FROM goose_db_version")
 	if left := texts(t, conn, "SELECT typname::text FROM pg_type WHERE typname ~ 'session_status'"); !slices.Equal(left, []string{"_session_status", "session_status"}) {
-		t.Errorf("after Down there are the types %v", left)
+		t.Errorf("after Down the types %v remain, want the other program's only", left)
 	}
 }
 
-// The schema's owner gives new things to everybody, as Supabase's does to its
-// roles. Nobody but the owner and the service's roles gets any of the service's.
+// Default privileges grant new objects to every role, as in Supabase's databases.
+// Only the owner and the service's roles have privileges on the service's objects.
 func TestMigrator_Up_DefaultPrivileges(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(*testing.T, string){
@@ -241,13 +240,13 @@ func TestMigrator_Up_DefaultPrivileges(t *testing.T) {
 				SELECT typname, (aclexplode(coalesce(typacl, acldefault('T', typowner)))).*, typowner FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'
 			) AS rights WHERE grantee <> owner AND grantee NOT IN ('chatkit_service'::regrole, 'chatkit_reader'::regrole)`
 			if got := texts(t, conn, others); len(got) > 0 {
-				t.Errorf("others have rights:\n%s", strings.Join(got, "\n"))
+				t.Errorf("other roles have privileges:\n%s", strings.Join(got, "\n"))
 			}
 		})
 	}
 }
 
-// loginOf is the role that a URL logs in as.
+// loginOf returns the role in a URL.
 func loginOf(t *testing.T, address string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -257,7 +256,7 @@ func loginOf(t *testing.T, address string) string {
 	return u.User.Username()
 }
 
-// The documented roles are enough in a schema that nobody has rights to.
+// The roles of roles.sql are enough in a schema without other grants.
 func TestMigrator_Up_AnotherSchemasRoles(t *testing.T) {
 	t.Parallel()
 	address := pgtest.Empty(t)
@@ -278,12 +277,12 @@ func TestMigrator_Up_AnotherSchemasRoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, err := migrator.Up(t.Context()); n != 0 || err != nil {
-		t.Errorf("the service, which may change nothing, finds %d missing, %v", n, err)
+		t.Errorf("Up by the service's role, which may not change the schema, = %d, %v, want 0", n, err)
 	}
 }
 
-// A search_path is read as PostgreSQL reads it: names without quotes in lower
-// case.
+// Names in a search_path that are not quoted are read in lower case, as PostgreSQL
+// does.
 func TestMigrator_Up_SearchPathInUpperCase(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Empty(t)
@@ -291,7 +290,7 @@ func TestMigrator_Up_SearchPathInUpperCase(t *testing.T) {
 	mustMigrate(t, inSchema(t, url, "Staging, public"))
 }
 
-// What cannot be is refused, with nothing made.
+// Up returns an error for an unfit database and creates nothing in it.
 func TestMigrator_Up_Refuses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -309,13 +308,13 @@ func TestMigrator_Up_Refuses(t *testing.T) {
 				t.Errorf("Up = %v", err)
 			}
 			if got := texts(t, pgtest.Open(t, address), "SELECT relname::text FROM pg_class WHERE relname ~ '^(chatkit|goose)'"); len(got) > 0 {
-				t.Errorf("it made %v", got)
+				t.Errorf("Up created %v", got)
 			}
 		})
 	}
 }
 
-// encoded is a database with an encoding.
+// encoded returns the URL of a new database with the encoding.
 func encoded(t *testing.T, encoding string) string {
 	t.Helper()
 	beside := pgtest.Empty(t)
@@ -333,8 +332,8 @@ func encoded(t *testing.T, encoding string) string {
 	return u.String()
 }
 
-// What was applied and is not there any more is said, not passed over, unless
-// the schema is newer than this binary.
+// Up returns an error if something that was applied is missing, unless the schema
+// is newer than this binary.
 func TestMigrator_Up_SomethingIsMissing(t *testing.T) {
 	t.Parallel()
 	for what, statement := range map[string]string{
@@ -357,7 +356,7 @@ func TestMigrator_Up_SomethingIsMissing(t *testing.T) {
 	}
 }
 
-// Nothing that the migrations make is forgotten when that is looked for.
+// The lists that Up checks name everything that the migrations make.
 func TestMigrator_KnowsWhatItMade(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.Open(t, pgtest.New(t))
@@ -370,13 +369,12 @@ func TestMigrator_KnowsWhatItMade(t *testing.T) {
 		"functions": {"SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace", db.PostgresFunctions},
 	} {
 		if got := texts(t, conn, c.query); !slices.Equal(got, slices.Sorted(slices.Values(c.known))) {
-			t.Errorf("there are the %s\n%v, known are\n%v", what, got, c.known)
+			t.Errorf("the schema has the %s\n%v\nbut Up checks\n%v", what, got, c.known)
 		}
 	}
 }
 
-// However short the database's timeouts are, migrations take the time that they
-// need, and leave the connection as it was.
+// Migrations are not ended by the database's timeouts.
 func TestMigrator_Up_OutlastsTimeouts(t *testing.T) {
 	t.Parallel()
 	address := pgtest.Empty(t)
@@ -421,8 +419,8 @@ func TestMigrator_Up_OutlastsTimeouts(t *testing.T) {
 	}
 }
 
-// In a SQLite file, too, goose's table is taken over where it is this service's,
-// and is no hindrance where it is another program's.
+// A SQLite database's goose table is taken over if it is this service's and ignored
+// if it is another program's.
 func TestMigrator_Up_SQLite_GoosesTable(t *testing.T) {
 	t.Parallel()
 	all := len(names(t, "sqlite"))
@@ -473,10 +471,10 @@ func TestMigrator_Up_SQLite_GoosesTable(t *testing.T) {
 			t.Cleanup(func() { _ = conn.Close() })
 			c.prepare(t, conn)
 			if n := up(t, conn); n != c.want {
-				t.Errorf("Up applied %d, want %d", n, c.want)
+				t.Errorf("Up applied %d migrations, want %d", n, c.want)
 			}
 			if n := up(t, conn); n != 0 {
-				t.Errorf("Up again applied %d", n)
+				t.Errorf("the second Up applied %d migrations, want 0", n)
 			}
 			do(t, conn, "SELECT count(*) FROM chatkit_usage")
 		})
