@@ -271,7 +271,7 @@ func TestWaitsRest(t *testing.T) {
 			release, left := make(chan struct{}), make(chan struct{})
 			b.api.Hold(release)
 			ask := c.asks(t, b)
-			ctx, cancel := context.WithTimeout(ports.WithLeave(t.Context(), sync.OnceFunc(func() { close(left) })), patience)
+			ctx, cancel := context.WithTimeout(ports.WithRelease(t.Context(), sync.OnceFunc(func() { close(left) })), patience)
 			defer cancel()
 			answered := make(chan error, 1)
 			go func() { answered <- ask(ctx) }()

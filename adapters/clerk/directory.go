@@ -80,7 +80,7 @@ func (d *Directory) Role(ctx context.Context, id session.UserID) (access.Role, e
 	default:
 		return access.Role{}, session.Wrap(session.KindOverloaded, errManyAsk)
 	}
-	ports.Rest(ctx)
+	ports.ReleaseInFlight(ctx)
 	var role access.Role
 	done := make(chan error, 1)
 	go func() {

@@ -83,7 +83,7 @@ func (s *keySet) get(ctx context.Context, kid string) (*sdk.JSONWebKey, error) {
 	if running == nil {
 		return key, err
 	}
-	ports.Rest(ctx)
+	ports.ReleaseInFlight(ctx)
 	select {
 	case <-ctx.Done():
 		return nil, session.Wrap(session.KindUnavailable, fmt.Errorf("fetch the public keys: %w", context.Cause(ctx)))

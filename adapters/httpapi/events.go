@@ -46,7 +46,7 @@ func (s *server) WatchSession(c echo.Context, params api.WatchSessionParams) err
 		return err
 	}
 	defer watch.Close()
-	ports.Rest(c.Request().Context()) // a stream is no work in flight
+	ports.ReleaseInFlight(c.Request().Context()) // a stream is no work in flight
 	return s.stream(c, watch)
 }
 

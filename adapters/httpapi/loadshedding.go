@@ -50,7 +50,7 @@ func (s *server) boundInFlight(next http.Handler) http.Handler {
 			return
 		}
 		defer leave()
-		next.ServeHTTP(w, r.WithContext(ports.WithLeave(r.Context(), leave)))
+		next.ServeHTTP(w, r.WithContext(ports.WithRelease(r.Context(), leave)))
 	})
 }
 
@@ -77,7 +77,7 @@ func (s *server) shed(w http.ResponseWriter, r *http.Request, err error) {
 func leaveWhenAnswered(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx := c.Request().Context()
-		c.Response().Before(func() { ports.Rest(ctx) })
+		c.Response().Before(func() { ports.ReleaseInFlight(ctx) })
 		return next(c)
 	}
 }

@@ -54,7 +54,7 @@ func readBody(c echo.Context) ([]byte, error) {
 		return nil, errEncoded
 	}
 	ctx := c.Request().Context()
-	slow := time.AfterFunc(bodyPatience, func() { ports.Rest(ctx) })
+	slow := time.AfterFunc(bodyPatience, func() { ports.ReleaseInFlight(ctx) })
 	defer slow.Stop()
 	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
 	var tooLarge *http.MaxBytesError

@@ -113,7 +113,7 @@ func (a *admission) Enter(_ context.Context, work ports.Work) (func(), error) {
 }
 
 func (a *admission) Suspected(ctx context.Context, check func() error) error {
-	ports.Rest(ctx)
+	ports.ReleaseInFlight(ctx)
 	leave, err := a.Enter(ctx, ports.WorkSuspects)
 	if err != nil {
 		return err

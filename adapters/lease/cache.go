@@ -187,7 +187,7 @@ func (c *Cache) waitOut(ctx context.Context, settled bool, from time.Time, repla
 	if !settled && !c.staleAccepts(from, byAnyClock(max(c.config.Lease, c.config.MaxLease)), replaced) {
 		return // even for the longest lease
 	}
-	ports.Rest(ctx)
+	ports.ReleaseInFlight(ctx)
 	wait := byAnyClock(c.agreement.longestInUse()) //nolint:contextcheck // it goes on when the caller is gone
 	if wait > 0 && (settled || c.staleAccepts(from, wait, replaced)) {
 		<-time.After(wait)

@@ -62,7 +62,7 @@ func (a *Admission) Enter(ctx context.Context, work ports.Work) (leave func(), e
 
 // Suspected implements ports.Admission.
 func (a *Admission) Suspected(ctx context.Context, check func() error) error {
-	ports.Rest(ctx)
+	ports.ReleaseInFlight(ctx)
 	leave, err := a.Enter(ctx, ports.WorkSuspects)
 	if err != nil {
 		return err

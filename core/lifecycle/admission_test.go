@@ -215,7 +215,7 @@ func TestAdmission_Suspected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGatekeeper(t)
 		began, counts := time.Now(), 1
-		ctx := ports.WithLeave(t.Context(), func() { counts-- })
+		ctx := ports.WithRelease(t.Context(), func() { counts-- })
 		none := errors.New("no such token")
 		for range 2 {
 			if err := g.Suspected(ctx, func() error { return none }); !errors.Is(err, none) {
@@ -248,5 +248,5 @@ func TestAdmission_Suspected(t *testing.T) {
 // What does not count has nothing to give up.
 func TestRest_CountsNot(t *testing.T) {
 	t.Parallel()
-	ports.Rest(t.Context())
+	ports.ReleaseInFlight(t.Context())
 }

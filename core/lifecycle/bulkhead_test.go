@@ -147,7 +147,7 @@ func TestBulkhead_OneUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, shares := newBulkhead(t, 8)
 		said, resting := make(chan error, 60), 0
-		ctx := ports.WithLeave(t.Context(), func() { resting++ })
+		ctx := ports.WithRelease(t.Context(), func() { resting++ })
 		for range 60 {
 			go func() { said <- update(ctx, shares, "user_1") }()
 			synctest.Wait()

@@ -32,7 +32,7 @@ func (b *Bulkhead) enterUser(ctx context.Context, user session.UserID) (leave fu
 	waits := queue.callers > 1
 	b.mu.Unlock()
 	if waits {
-		ports.Rest(ctx)
+		ports.ReleaseInFlight(ctx)
 	}
 	next, err := queue.enter(ctx)
 	if err != nil {
