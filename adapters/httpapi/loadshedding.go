@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -44,7 +45,8 @@ func (s *server) boundInFlight(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		leave, err := s.Admission.Enter(r.Context(), work)
+		// A client that closes its sending side still waits for the answer.
+		leave, err := s.Admission.Enter(context.WithoutCancel(r.Context()), work)
 		if err != nil {
 			s.shed(w, r, err)
 			return

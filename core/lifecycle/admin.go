@@ -28,7 +28,7 @@ func NewAdministrator(deps Deps, admin ports.AdminStore) *Administrator {
 
 // Revoke implements ports.Administrator.
 func (a *Administrator) Revoke(ctx context.Context, admin access.Caller, id session.ID) error {
-	if err := a.may(admin); err != nil {
+	if err := admin.InPerson(); err != nil {
 		return err
 	}
 	owner, err := a.admin.OwnerOf(ctx, id, admin.Bearer)
@@ -43,7 +43,7 @@ func (a *Administrator) Revoke(ctx context.Context, admin access.Caller, id sess
 
 // RevokeAll implements ports.Administrator.
 func (a *Administrator) RevokeAll(ctx context.Context, admin access.Caller, user session.UserID) (int, error) {
-	if err := a.may(admin); err != nil {
+	if err := admin.InPerson(); err != nil {
 		return 0, err
 	}
 	return a.end(ctx, admin, ports.Scope{User: user}, reasonAll, func(now time.Time, seen ports.Seen) (session.SignOut, error) {
@@ -51,20 +51,20 @@ func (a *Administrator) RevokeAll(ctx context.Context, admin access.Caller, user
 	})
 }
 
-// may reports whether the admin may end anything.
-func (a *Administrator) may(admin access.Caller) error {
-	if err := admin.InPerson(); err != nil {
-		return err
-	}
-	return a.StepUp.Require(admin, a.Clock.Now())
-}
-
+// end signs out what choose returns, if the admin has verified a factor recently
+// enough. That is required under the store's lock: a blocked sign-in is told that
+// it is blocked, not to verify a factor.
 func (a *Administrator) end(ctx context.Context, admin access.Caller, scope ports.Scope, reason string, choose chooser) (int, error) {
 	how := signingOut{as: session.EndAdmin, detail: map[string]string{
 		session.DetailBy: session.DetailByAdmin, session.DetailReason: reason, session.DetailActor: admin.User.String(),
 	}}
 	caller := access.Caller{Bearer: admin.Bearer} // the user learns who it was, and not from where
-	return a.signOut(ctx, caller, scope, how, choose)
+	return a.signOut(ctx, caller, scope, how, func(now time.Time, seen ports.Seen) (session.SignOut, error) {
+		if err := a.StepUp.Require(admin, now); err != nil {
+			return session.SignOut{}, err
+		}
+		return choose(now, seen)
+	})
 }
 
 // Stats implements ports.Administrator.

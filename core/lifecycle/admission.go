@@ -67,10 +67,15 @@ func (a *Admission) Suspected(ctx context.Context, check func() error) error {
 	if err != nil {
 		return err
 	}
-	if err = check(); err != nil {
-		time.AfterFunc(suspectPause, leave)
-		return err
-	}
-	leave()
-	return nil
+	checked := false
+	defer func() {
+		if checked {
+			leave()
+			return
+		}
+		time.AfterFunc(suspectPause, leave) // also when check panics
+	}()
+	err = check()
+	checked = err == nil
+	return err
 }

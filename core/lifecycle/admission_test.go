@@ -245,6 +245,21 @@ func TestAdmission_Suspected(t *testing.T) {
 	})
 }
 
+// A check that panics gives its place back like one that fails.
+func TestAdmission_Suspected_Panics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGatekeeper(t)
+		for range 2 {
+			func() {
+				defer func() { _ = recover() }()
+				_ = g.Suspected(t.Context(), func() error { panic("a bug") })
+			}()
+		}
+		isRefusedNot(t, g.Suspected(t.Context(), func() error { return nil }))
+	})
+}
+
 // What does not count has nothing to give up.
 func TestRest_CountsNot(t *testing.T) {
 	t.Parallel()

@@ -37,6 +37,9 @@ func (c *claim) change(seen ports.Seen) (ports.Changes, error) {
 	case offered.Device() == c.device:
 		return ports.Changes{}, session.Invalid("deviceId", "must differ from the device that the session is on")
 	}
+	if err := c.StepUp.Require(c.caller, c.now); err != nil {
+		return ports.Changes{}, err
+	}
 	occupant := c.occupant(seen.Sessions, offered.Slot())
 	if occupant != nil && !occupant.HeldBy(c.caller.Holder) && c.Policy.StatusAt(c.now, *occupant) == session.StatusActive {
 		switch err := c.mayReplace(c.caller, seen.SignIns, *occupant, c.now); {

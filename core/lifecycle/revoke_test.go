@@ -512,7 +512,12 @@ func TestAdministrator_Refuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, _, administrator := administrator(t)
+			b, store, administrator := administrator(t)
+			if c.want != session.KindActorDenied { // an actor is refused before anything is looked up
+				store.EXPECT().OwnerOf(gomock.Any(), gomock.Any(), gomock.Any()).Return(user, nil)
+				b.updates(nil, active("one"))
+				b.updates(nil, active("one"))
+			}
 			if err := administrator.Revoke(t.Context(), c.admin, id("one")); session.KindOf(err) != c.want {
 				t.Errorf("Revoke = %v", err)
 			}
@@ -520,6 +525,20 @@ func TestAdministrator_Refuses(t *testing.T) {
 				t.Errorf("RevokeAll = %d, %v", n, err)
 			}
 		})
+	}
+}
+
+// A blocked sign-in is told that it is blocked, and not to verify a factor.
+func TestAdministrator_Refuses_Blocked(t *testing.T) {
+	t.Parallel()
+	b, store, administrator := administrator(t)
+	store.EXPECT().OwnerOf(gomock.Any(), gomock.Any(), gomock.Any()).Return(session.UserID{}, session.KindSignedOut)
+	if err := administrator.Revoke(t.Context(), boss(time.Minute), id("one")); session.KindOf(err) != session.KindSignedOut {
+		t.Errorf("Revoke = %v", err)
+	}
+	b.store.EXPECT().Update(gomock.Any(), gomock.Any(), gomock.Any()).Return(session.KindSignedOut)
+	if _, err := administrator.RevokeAll(t.Context(), boss(time.Minute), user); session.KindOf(err) != session.KindSignedOut {
+		t.Errorf("RevokeAll = %v", err)
 	}
 }
 

@@ -29,7 +29,7 @@ func NewTransferrer(deps Deps) *Transferrer { return &Transferrer{deps} }
 
 // Offer implements ports.Transferrer.
 func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id session.ID) (ports.Offered, error) {
-	if err := t.permit(caller); err != nil {
+	if err := caller.InPerson(); err != nil {
 		return ports.Offered{}, err
 	}
 	code, err := t.IDs.TransferCode()
@@ -46,6 +46,9 @@ func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id sessio
 		case !found.HeldBy(caller.Holder):
 			return ports.Changes{}, session.Wrap(session.KindOtherSignIn, errNotHolder)
 		}
+		if err := t.StepUp.Require(caller, now); err != nil {
+			return ports.Changes{}, err
+		}
 		offered.ExpiresAt = now.Add(t.Policy.OfferLifetime)
 		found.OfferTransfer(code.Hash(), offered.ExpiresAt)
 		return ports.Changes{Sessions: []session.Session{*found}}, nil
@@ -56,18 +59,12 @@ func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id sessio
 	return offered, nil
 }
 
-// permit returns an error unless the caller may offer and claim sessions.
-func (t *Transferrer) permit(caller access.Caller) error {
-	if err := caller.InPerson(); err != nil {
-		return err
-	}
-	return t.StepUp.Require(caller, t.Clock.Now())
-}
-
 // Claim implements ports.Transferrer. It looks the code up before it locks the
 // caller's sessions, because a code of another user is recorded for its owner.
+// Step-up is required under the lock: a blocked sign-in is told that it is
+// blocked, not to verify a factor.
 func (t *Transferrer) Claim(ctx context.Context, caller access.Caller, text string, device session.DeviceID) (ports.Opened, error) {
-	if err := t.permit(caller); err != nil {
+	if err := caller.InPerson(); err != nil {
 		return ports.Opened{}, err
 	}
 	code, _ := session.ParseTransferCode(text) // a malformed code is found nowhere

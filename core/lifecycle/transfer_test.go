@@ -251,13 +251,15 @@ func TestTransferrer_StepUp(t *testing.T) {
 	b := setup(t)
 	b.deps.StepUp.Within = time.Minute
 	transferrer := lifecycle.NewTransferrer(b.deps)
+	b.ids.EXPECT().TransferCode().Return(code, nil).AnyTimes()
+	b.updates(nil, active("phone"))
 	if _, err := transferrer.Offer(t.Context(), caller, id("phone")); session.KindOf(err) != session.KindReverification {
 		t.Errorf("Offer = %v", err)
 	}
-	if _, err := transferrer.Claim(t.Context(), caller, code.Reveal(), laptop); session.KindOf(err) != session.KindReverification {
+	b.updates(nil, active("phone", offers(us)))
+	if _, err := claims(b, active("phone", offers(us)), nil).Claim(t.Context(), caller, code.Reveal(), laptop); session.KindOf(err) != session.KindReverification {
 		t.Errorf("Claim = %v", err)
 	}
-	b.ids.EXPECT().TransferCode().Return(code, nil)
 	b.updates(nil, active("phone"))
 	if _, err := transferrer.Offer(t.Context(), verified(0), id("phone")); err != nil {
 		t.Errorf("Offer = %v", err)
@@ -265,6 +267,21 @@ func TestTransferrer_StepUp(t *testing.T) {
 	b.mints(id("phone"))
 	b.updates(nil, active("phone", offers(us)))
 	if _, err := claims(b, active("phone", offers(us)), nil).Claim(t.Context(), verified(0), code.Reveal(), laptop); err != nil {
+		t.Errorf("Claim = %v", err)
+	}
+}
+
+// A blocked sign-in is told that it is blocked, and not to verify a factor.
+func TestTransferrer_StepUp_Blocked(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deps.StepUp.Within = time.Minute
+	b.ids.EXPECT().TransferCode().Return(code, nil)
+	b.store.EXPECT().Update(gomock.Any(), gomock.Any(), gomock.Any()).Return(session.KindSignedOut)
+	if _, err := lifecycle.NewTransferrer(b.deps).Offer(t.Context(), caller, id("phone")); session.KindOf(err) != session.KindSignedOut {
+		t.Errorf("Offer = %v", err)
+	}
+	if _, err := claims(b, session.Session{}, session.KindSignedOut).Claim(t.Context(), caller, code.Reveal(), laptop); session.KindOf(err) != session.KindSignedOut {
 		t.Errorf("Claim = %v", err)
 	}
 }

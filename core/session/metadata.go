@@ -98,7 +98,8 @@ func sizeOf(value any) int {
 
 // sizeOfText is the size of a string with its quotes and escapes.
 func sizeOfText(text string) int {
-	size := len(`""`) + len(text)
+	// Go's JSON escapes these two, so they take more in an answer than in storage.
+	size := len(`""`) + len(text) + 3*(strings.Count(text, "\u2028")+strings.Count(text, "\u2029"))
 	for i := range len(text) {
 		switch c := text[i]; {
 		case c == '"', c == '\\', c == '\b', c == '\f', c == '\n', c == '\r', c == '\t':
