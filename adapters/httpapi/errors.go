@@ -112,7 +112,7 @@ func explainKind(kind session.Kind) problem {
 // explainRoute explains what Echo itself refuses, and the generated readers of
 // parameters.
 func explainRoute(refused *echo.HTTPError) problem {
-	switch status := refused.Code; status {
+	switch refused.Code {
 	case http.StatusBadRequest:
 		p := explainKind(session.KindInvalid)
 		if p.field = parameterOf(refused); p.field != "" {
@@ -122,7 +122,7 @@ func explainRoute(refused *echo.HTTPError) problem {
 	case http.StatusNotFound:
 		return explainKind(session.KindNotFound)
 	case http.StatusMethodNotAllowed:
-		return problem{status: status, title: "Method Not Allowed", message: "Use one of the methods in the Allow header", code: "method_not_allowed"}
+		return problem{status: http.StatusMethodNotAllowed, title: "Method Not Allowed", message: "Use one of the methods in the Allow header", code: "method_not_allowed"}
 	case http.StatusRequestEntityTooLarge:
 		return problem(*errBodyTooLarge)
 	}
