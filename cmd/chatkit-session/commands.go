@@ -25,6 +25,8 @@ type commands struct {
 	Keygen      keygenCommand      `cmd:"" help:"Print a new key for CHATKIT_TOKEN_KEYS."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask the service at LISTEN_ADDR whether it is ready; for container health checks."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+
+	SettingsPage settingsPageCommand `cmd:"" hidden:"" help:"Write docs/settings.md."`
 }
 
 // run is the whole program. It returns when the command is done. Commands that

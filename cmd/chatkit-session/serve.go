@@ -13,13 +13,18 @@ type serveCommand struct{}
 // Help lists the settings.
 func (serveCommand) Help() string {
 	var text strings.Builder
-	text.WriteString("Settings, from the environment. NAME_FILE names a file that holds NAME's value.\n")
+	text.WriteString("Settings are environment variables. NAME_FILE may be set instead of NAME, to the path of a file that holds the value. Entries of a list are separated by commas.\n")
+	group := ""
 	for _, s := range allSettings() {
-		fmt.Fprintf(&text, "\n%s", s.name)
-		if s.fallback != "" {
-			fmt.Fprintf(&text, " (%s)", s.fallback)
+		if s.group != group {
+			group = s.group
+			fmt.Fprintf(&text, "\n%s:\n", group)
 		}
-		fmt.Fprintf(&text, "\n%s\n", s.help)
+		fmt.Fprintf(&text, "\n%s (%s", s.name, s.form)
+		if s.fallback != "" {
+			fmt.Fprintf(&text, ", default %s", s.fallback)
+		}
+		fmt.Fprintf(&text, "): %s\n", s.help)
 	}
 	return text.String()
 }

@@ -7,88 +7,85 @@ import (
 	"time"
 )
 
-// settings are the environment variables of the service. Any of them may be
-// given as NAME_FILE instead: the path of a file that holds the value.
+// settings are the environment variables that configure the service. NAME_FILE
+// may be set instead of NAME, to the path of a file that holds the value.
+//
+// The tag group starts a new group, form says what a value looks like where the
+// type does not, and help says what the setting does. docs/settings.md and
+// serve --help are made of them.
 type settings struct {
-	ListenAddr  string `env:"LISTEN_ADDR" envDefault:":8080" help:"Address that the service listens on."`
-	MetricsAddr string `env:"METRICS_ADDR" help:"Address that metrics for Prometheus are served on, at /metrics, to whoever asks; nowhere when unset."`
-	LogLevel    string `env:"LOG_LEVEL" envDefault:"info" help:"Least level that is logged: debug, info, warn or error."`
+	ListenAddr  string `group:"Listening and logging" env:"LISTEN_ADDR" envDefault:":8080" form:"HOST:PORT" help:"Address that the service listens on."`
+	MetricsAddr string `env:"METRICS_ADDR" form:"HOST:PORT" help:"Address that serves metrics for Prometheus at /metrics, without authentication. If unset, metrics are not served."`
+	LogLevel    string `env:"LOG_LEVEL" envDefault:"info" form:"debug, info, warn or error" help:"Lowest level that is logged."`
+	Docs        bool   `env:"CHATKIT_DOCS" envDefault:"true" help:"Serves the API documentation at /docs. The OpenAPI description is always served at /openapi.yaml."`
 
-	DatabaseURL            secret `env:"DATABASE_URL" envDefault:"sqlite:chatkit-session.db" help:"Where sessions are kept: postgres://… or sqlite:PATH."`
-	DatabaseDirectURL      secret `env:"DATABASE_DIRECT_URL" help:"PostgreSQL as the owner of the schema and past any pooler, for migrations and to hear of other replicas (LISTEN); DATABASE_URL when unset."`
-	DatabasePrepared       bool   `env:"DATABASE_PREPARED_STATEMENTS" envDefault:"true" help:"Whether statements are prepared; false behind a pooler in transaction mode, such as pgbouncer."`
-	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"32" help:"Most connections to PostgreSQL that a replica opens."`
+	DatabaseURL            secret `group:"Database" env:"DATABASE_URL" envDefault:"sqlite:chatkit-session.db" form:"postgres://… or sqlite:PATH" help:"Database that stores the sessions. Required if REDIS_URL is set."`
+	DatabaseDirectURL      secret `env:"DATABASE_DIRECT_URL" form:"postgres://…" help:"Connection to PostgreSQL as the owner of the schema that bypasses any pooler; used for migrations and for LISTEN. If unset, DATABASE_URL is used."`
+	DatabasePrepared       bool   `env:"DATABASE_PREPARED_STATEMENTS" envDefault:"true" help:"Uses prepared statements. Set it to false behind a pooler in transaction mode, such as pgbouncer."`
+	DatabaseMaxConnections int    `env:"DATABASE_MAX_CONNECTIONS" envDefault:"32" help:"Maximum number of connections that a replica opens to PostgreSQL."`
 
-	MaxInFlight int `env:"CHATKIT_MAX_IN_FLIGHT" envDefault:"64" help:"How many requests of users, and as many checks of tokens, a replica works on at a time. Up to eight times as many wait, for less than half a second; more are answered 503 at once. Streams of events do not count."`
+	RedisURL     secret        `group:"Redis" env:"REDIS_URL" form:"redis://… or rediss://…" help:"Redis that the replicas share for rate limits, anomaly counters and change notifications: redis://host:6379, rediss://user:password@host:6379/0, redis://one:6379,two:6379 for a cluster, or redis://one:26379,two:26379/0?master=NAME for Sentinel. If unset, each replica counts for itself."`
+	RedisTimeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" help:"How long to wait for a reply from Redis before checking that it is alive. After five times this long without a reply, the replica counts for itself until Redis is back."`
 
-	RedisURL     secret        `env:"REDIS_URL" help:"Redis that replicas count rate limits and anomalies in together and hear of each other through, such as redis://host:6379, rediss://user:password@host:6379/0, redis://one:6379,two:6379 for a cluster, or redis://one:26379,two:26379/0?master=NAME for sentinels; each counts for itself when unset."`
-	RedisTimeout time.Duration `env:"REDIS_TIMEOUT" envDefault:"50ms" help:"How long Redis may take to answer before it is asked whether it is there; after five times as much without a word each replica counts for itself."`
+	WorkflowID        string   `group:"Sessions and tokens" env:"CHATKIT_WORKFLOW_ID" help:"ChatKit workflow or agent that the sessions are for. If unset, every request gets a configuration error."`
+	TokenKeys         []secret `env:"CHATKIT_TOKEN_KEYS" help:"Keys that encrypt stored tokens, made by chatkit-session keygen. The first key encrypts; all keys decrypt. Required."`
+	IntrospectionKeys []secret `env:"INTROSPECTION_KEYS" help:"Keys of the back ends that may introspect tokens, made by chatkit-session keygen. If unset, introspection is refused."`
 
-	WorkflowID string   `env:"CHATKIT_WORKFLOW_ID" help:"Workflow or agent that sessions are for; without it every request is answered with a configuration error."`
-	TokenKeys  []secret `env:"CHATKIT_TOKEN_KEYS" help:"Keys that seal tokens, from keygen, separated by commas: the first seals, all of them open. Required."`
+	ClerkSecretKey secret   `group:"Clerk" env:"CLERK_SECRET_KEY" help:"Secret key of the Clerk instance, used to fetch its public keys and the users' roles. This or CLERK_JWT_KEY is required."`
+	ClerkJWTKey    secret   `env:"CLERK_JWT_KEY" form:"PEM" help:"Public key of the Clerk instance. With it, tokens are verified without network access."`
+	ClerkIssuer    string   `env:"CLERK_ISSUER" form:"URL" help:"Issuer (iss) that tokens must have, such as https://clerk.example.com. If unset, any issuer is accepted; setting it is recommended."`
+	ClerkParties   []string `env:"CLERK_AUTHORIZED_PARTIES" help:"Origins that a token may have been issued to (azp). If unset, any origin is accepted."`
+	ClerkAudience  []string `env:"CLERK_AUDIENCE" help:"Audiences (aud) that a token may have. A token without an audience is accepted as well. If unset, any audience is accepted."`
+	ClerkAPIURL    string   `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" form:"URL" help:"Address of Clerk's Backend API."`
+	ClerkRemember  int      `env:"CLERK_REMEMBERED_TOKENS" envDefault:"10000" help:"Number of verified Clerk tokens that a replica caches, so that it does not verify their signature again. An entry lasts one minute and never outlives its token. 0 disables the cache."`
 
-	ClerkSecretKey secret   `env:"CLERK_SECRET_KEY" help:"Secret key of the Clerk instance: fetches its public keys and users' roles. This or CLERK_JWT_KEY is required."`
-	ClerkJWTKey    secret   `env:"CLERK_JWT_KEY" help:"Public key of the Clerk instance as PEM: verifies without the network."`
-	ClerkIssuer    string   `env:"CLERK_ISSUER" help:"The only issuer that is accepted, such as https://clerk.example.com; recommended."`
-	ClerkParties   []string `env:"CLERK_AUTHORIZED_PARTIES" help:"Origins of the pages and apps that a credential may have been issued to (azp), separated by commas; any when unset."`
-	ClerkAudience  []string `env:"CLERK_AUDIENCE" help:"Audiences (aud) that a credential may be for, separated by commas. A credential without an audience is accepted, too; any audience is when unset."`
-	DenyActors     []string `env:"CHATKIT_DENY_ACTORS" help:"Actors that are refused everything, separated by commas: impersonator (an admin of the Clerk instance who acts as the user), agent (a browser that an AI drives)."`
-	ClerkAPIURL    string   `env:"CLERK_API_URL" envDefault:"https://api.clerk.com/v1" help:"Clerk's Backend API."`
-	ClerkRemember  int      `env:"CLERK_REMEMBERED_TOKENS" envDefault:"10000" help:"How many verified Clerk tokens a replica remembers, each for a minute at most and never past its expiry, instead of checking its signature again; 0 for none."`
-	RoleClaims     []string `env:"CHATKIT_ROLE_CLAIMS" envDefault:"metadata.role,public_metadata.role,role" help:"Claims that may name the user's role, separated by commas, such as metadata.role or https://example.com/role; the first that does counts."`
-	DefaultRole    string   `env:"CHATKIT_DEFAULT_ROLE" help:"Role of users for whom nothing else names one; without it they are refused."`
-	AccessPolicy   string   `env:"CHATKIT_ACCESS_POLICY" help:"JSON that replaces the access policy: {\"roles\":{\"admin\":[\"read_own\",…]},\"others\":[…]}."`
-	AllowedOrigins []string `env:"ALLOWED_ORIGINS" help:"Origins of the pages and apps that may call, separated by commas, such as https://app.example.com, capacitor://localhost, https://*.example.com for all hosts below it, or https://shop-*-team.vercel.app for previews."`
-	TrustedProxies []string `env:"TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count, separated by commas."`
+	RoleClaims     []string      `group:"Access" env:"CHATKIT_ROLE_CLAIMS" envDefault:"metadata.role,public_metadata.role,role" help:"Claims that may name the user's role, such as metadata.role or https://example.com/role. The first one that is present counts."`
+	DefaultRole    string        `env:"CHATKIT_DEFAULT_ROLE" help:"Role of users who have no other role. If unset, such users are refused."`
+	AccessPolicy   string        `env:"CHATKIT_ACCESS_POLICY" form:"JSON" help:"Replaces the access policy: {\"roles\":{\"admin\":[\"read_own\",…]},\"others\":[…]}."`
+	DenyActors     []string      `env:"CHATKIT_DENY_ACTORS" form:"list of impersonator, agent" help:"Kinds of actors that are refused: impersonator (an admin of the Clerk instance who acts as the user), agent (a browser that an AI controls)."`
+	StepUpWithin   time.Duration `env:"CHATKIT_STEP_UP_WITHIN" envDefault:"0s" help:"How recently a user must have verified a factor to sign out other devices, to transfer a session or to act as an admin, such as 10m. 0s disables step-up."`
+	AllowedOrigins []string      `env:"ALLOWED_ORIGINS" help:"Origins of the pages and apps that may call the API from a browser, such as https://app.example.com, capacitor://localhost, https://*.example.com for all subdomains, or https://shop-*-team.vercel.app for previews."`
+	TrustedProxies []string      `env:"TRUSTED_PROXIES" form:"list of IP addresses or networks" help:"Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted."`
 
-	IntrospectionKeys []secret `env:"INTROSPECTION_KEYS" help:"Secrets of back ends that may introspect tokens, such as keygen makes, separated by commas."`
+	Duration            time.Duration `group:"Session lifetime" env:"CHATKIT_SESSION_DURATION" envDefault:"24h" help:"Lifetime of a session from when it is created or refreshed."`
+	Threshold           time.Duration `env:"CHATKIT_REFRESH_THRESHOLD" envDefault:"1h" help:"Remaining lifetime at or below which opening a session refreshes it."`
+	LongestLife         time.Duration `env:"CHATKIT_LONGEST_LIFE" envDefault:"720h" help:"Maximum lifetime of a session, including all refreshes."`
+	Grace               time.Duration `env:"CHATKIT_ROTATION_GRACE" envDefault:"30s" help:"How long the previous token stays valid after a refresh."`
+	IdleTimeout         time.Duration `env:"CHATKIT_IDLE_TIMEOUT" envDefault:"0s" help:"How long a session may go unused before it ends. 0s disables the idle timeout."`
+	RememberDuration    time.Duration `env:"CHATKIT_REMEMBER_DURATION" envDefault:"720h" help:"CHATKIT_SESSION_DURATION of remembered sessions."`
+	RememberLongestLife time.Duration `env:"CHATKIT_REMEMBER_LONGEST_LIFE" envDefault:"2160h" help:"CHATKIT_LONGEST_LIFE of remembered sessions."`
+	RememberIdleTimeout time.Duration `env:"CHATKIT_REMEMBER_IDLE_TIMEOUT" envDefault:"168h" help:"CHATKIT_IDLE_TIMEOUT of remembered sessions."`
+	ActorDuration       time.Duration `env:"CHATKIT_ACTOR_DURATION" envDefault:"1h" help:"Lifetime of a session that an impersonator or an agent opened. It is not refreshed."`
+	WarningWindow       time.Duration `env:"CHATKIT_WARNING_WINDOW" envDefault:"5m" help:"Remaining lifetime at or below which the service warns that a session will expire. 0s disables the warning."`
+	MaxSessions         int           `env:"CHATKIT_MAX_SESSIONS" envDefault:"10" help:"Maximum number of active sessions of a user. One more ends, in this order: a session unused for a day, one of the same sign-in, one of another sign-in. 0 disables the limit."`
+	TransferLifetime    time.Duration `env:"CHATKIT_TRANSFER_CODE_LIFETIME" envDefault:"2m" help:"How long a code that transfers a session to another device is valid."`
+	TransferURL         string        `env:"CHATKIT_TRANSFER_URL" form:"URL" help:"Page that a transfer link opens. If unset, links open the page that requested the code."`
 
-	Duration    time.Duration `env:"CHATKIT_SESSION_DURATION" envDefault:"24h" help:"How long a session lives after it was created or refreshed."`
-	Threshold   time.Duration `env:"CHATKIT_REFRESH_THRESHOLD" envDefault:"1h" help:"How much of its life may be left when a session is refreshed."`
-	LongestLife time.Duration `env:"CHATKIT_LONGEST_LIFE" envDefault:"720h" help:"Longest life of one session, refreshes included."`
-	Grace       time.Duration `env:"CHATKIT_ROTATION_GRACE" envDefault:"30s" help:"How long a superseded token stays good after a refresh."`
+	AnomalyNewDevices   string        `group:"Anomalies" env:"CHATKIT_ANOMALY_NEW_DEVICES" envDefault:"10/10m" form:"NUMBER/DURATION or off" help:"Number of new devices of one user within the time window above which an anomaly is recorded."`
+	AnomalyOpens        string        `env:"CHATKIT_ANOMALY_OPENS" envDefault:"120/1m" form:"NUMBER/DURATION or off" help:"Number of opens of one user within the time window above which an anomaly is recorded. With REDIS_URL it is counted across all replicas."`
+	AnomalyAddresses    string        `env:"CHATKIT_ANOMALY_ADDRESSES" envDefault:"5/5m" form:"NUMBER/DURATION or off" help:"Number of networks that one session's token is checked from within the time window above which an anomaly is recorded. With REDIS_URL it is counted across all replicas."`
+	AnomalySuperseded   time.Duration `env:"CHATKIT_ANOMALY_SUPERSEDED_AFTER" envDefault:"0s" help:"How long after the rotation grace the use of a previous token is still tolerated before it is an anomaly. A negative duration disables the rule."`
+	AnomalyForeignCodes int           `env:"CHATKIT_ANOMALY_FOREIGN_CODES" envDefault:"1" help:"Number of attempts by other users to claim one transfer code at which an anomaly is recorded. 0 disables the rule."`
+	AnomalyRevoke       []string      `env:"CHATKIT_ANOMALY_REVOKE" form:"list of rules" help:"Rules whose anomalies revoke sessions instead of only being recorded: new_devices, opens, superseded_token, addresses, foreign_code, contested_device."`
 
-	IdleTimeout time.Duration `env:"CHATKIT_IDLE_TIMEOUT" envDefault:"0s" help:"How long a session lives without being used; 0s for as long as with."`
+	RateLimitOpens    int           `group:"Rate limits and load" env:"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE" envDefault:"10" help:"How often a user may open sessions per minute: a token bucket that holds this many and refills evenly. 0 disables the limit."`
+	RateLimitReads    int           `env:"CHATKIT_RATE_LIMIT_READS_PER_MINUTE" envDefault:"120" help:"How often a user may list and read sessions and activity per minute: a token bucket that holds this many and refills evenly. 0 disables the limit."`
+	RateLimitChanges  int           `env:"CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE" envDefault:"60" help:"How often a user may sign out or transfer sessions per minute: a token bucket that holds this many and refills evenly. 0 disables the limit."`
+	RateLimitAdmin    int           `env:"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE" envDefault:"300" help:"How often an admin may read or end other users' sessions per minute: a token bucket that holds this many and refills evenly. 0 disables the limit."`
+	RateLimitFailures int           `env:"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE" envDefault:"300" help:"How many token checks from one client network may fail per minute: a token bucket that holds this many and refills evenly. Further failed checks get 429, and all checks from that network share a few slots with other such networks; a check that gets no slot within a second gets 503. 0 disables the limit."`
+	MaxInFlight       int           `env:"CHATKIT_MAX_IN_FLIGHT" envDefault:"64" help:"Number of user requests, and again of token checks, that a replica handles at once. Up to eight times as many queue for less than half a second; any more get 503 at once. Event streams do not count."`
+	CacheLease        time.Duration `env:"CHATKIT_CACHE_LEASE" envDefault:"0s" help:"How long, at most 5s, a replica may check tokens against its cached copy of a session. Ending a session takes up to this much longer, so that its token is refused on every replica once the call returns. All replicas must have the same value; a replica with another value does not use its cache and logs a warning."`
+	CacheSessions     int           `env:"CHATKIT_CACHE_SESSIONS" envDefault:"0" help:"Number of sessions that a replica caches for CHATKIT_CACHE_LEASE. 0 disables the cache."`
+	RequestTimeout    time.Duration `env:"CHATKIT_REQUEST_TIMEOUT" envDefault:"10s" help:"How long a request may take before it gets an error."`
+	KeepAlive         time.Duration `env:"CHATKIT_KEEP_ALIVE_TIMEOUT" envDefault:"620s" help:"How long an idle connection is kept open. It must exceed the idle timeout of the load balancer or proxy in front, which is 600s for Google's."`
 
-	RememberDuration    time.Duration `env:"CHATKIT_REMEMBER_DURATION" envDefault:"720h" help:"CHATKIT_SESSION_DURATION of sessions that are remembered."`
-	RememberLongestLife time.Duration `env:"CHATKIT_REMEMBER_LONGEST_LIFE" envDefault:"2160h" help:"CHATKIT_LONGEST_LIFE of sessions that are remembered."`
-	RememberIdleTimeout time.Duration `env:"CHATKIT_REMEMBER_IDLE_TIMEOUT" envDefault:"168h" help:"CHATKIT_IDLE_TIMEOUT of sessions that are remembered."`
-
-	ActorDuration time.Duration `env:"CHATKIT_ACTOR_DURATION" envDefault:"1h" help:"How long a session lives that an impersonator or an agent opened in a user's name."`
-
-	WarningWindow    time.Duration `env:"CHATKIT_WARNING_WINDOW" envDefault:"5m" help:"How much of its life is left when answers about a session warn of its end; 0s for never."`
-	MaxSessions      int           `env:"CHATKIT_MAX_SESSIONS" envDefault:"10" help:"Most active sessions of a user. One more ends one that was not used for a day, or else one of the same sign-in, or else another sign-in's; 0 for any number."`
-	TransferLifetime time.Duration `env:"CHATKIT_TRANSFER_CODE_LIFETIME" envDefault:"2m" help:"How long a code that moves a session to another device is good."`
-	TransferURL      string        `env:"CHATKIT_TRANSFER_URL" help:"Page that such a code's link leads to; that of the page that asks when unset."`
-	StepUpWithin     time.Duration `env:"CHATKIT_STEP_UP_WITHIN" envDefault:"0s" help:"How long ago a user may have verified a factor to sign other devices out, to transfer or to act as an admin, such as 10m; 0s for ever."`
-
-	AnomalyNewDevices   string        `env:"CHATKIT_ANOMALY_NEW_DEVICES" envDefault:"10/10m" help:"How many devices of a user may be new within a time; more are an anomaly; off for never."`
-	AnomalyOpens        string        `env:"CHATKIT_ANOMALY_OPENS" envDefault:"120/1m" help:"How often a sign-in may open sessions within a time, counted for all replicas together with REDIS_URL; more is an anomaly; off for never."`
-	AnomalyAddresses    string        `env:"CHATKIT_ANOMALY_ADDRESSES" envDefault:"5/5m" help:"From how many networks one session's token may be checked within a time, counted for all replicas together with REDIS_URL; more are an anomaly; off for never."`
-	AnomalySuperseded   time.Duration `env:"CHATKIT_ANOMALY_SUPERSEDED_AFTER" envDefault:"0s" help:"How long after its grace the use of a superseded token is still no anomaly; negative for ever."`
-	AnomalyForeignCodes int           `env:"CHATKIT_ANOMALY_FOREIGN_CODES" envDefault:"1" help:"How many tries of other users with one transfer code are an anomaly; 0 for none."`
-	AnomalyRevoke       []string      `env:"CHATKIT_ANOMALY_REVOKE" help:"Rules whose anomalies end sessions instead of only being recorded, separated by commas: new_devices, opens, superseded_token, addresses, foreign_code, contested_device."`
-
-	RateLimitOpens    int `env:"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE" envDefault:"10" help:"How often a sign-in may open sessions: so many at once, and evenly as many more in each minute; 0 for any number."`
-	RateLimitReads    int `env:"CHATKIT_RATE_LIMIT_READS_PER_MINUTE" envDefault:"120" help:"How often a sign-in may list and show sessions and timelines: so many at once, and evenly as many more in each minute; 0 for any number."`
-	RateLimitChanges  int `env:"CHATKIT_RATE_LIMIT_CHANGES_PER_MINUTE" envDefault:"60" help:"How often a sign-in may sign sessions out or transfer them: so many at once, and evenly as many more in each minute; 0 for any number."`
-	RateLimitAdmin    int `env:"CHATKIT_RATE_LIMIT_ADMIN_PER_MINUTE" envDefault:"300" help:"How often an admin's sign-in may ask about or end others' sessions: so many at once, and evenly as many more in each minute; 0 for any number."`
-	RateLimitFailures int `env:"CHATKIT_RATE_LIMIT_FAILURES_PER_MINUTE" envDefault:"300" help:"How many checks of tokens may fail for a client's network before the next that fail are answered 429: so many at once, and evenly as many more in each minute. The network's checks then wait for a few turns that such networks share; one that gets none within a second is answered 503; 0 for any number."`
-
-	CacheLease    time.Duration `env:"CHATKIT_CACHE_LEASE" envDefault:"0s" help:"For how long, at most 5s, a replica may go by what it last read of a session when a token is checked. Whatever ends a session takes that much longer, so that a token is refused everywhere once it has said so. A replica that has another than the one in force answers no check so, and says that."`
-	CacheSessions int           `env:"CHATKIT_CACHE_SESSIONS" envDefault:"0" help:"How many sessions a replica remembers for CHATKIT_CACHE_LEASE; 0 for none."`
-
-	ActivityResolution time.Duration `env:"CHATKIT_ACTIVITY_RESOLUTION" envDefault:"1m" help:"How exactly a session's last activity is kept: it is written at most once in this time."`
-
-	Retention         time.Duration `env:"CHATKIT_ENDED_RETENTION" envDefault:"720h" help:"How long sessions are kept after they ended."`
-	ActivityRetention time.Duration `env:"CHATKIT_ACTIVITY_RETENTION" envDefault:"2160h" help:"How long the record of what happened to sessions is kept."`
-	SignInRetention   time.Duration `env:"CHATKIT_SIGN_IN_RETENTION" envDefault:"9600h" help:"How long it is remembered that a sign-in was signed out. No shorter than a Clerk session can live: a sign-in that is forgotten may open sessions again."`
-	CleanupInterval   time.Duration `env:"CHATKIT_CLEANUP_INTERVAL" envDefault:"1m" help:"How often sessions whose time is up are ended in the background; 0 for never."`
-	RequestTimeout    time.Duration `env:"CHATKIT_REQUEST_TIMEOUT" envDefault:"10s" help:"How long a request may take before it is answered with an error."`
-	Docs              bool          `env:"CHATKIT_DOCS" envDefault:"true" help:"Whether the documentation of the API is served at /docs; its description at /openapi.yaml always is."`
-	KeepAlive         time.Duration `env:"CHATKIT_KEEP_ALIVE_TIMEOUT" envDefault:"620s" help:"How long a connection may wait for its next request before the service closes it: longer than the load balancers and proxies before it keep theirs, such as Google's for 600s."`
-	DrainDelay        time.Duration `env:"CHATKIT_DRAIN_DELAY" envDefault:"0s" help:"How long /readyz says no before the service stops accepting at shutdown, for load balancers to notice."`
-	ShutdownTimeout   time.Duration `env:"CHATKIT_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may take to finish at shutdown."`
+	ActivityResolution time.Duration `group:"Retention, clean-up and shutdown" env:"CHATKIT_ACTIVITY_RESOLUTION" envDefault:"1m" help:"Precision of a session's last activity: it is written at most once in this time."`
+	Retention          time.Duration `env:"CHATKIT_ENDED_RETENTION" envDefault:"720h" help:"How long ended sessions are kept."`
+	ActivityRetention  time.Duration `env:"CHATKIT_ACTIVITY_RETENTION" envDefault:"2160h" help:"How long activity records are kept."`
+	SignInRetention    time.Duration `env:"CHATKIT_SIGN_IN_RETENTION" envDefault:"9600h" help:"How long a signed-out sign-in stays blocked. It must not be shorter than the longest life of a Clerk session: a sign-in that is no longer stored can open sessions again."`
+	CleanupInterval    time.Duration `env:"CHATKIT_CLEANUP_INTERVAL" envDefault:"1m" help:"How often the service ends expired sessions and deletes old records in the background. 0s disables it; run chatkit-session cleanup instead."`
+	DrainDelay         time.Duration `env:"CHATKIT_DRAIN_DELAY" envDefault:"0s" help:"How long /readyz reports that the service is not ready before it stops accepting connections at shutdown, so that load balancers notice."`
+	ShutdownTimeout    time.Duration `env:"CHATKIT_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may take to finish at shutdown."`
 }
 
 // secret is a setting that shows masked, whoever prints, logs or encodes it.
@@ -126,10 +123,11 @@ const (
 	signInRetention   = "CHATKIT_SIGN_IN_RETENTION"
 )
 
-// setting describes one of them, for the help text and the README's table.
+// setting describes a setting for its readers: the parser, the help text and
+// docs/settings.md.
 type setting struct {
-	name, fallback, help string
-	// list says that it has several entries.
+	group, name, fallback, form, help string
+	// list reports whether the value has several entries.
 	list bool
 }
 
@@ -137,8 +135,34 @@ type setting struct {
 func allSettings() []setting {
 	fields := reflect.VisibleFields(reflect.TypeFor[settings]())
 	list := make([]setting, 0, len(fields))
+	group := ""
 	for _, field := range fields {
-		list = append(list, setting{field.Tag.Get("env"), field.Tag.Get("envDefault"), field.Tag.Get("help"), field.Type.Kind() == reflect.Slice})
+		if started := field.Tag.Get("group"); started != "" {
+			group = started
+		}
+		form := field.Tag.Get("form")
+		if form == "" {
+			form = formOf(field.Type)
+		}
+		list = append(list, setting{
+			group: group, name: field.Tag.Get("env"), fallback: field.Tag.Get("envDefault"), form: form, help: field.Tag.Get("help"),
+			list: field.Type.Kind() == reflect.Slice,
+		})
 	}
 	return list
+}
+
+// formOf says what the values of a type look like.
+func formOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "number"
+	case reflect.Int64:
+		return "duration"
+	case reflect.Slice:
+		return "list"
+	}
+	return "text"
 }
