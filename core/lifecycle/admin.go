@@ -9,10 +9,10 @@ import (
 	"chatkit-session/ports"
 )
 
-// statsDays is how many days Stats looks back, today included.
+// statsDays is how many days Stats covers, including today.
 const statsDays = 30
 
-// Administrator looks after anybody's sessions. It implements
+// Administrator signs out any user's sessions and counts them. It implements
 // ports.Administrator.
 type Administrator struct {
 	Deps
@@ -35,7 +35,7 @@ func (a *Administrator) Revoke(ctx context.Context, admin access.Caller, id sess
 	if err != nil {
 		return err
 	}
-	_, err = a.end(ctx, admin, ports.Scope{User: owner, Session: id}, reasonOne, func(_ time.Time, seen ports.Seen) (session.SignOut, error) {
+	_, err = a.signOutAsAdmin(ctx, admin, ports.Scope{User: owner, Session: id}, reasonSignOut, func(_ time.Time, seen ports.Seen) (session.SignOut, error) {
 		return session.SignOutOne(seen.Sessions, id, admin.Holder, seen.HolderBlocked), nil
 	})
 	return err
@@ -46,24 +46,23 @@ func (a *Administrator) RevokeAll(ctx context.Context, admin access.Caller, user
 	if err := admin.InPerson(); err != nil {
 		return 0, err
 	}
-	return a.end(ctx, admin, ports.Scope{User: user}, reasonAll, func(now time.Time, seen ports.Seen) (session.SignOut, error) {
+	return a.signOutAsAdmin(ctx, admin, ports.Scope{User: user}, reasonSignOutAll, func(now time.Time, seen ports.Seen) (session.SignOut, error) {
 		return session.SignOutUser(now, admin.Bearer, user, seen.Sessions, seen.SignIns), nil
 	})
 }
 
-// end signs out what choose returns, if the admin has verified a factor recently
-// enough. That is required under the store's lock: a blocked sign-in is told that
-// it is blocked, not to verify a factor.
-func (a *Administrator) end(ctx context.Context, admin access.Caller, scope ports.Scope, reason string, choose chooser) (int, error) {
-	how := signingOut{as: session.EndAdmin, detail: map[string]string{
+// signOutAsAdmin signs out any user. It requires step-up under the store's lock,
+// so that a blocked sign-in is told that it is blocked, not to verify a factor.
+func (a *Administrator) signOutAsAdmin(ctx context.Context, admin access.Caller, scope ports.Scope, reason string, effect signOutEffect) (int, error) {
+	by := endedBy{session.EndAdmin, map[string]string{
 		session.DetailBy: session.DetailByAdmin, session.DetailReason: reason, session.DetailActor: admin.User.String(),
 	}}
-	caller := access.Caller{Bearer: admin.Bearer} // the user learns who it was, and not from where
-	return a.signOut(ctx, caller, scope, how, func(now time.Time, seen ports.Seen) (session.SignOut, error) {
+	caller := access.Caller{Bearer: admin.Bearer} // the user must not see the admin's address
+	return a.signOut(ctx, caller, scope, by, func(now time.Time, seen ports.Seen) (session.SignOut, error) {
 		if err := a.StepUp.Require(admin, now); err != nil {
 			return session.SignOut{}, err
 		}
-		return choose(now, seen)
+		return effect(now, seen)
 	})
 }
 

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"slices"
 	"time"
 
 	"chatkit-session/core/access"
@@ -45,4 +46,13 @@ func (d Deps) ownerView(now time.Time, s session.Session, token session.Token, o
 		Session: s, Token: token, Outcome: outcome,
 		RefreshAfter: d.Policy.RefreshAfter(s), ExpiresIn: left,
 	}
+}
+
+// findByID returns a pointer to the session with id in list, or nil.
+func findByID(list []session.Session, id session.ID) *session.Session {
+	i := slices.IndexFunc(list, func(s session.Session) bool { return s.ID() == id })
+	if i < 0 {
+		return nil
+	}
+	return &list[i]
 }
