@@ -1,7 +1,7 @@
-// Package ports holds the doors of the core, in the core's own words: what the
-// outside may ask of it (inbound.go) and what it needs from the outside
-// (outbound.go). Each method's comment is its specification; package porttest
-// proves the outbound ones.
+// Package ports declares the interfaces between the core and the outside:
+// inbound.go has the use cases that the core offers, outbound.go what the core
+// needs from adapters. Each method's comment is its specification. Package
+// porttest tests adapters against the outbound ones.
 package ports
 
 import (
@@ -14,19 +14,19 @@ import (
 
 //go:generate go tool mockgen -typed -package portmock -destination portmock/inbound.go chatkit-session/ports Authorizer,Opener,Transferrer,Lister,Watcher,Watch,Checker,Revoker,Administrator,Readiness,Limits,Admission
 
-// Authorizer decides who may come in.
+// Authorizer authenticates and authorizes callers.
 type Authorizer interface {
-	// Authorize finds out who presents credential (a Clerk session JWT without its
-	// "Bearer " prefix), which role they have, and whether that role permits
-	// what they want. The caller's Source is for whoever received the request
-	// to fill in.
+	// Authorize authenticates credential, a Clerk session JWT without its "Bearer "
+	// prefix, determines the caller's role and checks that the role has the
+	// permission wants. It leaves the caller's Source to whoever received the
+	// request.
 	//
 	// Errors: KindUnauthenticated when the credential is missing or invalid;
 	// KindActorDenied when the operator refuses actors of the caller's kind;
-	// KindNoRole; KindForbidden when the role does not permit it;
-	// KindUnavailable when any of this cannot be found out now, never a guess.
-	// Where the credential is valid, the caller comes with the error, for the
-	// log.
+	// KindNoRole when the caller has no role; KindForbidden when the role lacks the
+	// permission; KindUnavailable when any of this cannot be determined now: it is
+	// never guessed. When the credential is valid, the caller is returned with the
+	// error, for the log.
 	Authorize(ctx context.Context, credential string, wants access.Permission) (access.Caller, error)
 }
 
@@ -34,86 +34,88 @@ type Authorizer interface {
 type Opener interface {
 	// Workflow returns the workflow that sessions are opened for.
 	//
-	// Errors: KindNotConfigured when the operator named none.
+	// Errors: KindNotConfigured when the operator configured none.
 	Workflow() (session.WorkflowID, error)
 
-	// Open gives the caller the session of their device: created, reused or
-	// refreshed. When it returns without an error, the session is stored
-	// durably. Callers of one sign-in that race get the same session and token.
-	// What another sign-in holds on the device is replaced by a new session.
-	// Where a user would have too many sessions, some end: Policy.Excess.
+	// Open returns the session of the caller's device, after creating, reusing or
+	// refreshing it. When it returns nil, the session is stored durably. Concurrent
+	// calls of one sign-in get the same session and token. A session that another
+	// sign-in holds on the device is replaced by a new one. If the user would have
+	// too many sessions, some end: see Policy.Excess.
 	//
 	// Errors: KindNotConfigured; KindUnavailable when the store cannot answer;
 	// KindOverloaded when too many changes of this user's sessions wait;
-	// KindSignedOut when this sign-in was signed out; KindContested when a newer
-	// sign-in is using the device; KindReverification when another sign-in's
-	// session that is in use would end; KindRefreshFailed when a session was
-	// found and could not be refreshed; KindCreateFailed for every other failure.
+	// KindSignedOut when the caller's sign-in was signed out; KindContested when a
+	// newer sign-in is using the device; KindReverification when the call would end
+	// a session that another sign-in is using, and step-up is required for that;
+	// KindRefreshFailed when a session was found but could not be refreshed;
+	// KindCreateFailed for every other failure.
 	Open(ctx context.Context, caller access.Caller, request OpenRequest) (Opened, error)
 }
 
-// OpenRequest is what a client may say about the session it wants.
+// OpenRequest is what a client sends to open a session.
 type OpenRequest struct {
-	// Device is the client's own device; zero when it named none.
+	// Device is the client's own device id; zero requests a generated device.
 	Device session.DeviceID
-	// Metadata replaces what is stored; nil leaves it.
+	// Metadata replaces the stored metadata; nil keeps it.
 	Metadata *session.Metadata
-	// Remember is whether the session is remembered; nil leaves it as it is.
+	// Remember sets whether the session is remembered; nil keeps it.
 	Remember *bool
-	// Token, any text, is that of the session that the client has. When it names
-	// no device and another sign-in of the user holds that session, the session
-	// is replaced.
+	// Token, any text, is the token that the client has. If the request has no
+	// Device and another sign-in of the user holds the token's session, that
+	// session is replaced.
 	Token string
 }
 
-// Opened is a session as its owner sees it.
+// Opened is a session as returned to its owner.
 type Opened struct {
 	Session session.Session
 	Token   session.Token
 	Outcome session.Outcome
-	// RefreshAfter is from when on opening again refreshes the session.
+	// RefreshAfter is when opening the session again starts to refresh it.
 	RefreshAfter time.Time
-	// ExpiresIn is how long the session still lives.
+	// ExpiresIn is the remaining life of the session.
 	ExpiresIn time.Duration
 }
 
 // Transferrer moves sessions between devices of a user.
 type Transferrer interface {
-	// Offer makes a one-time code for the caller's session with this id; one
-	// that was made earlier is good no more.
+	// Offer makes a one-time transfer code for the caller's session with id. It
+	// invalidates the session's earlier code.
 	//
-	// Errors: KindNotFound when the caller has no such active session;
+	// Errors: KindNotFound when the caller has no active session with id;
 	// KindOtherSignIn when another sign-in holds it; KindActorDenied;
 	// KindSignedOut; KindReverification; KindUnavailable.
 	Offer(ctx context.Context, caller access.Caller, id session.ID) (Offered, error)
 
 	// Claim moves the session that code, which may be any text, was made for to
-	// the device and to the caller's sign-in: it gets a new token, and those that
-	// its old device has are refused from now on. A session that was on the
-	// device ends, as on opening. However many claim at once, one gets it.
+	// device and to the caller's sign-in. The session gets a new token; the old
+	// device's tokens are refused from then on. A session already on device ends,
+	// by the rules of Open. Of concurrent claims one succeeds.
 	//
-	// Errors: KindNotFound when the code is invalid, for whatever reason, also
-	// when it is another user's, which is recorded; KindInvalid when the
-	// session is on that device already; KindContested when a newer sign-in is
-	// using the device; KindActorDenied; KindSignedOut; KindReverification;
-	// KindUnavailable. No error carries the code.
+	// Errors: KindNotFound when the code is invalid for whatever reason, including
+	// when it belongs to another user, which is recorded; KindInvalid when the
+	// session is already on device; KindContested when a newer sign-in is using
+	// device; KindActorDenied; KindSignedOut; KindReverification; KindUnavailable.
+	// No error contains the code.
 	Claim(ctx context.Context, caller access.Caller, code string, device session.DeviceID) (Opened, error)
 }
 
-// Offered is a transfer code as its owner sees it.
+// Offered is a transfer code as returned to its owner.
 type Offered struct {
 	Code      session.TransferCode
 	ExpiresAt time.Time
 }
 
-// Lister shows a user's sessions and what happened to them. A caller who is an
-// actor sees the actor's own alone. token, which may be any text, is that of the
-// session that asks: it is marked as the current one. Errors: KindSignedOut;
-// KindUnavailable.
+// Lister lists a user's sessions and activity. An actor sees only its own. token,
+// which may be any text, is the token that the client has: its session is marked
+// as the current one.
+//
+// Errors of all methods: KindSignedOut; KindUnavailable.
 type Lister interface {
-	// List returns a page of the caller's sessions, newest first. It may have
-	// fewer than asked for and yet not be the last: large metadata fill a page,
-	// too.
+	// List returns a page of the caller's sessions, newest first. A page may hold
+	// fewer sessions than the limit without being the last, because the size of
+	// their metadata is limited, too.
 	List(ctx context.Context, caller access.Caller, request ListRequest) (Page, error)
 
 	// ListOf returns a page of any user's sessions to an admin, newest first.
@@ -121,264 +123,265 @@ type Lister interface {
 	// Errors: KindActorDenied.
 	ListOf(ctx context.Context, admin access.Caller, user session.UserID, request ListRequest) (Page, error)
 
-	// Show returns the caller's session with this id.
+	// Show returns the caller's session with id.
 	//
 	// Errors: KindNotFound when the caller has no such session.
 	Show(ctx context.Context, caller access.Caller, id session.ID, token string) (Listed, error)
 
-	// Activity returns a page of what happened to the caller's sessions, newest
+	// Activity returns a page of the activity of the caller's sessions, newest
 	// first.
 	//
-	// Errors: KindNotFound when it is to be of one session that the caller does
-	// not have; KindActorDenied when an actor asks for all.
+	// Errors: KindNotFound when the request names a session that the caller does
+	// not have; KindActorDenied when an actor requests all sessions' activity.
 	Activity(ctx context.Context, caller access.Caller, request ActivityRequest) (ActivityPage, error)
 }
 
-// ListRequest says which page of a user's sessions to list.
+// ListRequest selects a page of a user's sessions.
 type ListRequest struct {
-	// Status leaves sessions that have it; empty leaves all.
+	// Status selects sessions with this status; empty selects all.
 	Status session.Status
-	// After is where the page before ended; zero for the first.
+	// After is the Next of the previous page; zero for the first page.
 	After Position
-	// Limit is how many there may be on the page; at least 1.
+	// Limit is the maximum number of sessions on the page; at least 1.
 	Limit int
+	// Token is the client's token; see Lister.
 	Token string
 }
 
-// Listed is a session as it is listed.
+// Listed is a session in a list.
 type Listed struct {
 	Session session.Session
 	Status  session.Status
-	// Current says that it is the session that asks.
+	// Current reports whether the client's token belongs to this session.
 	Current bool
-	// ExpiresIn is how long it still lives; zero when it does not.
+	// ExpiresIn is the remaining life of the session; zero when it has ended.
 	ExpiresIn time.Duration
-	// Expiring says that its clients are to be warned of its end.
+	// Expiring reports whether clients should be warned that the session ends soon.
 	Expiring bool
 }
 
-// Page is some of a list.
+// Page is one page of a list of sessions.
 type Page struct {
 	Sessions []Listed
-	// Next is where the next page goes on; zero when this is the last.
+	// Next is where the next page begins; zero on the last page.
 	Next Position
 }
 
-// ActivityRequest says which page of a timeline to show.
+// ActivityRequest selects a page of a timeline.
 type ActivityRequest struct {
-	// Session leaves what happened to it; zero leaves all.
+	// Session selects the activity of one session; zero selects all.
 	Session session.ID
-	// After is where the page before ended; zero for the first.
+	// After is the Next of the previous page; zero for the first page.
 	After Position
-	// Limit is how many there may be on the page; at least 1.
+	// Limit is the maximum number of records on the page; at least 1.
 	Limit int
 }
 
-// ActivityPage is some of a timeline.
+// ActivityPage is one page of a timeline.
 type ActivityPage struct {
 	Activity []session.Activity
-	// Next is where the next page goes on; zero when this is the last.
+	// Next is where the next page begins; zero on the last page.
 	Next Position
 }
 
-// Watcher tells a session's own clients what happens to it.
+// Watcher streams a session's events to its clients.
 type Watcher interface {
-	// Watch begins to watch a session of the caller. It must be closed.
+	// Watch starts watching a session of the caller. The caller must close the
+	// Watch.
 	//
-	// Errors: KindNotFound when the caller has no such session, or it is not
-	// active and the client does not go on from before its end; KindSignedOut;
-	// KindRateLimited when the user watches too many already, KindOverloaded
-	// when all users do, on this replica; KindUnavailable when the store cannot
-	// answer.
+	// Errors: KindNotFound when the caller has no such session, or when it has
+	// ended and Last is not from before its end; KindSignedOut; KindRateLimited when
+	// the user has too many watches on this replica; KindOverloaded when all users
+	// together have; KindUnavailable when the store cannot answer.
 	Watch(ctx context.Context, caller access.Caller, request WatchRequest) (Watch, error)
 }
 
-// WatchRequest says which session to watch, and what its client knows.
+// WatchRequest selects the session to watch and says what its client knows.
 type WatchRequest struct {
-	// Token is the session's, or the one before it; it may be any text, empty
-	// for none. Where it is not, it counts, and Session does not.
+	// Token is the session's token or the one before it. It may be any text. If it
+	// is not empty, Session is ignored.
 	Token   string
 	Session session.ID
-	// Last is what Known said after the last event that the client saw; it may
-	// be any text. One that is not of this session counts as none.
+	// Last is the Known of the last event that the client received. It may be any
+	// text; a text of another session is ignored.
 	Last string
 }
 
-// Watch is a client's watching of a session. It is for one goroutine.
+// Watch is one client's stream of a session's events. It is not safe for
+// concurrent use.
 type Watch interface {
-	// Known is what the client knows after the last event of Next, or, before
-	// the first, at the beginning. It is no secret, and begins with nothing that
-	// has a meaning to others.
+	// Known describes what the client knows: after the last event of Next or,
+	// before the first event, at the start. It is not secret and is safe as the id
+	// of a server-sent event.
 	Known() string
 
-	// Next waits for what is to be told next: at once what happened since the
-	// client knew last, then what happens, on whichever replica. Of what happens
-	// on another replica it may hear late, of nothing never, and of nothing
-	// twice. After an event that ends the session nothing comes.
+	// Next waits for the next event and returns it. Events that happened since the
+	// client's Known come at once. Events from other replicas may come late; none is
+	// lost or repeated. No event follows one that ends the session.
 	//
-	// Errors: those of ctx as they are, after which it can be called again;
-	// KindNotFound when the session is gone; KindSignedOut when the sign-in that
-	// watches was signed out and the session is another's.
+	// Errors: ctx's own error, after which Next may be called again; KindNotFound
+	// when the session was deleted; KindSignedOut when the watching sign-in was
+	// signed out and does not hold the session.
 	Next(ctx context.Context) (Event, error)
 
-	// Close ends the watching. Once more, it changes nothing.
+	// Close ends the watch. It may be called more than once.
 	Close()
 }
 
-// Event is what happened to a session, as its client is told. No secret is in
-// it.
+// Event is something that happened to a session, as its client is told. It
+// contains no secret.
 type Event struct {
 	Type    session.Event
 	Session session.Session
 	// Reason is why the session was revoked.
 	Reason session.EndReason
-	// RefreshAfter is from when on opening again refreshes the session.
+	// RefreshAfter is when opening the session again starts to refresh it.
 	RefreshAfter time.Time
-	// ExpiresIn is how long the session still lives.
+	// ExpiresIn is the remaining life of the session.
 	ExpiresIn time.Duration
 }
 
-// Checker tells back ends whose token they were sent.
+// Checker tells chat back ends which session a token belongs to.
 type Checker interface {
-	// Check returns the session that the token stands for now. token may be
-	// any text. source is from where the token was used, as far as it is known.
+	// Check returns the session that accepts token, which may be any text. source
+	// is where the token was used, as far as it is known.
 	//
-	// Errors: KindNotFound when it stands for none, for whatever reason;
-	// KindUnavailable when that cannot be found out now. No error carries the
+	// Errors: KindNotFound when no session accepts the token, for whatever reason;
+	// KindUnavailable when that cannot be determined now. No error contains the
 	// token.
 	Check(ctx context.Context, token string, source session.Source) (Checked, error)
 }
 
-// Checked is the session that a good token stands for.
+// Checked is the session of a valid token.
 type Checked struct {
-	// Session is the session's outline.
+	// Session is an outline; see session.Session.Outline.
 	Session session.Session
-	// Expiring says that its clients are to be warned of its end.
+	// Expiring reports whether clients should be warned that the session ends soon.
 	Expiring bool
 }
 
-// Revoker signs a user's own sessions out. When a call has returned, no token
-// of what it ended is accepted, on any replica. An actor has the actor's own
-// sessions alone.
+// Revoker signs a user's own sessions out. When a call returns, no replica accepts
+// the tokens of the sessions that it ended. An actor ends only its own sessions.
 //
-// What ends because of another sign-in blocks the sign-in that holds it: all
-// that it holds ends, and it may do nothing any more. A sign-in that is newer
-// than the caller's and was verified in the last ten minutes is neither ended
-// nor blocked, unless it is an actor's.
+// Ending a session of another sign-in blocks that sign-in: all its sessions end
+// and all its further calls are refused. A sign-in that is newer than the caller's
+// and was verified in the last ten minutes is protected from that, unless it is an
+// actor's.
 //
-// Errors: KindReverification, with nothing ended, when such a sign-in is meant,
-// or others are and the caller has not verified a factor recently enough;
-// KindSignedOut; KindUnavailable.
+// Errors of all methods: KindReverification, and nothing ends, when the call would
+// affect a protected sign-in, or other sign-ins without the step-up that this
+// requires; KindSignedOut; KindUnavailable.
 type Revoker interface {
-	// Revoke ends the caller's session with this id and blocks the sign-in that
-	// holds it, or held it when it ended, unless that is the caller's own. Once
-	// more, it changes nothing.
+	// Revoke ends the session with id, which must belong to the caller's user, and
+	// blocks the sign-in that holds it, or held it when it ended, unless that is
+	// the caller's own. Repeating the call changes nothing.
 	//
 	// Errors: KindNotFound when the caller has no such session.
 	Revoke(ctx context.Context, caller access.Caller, id session.ID) error
 
-	// RevokeAll ends all active sessions of the caller, or, all or none, all
-	// but keep, and returns how many. keep is zero for none. Those whose time is
-	// up end as expired and do not count. It blocks all sign-ins of the user but
-	// the caller's and the one that holds keep, those included that were not
-	// seen here yet and were verified before the moment (session.UserMoment).
+	// RevokeAll ends all active sessions of the caller except keep, which may be
+	// zero, and returns how many. Expired sessions end as expired and do not count.
+	// It blocks all sign-ins of the user except the caller's and the one that holds
+	// keep, including sign-ins never seen here that were verified before the moment
+	// (session.UserMoment). It ends all or, on an error, none.
 	//
-	// Errors: KindNotFound when keep is no active session of the caller.
+	// Errors: KindNotFound when keep is not an active session of the caller.
 	RevokeAll(ctx context.Context, caller access.Caller, keep session.ID) (int, error)
 }
 
-// Administrator is Revoker for anybody's sessions, without its protection of
-// newer sign-ins, and sums up. Errors: KindReverification, whatever is to end;
-// KindActorDenied; KindSignedOut when the admin's own sign-in was signed out;
-// KindUnavailable.
+// Administrator is Revoker for any user's sessions, and has totals. It may end
+// protected sign-ins, too.
+//
+// Errors of all methods: KindReverification when anything is to end without the
+// step-up that this requires; KindActorDenied; KindSignedOut when the admin's own
+// sign-in was signed out; KindUnavailable.
 type Administrator interface {
-	// Revoke ends the session with this id, whoever has it, and blocks the
-	// sign-in that holds it, or held it when it ended, unless that is the
-	// admin's own. Once more, it changes nothing.
+	// Revoke ends the session with id, of any user, and blocks the sign-in that
+	// holds it, or held it when it ended, unless that is the admin's own. Repeating
+	// the call changes nothing.
 	//
-	// Errors: KindNotFound when there is none.
+	// Errors: KindNotFound when there is no such session.
 	Revoke(ctx context.Context, admin access.Caller, id session.ID) error
 
-	// RevokeAll ends all active sessions of user, blocks all sign-ins of theirs
-	// but the admin's own, those not seen here yet included
-	// (session.AdminMoment), and returns how many sessions it ended.
+	// RevokeAll ends all active sessions of user and returns how many. It blocks
+	// all sign-ins of user except the admin's own, including sign-ins never seen
+	// here that were verified before the moment (session.AdminMoment).
 	RevokeAll(ctx context.Context, admin access.Caller, user session.UserID) (int, error)
 
-	// Stats counts sessions, and their use in the last days.
+	// Stats returns totals of all sessions, and of their use in the last 30 days.
 	Stats(ctx context.Context, admin access.Caller) (Stats, error)
 }
 
 // Stats are totals over all users.
 type Stats struct {
-	// Sessions counts them by their status.
+	// Sessions counts sessions by status.
 	Sessions map[session.Status]int
-	// Days are the days with use, the last one first.
+	// Days are the days with use, latest first.
 	Days []Day
 }
 
-// Day is the use of all sessions in a day of UTC.
+// Day is the use of all sessions on one day in UTC.
 type Day struct {
-	// Start is the day's first moment.
+	// Start is midnight at the start of the day.
 	Start         time.Time
 	Opens, Checks int
 }
 
-// Readiness tells whether this replica can do its work.
+// Readiness reports whether this replica can serve requests.
 type Readiness interface {
-	// Ready returns no error when it can, and what it does less well than it
-	// should, if anything.
+	// Ready returns nil if it can, and for operators the parts that are degraded.
 	//
 	// Errors: KindUnavailable, with ReasonStore when the store cannot answer,
-	// ReasonClock when this replica's clock differs from the store's by more than
-	// five seconds, and ReasonStopping when this replica is about to stop.
+	// ReasonClock when the replica's and the store's clocks differ by more than
+	// session.MaxClockSkew, and ReasonStopping when the replica is about to stop.
 	Ready(ctx context.Context) (degraded []string, err error)
-	// Draining reports whether this replica is about to stop: who is answered
-	// now had better ask another one next.
+	// Draining reports whether this replica is about to stop. Clients that it
+	// serves now should use another connection for their next request.
 	Draining() bool
 }
 
-// Admission bounds the work that is in flight on this replica, so that what can
-// be answered is answered in time, and the rest is refused at once.
+// Admission limits how many requests are in flight on this replica, so that it
+// serves admitted requests in time and refuses the rest at once.
 type Admission interface {
-	// Enter waits for a place among the work of a kind, for a fraction of a
-	// second. leave gives the place back; it must be called, and once more
-	// changes nothing. Places of one kind are given in the order in which they
-	// were asked for.
+	// Enter admits a request of a kind of work, in order of arrival. When too many
+	// are in flight, it waits, for a fraction of a second at most. The caller must
+	// call leave when the request is done; calling it again does nothing.
 	//
-	// Errors: KindOverloaded, at once when others wait for too long already;
-	// KindUnavailable when ctx ends before there is a place.
+	// Errors: KindOverloaded, at once when the queue is too slow already;
+	// KindUnavailable when ctx ends before the request is admitted.
 	Enter(ctx context.Context, work Work) (leave func(), err error)
 
-	// Suspected makes a check for a network whose checks failed too often: such
-	// checks share a few places, and one that fails keeps its place for a while.
-	// ctx's request gives up the place that it has.
+	// Suspected runs check for a network with too many failed checks. Few such
+	// checks run at a time, and one that fails keeps its place for a while. ctx's
+	// request no longer counts as in flight otherwise; see ReleaseInFlight.
 	//
-	// Errors: check's own; KindOverloaded when it was not made because too many
-	// others wait; KindUnavailable when ctx ended before.
+	// Errors: check's own; KindOverloaded when check did not run because too many
+	// are waiting; KindUnavailable when ctx ended before check ran.
 	Suspected(ctx context.Context, check func() error) error
 }
 
-// Limits hold callers to how often they may ask. Spend and SpendFailure return the quotas
-// that they took from, one each, none where the operator sets no limit, also
-// with KindRateLimited: then at least one of them was used up.
+// Limits enforces the rate limits. Spend and SpendFailure return the quotas that
+// the request counted towards, none when the operator set no limit. They return
+// them with KindRateLimited, too: then at least one quota is used up.
 //
 // Errors: KindRateLimited; KindUnavailable when ctx has ended.
 type Limits interface {
-	// Spend takes one request of a group from the quota of a sign-in. Each has one
-	// of its own: a stolen one, or an actor, cannot use up its user's.
+	// Spend counts one request of group towards the quota of a sign-in. Each
+	// sign-in has a quota of its own, so that a stolen sign-in or an actor cannot
+	// use up the user's.
 	Spend(ctx context.Context, group LimitGroup, by session.Holder) ([]Quota, error)
 
-	// SpendFailure takes a check that failed from the quota of the client's
-	// network, as far as source knows it. It counts for nobody else: not for the
-	// back end that was shown a bad token.
+	// SpendFailure counts a failed check towards the quota of the client's network,
+	// as far as source has it. It does not count towards the quota of the back end
+	// that received the invalid token.
 	SpendFailure(ctx context.Context, source session.Source) ([]Quota, error)
 
 	// Suspects reports whether source's network has used up its quota of failed
-	// checks, as far as this replica knows. It asks nobody.
+	// checks, as far as this replica knows. It does no I/O.
 	Suspects(source session.Source) bool
 }
 
-// Quota is a limit and what is left of it.
+// Quota is a limit and the part of it that is left.
 type Quota struct {
 	Group LimitGroup
 	Limit session.Limit
