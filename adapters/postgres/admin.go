@@ -10,7 +10,7 @@ import (
 	"chatkit-session/ports"
 )
 
-// OwnerOf implements ports.AdminStore in one statement, or in two when it finds
+// OwnerOf implements ports.AdminStore in one statement, or in two if it finds
 // nothing.
 func (s *Store) OwnerOf(ctx context.Context, id session.ID, by session.Bearer) (session.UserID, error) {
 	var found struct {

@@ -25,9 +25,9 @@ func (s *Store) PurgeActivity(ctx context.Context, before time.Time, limit int) 
 	return s.batch(ctx, purgeActivitySQL, before, limit)
 }
 
-// batch runs one statement that counts its rows, in a transaction of its own,
-// unless another replica is cleaning up. The lock ends with the transaction,
-// whatever becomes of this replica.
+// batch runs a statement that returns its number of rows, in a transaction of its
+// own. It does nothing while another replica cleans up. The advisory lock ends with
+// the transaction, even if this replica dies.
 func (s *Store) batch(ctx context.Context, text string, args ...any) (n int, err error) {
 	tx, err := s.begin(ctx)
 	if err != nil {

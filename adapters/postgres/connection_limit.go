@@ -12,66 +12,70 @@ import (
 	"github.com/lib/pq/pqerror"
 )
 
-// The server may have fewer connections for this login than the pool may open:
-// the role's, the database's or its own limit. Then the pool makes do with those
-// that it has, and who wants one waits for them, instead of being told that the
-// database is unavailable.
+// The server may allow this login fewer connections than the pool's maximum: the
+// role, the database and the server have limits of their own. Then callers wait for
+// one of the open connections instead of being told that the database is
+// unavailable:
+//
+//  1. The server refuses a connection with too_many_connections.
+//  2. The pool's maximum becomes the number of open connections, for shrinkFor.
+//  3. The refused caller waits for one of those.
 
-// fewerFor is for how long the pool makes do with what it got.
-const fewerFor = time.Minute
+// shrinkFor is how long the pool keeps the smaller maximum.
+const shrinkFor = time.Minute
 
-// tooMany is too_many_connections.
-const tooMany pqerror.Code = "53300"
+// tooManyConnections is the SQLSTATE too_many_connections.
+const tooManyConnections pqerror.Code = "53300"
 
-// pool bounds how many connections are opened.
+// pool is the maximum of a connection pool.
 type pool struct {
-	most int
+	max int
 
 	mu   sync.Mutex
-	conn *sql.DB // nil until there is one
-	more *time.Timer
+	conn *sql.DB // nil until the first connection is open
+	grow *time.Timer
 }
 
-// set bounds the connections of conn.
+// set applies the configured maximum to conn.
 func (p *pool) set(conn *sql.DB) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conn = conn
-	conn.SetMaxOpenConns(p.most)
+	conn.SetMaxOpenConns(p.max)
 }
 
-// fewer lets the pool open no more than it has, for a while. It reports whether
-// it has any, so that who was refused can wait for one of them.
-func (p *pool) fewer() bool {
+// shrink limits the pool to its open connections for shrinkFor. It reports false if
+// there is none that the refused caller could wait for.
+func (p *pool) shrink() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn == nil {
 		return false
 	}
-	others := p.conn.Stats().OpenConnections - 1 // the one that was refused is counted there
+	others := p.conn.Stats().OpenConnections - 1 // which includes the refused one
 	if others < 1 {
 		return false
 	}
 	p.conn.SetMaxOpenConns(others)
-	if p.more != nil {
-		p.more.Stop()
+	if p.grow != nil {
+		p.grow.Stop()
 	}
-	p.more = time.AfterFunc(fewerFor, func() { p.set(p.conn) })
+	p.grow = time.AfterFunc(shrinkFor, func() { p.set(p.conn) })
 	return true
 }
 
-// modest connects as often as the server lets it.
-type modest struct {
+// limitedConnector shrinks the pool when the server refuses a connection.
+type limitedConnector struct {
 	driver.Connector
 	pool *pool
 }
 
-// Connect implements driver.Connector. For driver.ErrBadConn database/sql tries
-// again, and then waits for a connection that is there.
-func (m modest) Connect(ctx context.Context) (driver.Conn, error) {
+// Connect implements driver.Connector. On driver.ErrBadConn database/sql tries again
+// and waits for an open connection.
+func (m limitedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := m.Connector.Connect(ctx)
 	var refused *pq.Error
-	if errors.As(err, &refused) && refused.Code == tooMany && m.pool.fewer() {
+	if errors.As(err, &refused) && refused.Code == tooManyConnections && m.pool.shrink() {
 		return nil, driver.ErrBadConn
 	}
 	return conn, err

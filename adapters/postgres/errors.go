@@ -15,9 +15,9 @@ import (
 	"chatkit-session/core/session"
 )
 
-// kinded gives a driver's error its kind, by SQLSTATE
-// (https://www.postgresql.org/docs/current/errcodes-appendix.html) or by what
-// the connection met. It returns nil for nil.
+// kinded wraps a driver's error with its session.Kind, by SQLSTATE
+// (https://www.postgresql.org/docs/current/errcodes-appendix.html) or by the
+// connection's error. It returns nil for nil.
 func kinded(err error) error {
 	switch {
 	case err == nil:
@@ -40,7 +40,7 @@ func kinded(err error) error {
 	return err
 }
 
-// broken reports whether the caller gave up, or the connection did.
+// broken reports whether the context ended or the connection failed.
 func broken(err error) bool {
 	for _, known := range []error{
 		context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, sql.ErrTxDone,
@@ -55,19 +55,19 @@ func broken(err error) bool {
 	return errors.As(err, &network) || errors.As(err, &certificate)
 }
 
-// unavailable reports whether trying again later may succeed.
+// unavailable reports whether a retry may succeed.
 func unavailable(code pqerror.Code) bool {
 	switch code.Class() {
 	case "08", // connection exception
-		"28", // invalid authorization: a password that was changed meanwhile
+		"28", // invalid authorization: a password that is being changed
 		"53", // insufficient resources
 		"58": // system error, outside PostgreSQL
 		return true
 	}
 	switch code {
 	case "57014", // query_canceled: by a deadline
-		"57P01", "57P02", "57P03", "57P04", "57P05", // shutting down, crashed, starting up, dropped, idle
-		"25006", // read_only_sql_transaction: a standby, in the middle of a failover
+		"57P01", "57P02", "57P03", "57P04", "57P05", // admin shutdown, crash shutdown, cannot connect now, database dropped, idle session timeout
+		"25006", // read_only_sql_transaction: a standby during a failover
 		"25P03", // idle_in_transaction_session_timeout
 		"40001", // serialization_failure
 		"40P01", // deadlock_detected

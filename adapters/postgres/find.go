@@ -23,11 +23,11 @@ func (s *Store) Find(ctx context.Context, slot session.Slot, by session.SignInID
 	return found.session()
 }
 
-// FindByToken implements ports.SecretFinder: in one statement for a session's
-// own token, in another if it is none, for the one before. To look for both in
-// one takes a fifteenth of every check; where the last check found nothing, as
-// in a flood of random tokens, that is less than a second statement. Nothing
-// falls between two: a token that is not a session's own never becomes one.
+// FindByToken implements ports.SecretFinder. It looks for a session's current token
+// and, in a second statement, for a previous token. One statement for both makes
+// every check a fifteenth slower, so it is used only after a lookup that found
+// nothing, as in a flood of random tokens. No session can be missed between the two
+// statements: a previous token never becomes a current one.
 func (s *Store) FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error) {
 	if s.missed.Load() {
 		found, err := s.outline(ctx, s.findByEither, hash)
@@ -42,7 +42,7 @@ func (s *Store) FindByToken(ctx context.Context, hash session.TokenHash) (sessio
 	return found, err
 }
 
-// outline reads an active session's outline.
+// outline reads the outline of an active session.
 func (s *Store) outline(ctx context.Context, by statement, hash session.TokenHash) (session.Session, error) {
 	found := row{Status: string(session.StatusActive)}
 	if err := by.get(ctx, s.db, found.outline(), hash[:]); err != nil {
@@ -51,14 +51,14 @@ func (s *Store) outline(ctx context.Context, by statement, hash session.TokenHas
 	return found.session()
 }
 
-// FindByOffer implements ports.SecretFinder in one statement, or in two when it
-// finds nothing.
+// FindByOffer implements ports.SecretFinder in one statement, or in two if it finds
+// nothing.
 func (s *Store) FindByOffer(ctx context.Context, code session.TokenHash, by session.Bearer) (session.Session, error) {
 	return s.find(ctx, s.findByOffer, by, code[:])
 }
 
-// find reads a session for by. Where there is none, nothing said whether by is
-// blocked.
+// find reads a session and whether the bearer's sign-in is blocked. Without a row it
+// needs a second statement for the latter.
 func (s *Store) find(ctx context.Context, statement statement, by session.Bearer, args ...any) (session.Session, error) {
 	var r row
 	err := statement.get(ctx, s.db, append(r.fields(), &r.ByBlocked), append(bearerArgs(by), args...)...)
@@ -75,7 +75,7 @@ func (s *Store) find(ctx context.Context, statement statement, by session.Bearer
 	return found, err
 }
 
-// refuseBlocked returns an error when by is blocked.
+// refuseBlocked returns an error if the bearer's sign-in is blocked.
 func (s *Store) refuseBlocked(ctx context.Context, by session.Bearer) error {
 	var blocked bool
 	if err := s.isBlocked.get(ctx, s.db, []any{&blocked}, bearerArgs(by)...); err != nil {
@@ -89,19 +89,19 @@ func (s *Store) refuseBlocked(ctx context.Context, by session.Bearer) error {
 
 var errSignedOut = session.Wrap(session.KindSignedOut, errors.New("this sign-in was signed out"))
 
-// bearerArgs are the arguments of blockedSQL.
+// bearerArgs returns the arguments of blockedSQL.
 func bearerArgs(by session.Bearer) []any {
 	return []any{by.User.String(), by.SignIn.String(), by.Actor.String(), optional(by.Verified)}
 }
 
-// FindByID implements ports.SessionStore in one statement, or in two when it
-// finds nothing.
+// FindByID implements ports.SessionStore in one statement, or in two if it finds
+// nothing.
 func (s *Store) FindByID(ctx context.Context, user session.UserID, id session.ID, by session.Bearer) (session.Session, error) {
 	return s.find(ctx, s.findByID, by, optionalID(id), user.String())
 }
 
-// optionalID is NULL for no id, and for one that is none of ours the last of
-// all, which nothing has.
+// optionalID returns NULL for the zero id, and the largest UUID, which no row has,
+// for an id that is not a UUID.
 func optionalID(id session.ID) *uuid.UUID {
 	if id.IsZero() {
 		return nil
@@ -113,10 +113,10 @@ func optionalID(id session.ID) *uuid.UUID {
 	return &key
 }
 
-var errForeignID = errors.New("the id is none of ours")
+var errForeignID = errors.New("the id is not a UUID in canonical form")
 
-// keyOf is the row's key for an id. The server's type takes a UUID in any
-// spelling, and ids have one: any other is KindNotFound.
+// keyOf returns the row's key for an id. PostgreSQL accepts several spellings of a
+// UUID, but an id has only one: others are KindNotFound.
 func keyOf(id session.ID) (uuid.UUID, error) {
 	key, err := uuid.Parse(id.String())
 	if err != nil || key.String() != id.String() {

@@ -7,8 +7,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// HoldLease implements ports.LeaseRegistry. One that finds the lease held by
-// another a moment before it may see none: it asks again.
+// HoldLease implements ports.LeaseRegistry. If another replica registers a lease at
+// the same moment, the statement may see no lease at all: then HoldLease tries again.
 func (s *Store) HoldLease(ctx context.Context, lease, kept time.Duration) (ports.LeaseInForce, error) {
 	for {
 		found, err := s.holdLease(ctx, lease, kept)
@@ -18,8 +18,8 @@ func (s *Store) HoldLease(ctx context.Context, lease, kept time.Duration) (ports
 	}
 }
 
-// holdLease asks once, in a transaction that reads what others have committed,
-// whatever the server's default is.
+// holdLease tries once, in a READ COMMITTED transaction, whatever the server's default
+// isolation level.
 func (s *Store) holdLease(ctx context.Context, lease, kept time.Duration) (ports.LeaseInForce, error) {
 	tx, err := s.begin(ctx)
 	if err != nil {

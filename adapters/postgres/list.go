@@ -7,8 +7,9 @@ import (
 	"chatkit-session/ports"
 )
 
-// List implements ports.SessionStore in one statement, which is planned for
-// what is asked: a plan for anything would visit all that the user ever had.
+// List implements ports.SessionStore in one statement. It is not prepared, so that it
+// is planned for the query's values: a generic plan would visit every session that
+// the user ever had.
 func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Session, error) {
 	args := append(append(bearerArgs(query.By), cutoffArgs(query.Cutoff)...), query.User.String(), query.Actor.String(), string(query.Status), optional(query.After.At), optionalID(query.After.ID), query.Limit)
 	rows, err := s.db.QueryxContext(ctx, listSQL, args...)
@@ -38,7 +39,7 @@ func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Sess
 	return nil, s.refuseBlocked(ctx, query.By)
 }
 
-// cutoffArgs are the arguments of pastSQL.
+// cutoffArgs returns the arguments of pastSQL.
 func cutoffArgs(c session.Cutoff) []any {
 	return []any{c.ExpiresAt, c.Usual.CreatedAt, c.Remembered.CreatedAt, optional(c.Usual.LastActivityAt), optional(c.Remembered.LastActivityAt)}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/lib/pq"
 )
 
-// hosts connects to one of the hosts of a URL, first to that which took the
-// last connection: the driver alone would ask them in order each time, and wait
-// anew for one that hangs.
+// hosts connects to one of the hosts of a URL. It tries the host that accepted the
+// last connection first. The driver alone would try them in the URL's order each
+// time, and wait again for one that hangs.
 type hosts struct {
 	each []*pq.Connector
 	last atomic.Int64
@@ -37,7 +37,7 @@ func newHosts(dsn string, with dialer) (*hosts, error) {
 	return h, nil
 }
 
-// eachHost is the configuration of each host alone.
+// eachHost returns a configuration for each host.
 func eachHost(config pq.Config) []pq.Config {
 	others := config.Multi
 	config.Multi = nil

@@ -11,13 +11,12 @@ import (
 	"chatkit-session/ports"
 )
 
-// channel is where replicas tell each other of sessions. Each database has its
-// own.
+// channel is the channel of NOTIFY. A channel belongs to one database.
 const channel = "chatkit_sessions"
 
-// Relay carries between replicas that sessions changed, by NOTIFY in a
-// statement of its own on one of the store's connections, and LISTEN on a
-// connection that it keeps. It implements ports.Relay.
+// Relay tells other replicas which sessions changed. It sends with NOTIFY, in a
+// statement of its own on one of the store's connections, and receives with LISTEN
+// on a dedicated connection. It implements ports.Relay.
 type Relay struct {
 	store  *Store
 	dsn    string
@@ -26,9 +25,9 @@ type Relay struct {
 
 var _ ports.Relay = (*Relay)(nil)
 
-// NewRelay returns a Relay. direct is the URL of the store's database past any
-// pooler in transaction mode, through which nothing is heard; empty for the
-// store's own.
+// NewRelay returns a Relay for the store's database. direct is a URL of that
+// database that bypasses a pooler in transaction mode, because LISTEN does not work
+// through one. If direct is empty, the Relay uses the store's URL.
 func NewRelay(store *Store, direct string) (*Relay, error) {
 	config := Config{URL: direct}
 	if direct == "" {
@@ -39,8 +38,8 @@ func NewRelay(store *Store, direct string) (*Relay, error) {
 		return nil, err
 	}
 	if !config.Unprepared {
-		// What a replica that stands still does not take in fills the one queue
-		// that the server has for all of them.
+		// The server has one queue of notifications for all replicas, which a
+		// stopped replica would fill. So its connection is closed.
 		dsn += "&tcp_keepalives_idle=" + peerTimeout + "&tcp_user_timeout=" + peerTimeout
 	}
 	return &Relay{store: store, dsn: dsn}, nil
@@ -52,14 +51,14 @@ func (r *Relay) Send(ctx context.Context, ids []session.ID) error {
 	return session.Wrap(session.KindUnavailable, err)
 }
 
-// lingers is for how long the driver's listener may live on when nobody
-// listens to it any more.
+// lingers bounds how long the driver's listener waits before it reconnects, and so
+// how long it lives after it is closed.
 const lingers = 100 * time.Millisecond
 
 var errDisconnected = errors.New("the connection ended")
 
-// Receive implements ports.Relay. The driver's listener would connect again by
-// itself; it is given up instead, so that its caller knows.
+// Receive implements ports.Relay. The driver's listener reconnects automatically;
+// Receive returns instead, so that the caller knows that messages may be lost.
 func (r *Relay) Receive(ctx context.Context, ready func(), heard func(ids []session.ID)) error {
 	failed, listening := make(chan error, 1), make(chan error, 1)
 	listener := pq.NewDialListener(r.dialer, r.dsn, lingers, lingers, func(_ pq.ListenerEventType, err error) {
@@ -70,7 +69,7 @@ func (r *Relay) Receive(ctx context.Context, ready func(), heard func(ids []sess
 			}
 		}
 	})
-	defer func() { go hangUp(listener) }() // it may be in the middle of connecting
+	defer func() { go hangUp(listener) }() // Close waits while the listener connects
 	go func() { listening <- listener.Listen(channel) }()
 	for {
 		select {
@@ -84,7 +83,7 @@ func (r *Relay) Receive(ctx context.Context, ready func(), heard func(ids []sess
 			}
 			ready()
 		case said := <-listener.Notify:
-			if said == nil { // it connected again
+			if said == nil { // the listener has reconnected
 				return session.Wrap(session.KindUnavailable, errDisconnected)
 			}
 			heard(session.SplitIDs(said.Extra))
@@ -94,6 +93,6 @@ func (r *Relay) Receive(ctx context.Context, ready func(), heard func(ids []sess
 
 func hangUp(listener *pq.Listener) {
 	_ = listener.Close()
-	for range listener.Notify { // until it has ended
+	for range listener.Notify { // until the listener ends
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// row is a session as the table holds it. It is written as JSON: one statement
-// takes any number of rows.
+// row is a row of chatkit_sessions. Rows are written as JSON, so that one statement
+// takes any number of them.
 type row struct {
 	ID                 string          `db:"id" json:"id"`
 	User               string          `db:"clerk_user_id" json:"clerk_user_id"`
@@ -44,11 +44,11 @@ type row struct {
 	Opens              int             `db:"opens" json:"opens"`
 	Checks             int             `db:"checks" json:"checks"`
 	source
-	// ByBlocked is whether the one who asks is blocked.
+	// ByBlocked is whether the caller's sign-in is blocked.
 	ByBlocked bool `db:"by_blocked" json:"-"`
 }
 
-// source is where something was done from, in any table.
+// source is the address and client columns, which several tables have.
 type source struct {
 	Address       *string `db:"address" json:"address"`
 	ClientBrowser string  `db:"client_browser" json:"client_browser"`
@@ -68,13 +68,13 @@ func newSource(s session.Source) source {
 func (s source) source() session.Source {
 	from := session.Source{Client: session.Client{Browser: s.ClientBrowser, OS: s.ClientOS, Kind: s.ClientKind}}
 	if s.Address != nil {
-		from.Address, _ = netip.ParseAddr(*s.Address) // another hand's nonsense is an unknown address
+		from.Address, _ = netip.ParseAddr(*s.Address) // an invalid address is an unknown one
 	}
 	return from
 }
 
-// fields are where a row of columns goes, in their order. To find them by
-// their names takes a third of the time of a hot read.
+// fields returns the destinations of the columns, in their order. Finding them by
+// name would take a third of the time of a hot read.
 func (r *row) fields() []any {
 	return []any{
 		&r.ID, &r.User, &r.Device, &r.Generated, &r.Workflow, &r.Actor, &r.SignIn, &r.Holder, &r.Status,
@@ -85,7 +85,7 @@ func (r *row) fields() []any {
 	}
 }
 
-// outline are where a row of outlineColumns goes.
+// outline returns the destinations of outlineColumns.
 func (r *row) outline() []any {
 	return []any{
 		&r.ID, &r.User, &r.Device, &r.Workflow, &r.Actor, &r.TokenHash, &r.PreviousTokenHash, &r.PreviousTokenUntil,
@@ -142,9 +142,9 @@ func (r row) session() (session.Session, error) {
 	return session.Restore(stored), nil
 }
 
-// holder is the sign-in that holds the session. A replica of an older version
-// that opened it again wrote another sign-in and not the holder: then nobody is
-// known to hold it.
+// holder returns the sign-in that holds the session. If a replica of an older version
+// opened the session again, sign_in_id differs from the holder's column, and the
+// holder is unknown.
 func (r row) holder() string {
 	if r.Holder == nil || *r.Holder != r.SignIn {
 		return ""
@@ -152,7 +152,7 @@ func (r row) holder() string {
 	return r.SignIn
 }
 
-// nullIfEmpty returns nil, which is NULL, for an empty text.
+// nullIfEmpty returns nil, which is NULL, for the empty text.
 func nullIfEmpty(text string) *string {
 	if text == "" {
 		return nil
@@ -160,8 +160,8 @@ func nullIfEmpty(text string) *string {
 	return &text
 }
 
-// signInRow is a sign-in as the table holds it, or, with an empty SignIn, its
-// user's moment.
+// signInRow is a row of chatkit_sign_ins. With an empty SignIn it is the user's
+// moment.
 type signInRow struct {
 	User      string     `json:"clerk_user_id"`
 	SignIn    string     `json:"sign_in_id"`
@@ -184,8 +184,7 @@ func (r signInRow) signIn() session.SignIn {
 	})
 }
 
-// signInRows are what is to be remembered of a user's sign-ins, and of the
-// moment.
+// signInRows returns the rows of the changed sign-ins and of the user's moment.
 func signInRows(user session.UserID, changes ports.SignInChanges) []signInRow {
 	rows := make([]signInRow, 0, len(changes.SignIns)+1)
 	for _, s := range changes.SignIns {
@@ -198,7 +197,7 @@ func signInRows(user session.UserID, changes ports.SignInChanges) []signInRow {
 }
 
 func parseMetadata(text json.RawMessage) (session.Metadata, error) {
-	if len(text) == 0 || string(text) == "{}" { // an outline's, and most others
+	if len(text) == 0 || string(text) == "{}" { // of an outline, and of most sessions
 		return session.Metadata{}, nil
 	}
 	var tree map[string]any
@@ -208,7 +207,7 @@ func parseMetadata(text json.RawMessage) (session.Metadata, error) {
 	return session.RestoreMetadata(tree), nil
 }
 
-// activityRow is an activity as the table holds it.
+// activityRow is a row of chatkit_activity.
 type activityRow struct {
 	ID      string            `db:"id" json:"id"`
 	User    string            `db:"clerk_user_id" json:"clerk_user_id"`
@@ -221,8 +220,8 @@ type activityRow struct {
 	ByBlocked bool `db:"by_blocked" json:"-"`
 }
 
-// newActivityRow gives the activity an id that sorts after earlier ones (UUID
-// v7): what one Update records has one time.
+// newActivityRow returns the row of an activity with a new id (UUID v7). The ids
+// order the activities of one Update, which have the same time.
 func newActivityRow(a session.Activity) (activityRow, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -246,7 +245,7 @@ func (r activityRow) activity() (session.Activity, error) {
 	}), nil
 }
 
-// useRow is a use as Touch's statement takes it.
+// useRow is a use in the form that touchSQL takes.
 type useRow struct {
 	ID     string    `json:"id"`
 	At     time.Time `json:"at"`
@@ -255,8 +254,8 @@ type useRow struct {
 	source
 }
 
-// encode makes rows of list for a statement that takes them as JSON. It is
-// text: binary parameters have no form for JSON.
+// encode returns the rows of list as JSON. The result is text, because binary
+// parameters do not support JSON.
 func encode[T, R any](list []T, row func(T) (R, error)) (string, error) {
 	rows := make([]R, len(list))
 	for i, element := range list {
@@ -269,10 +268,10 @@ func encode[T, R any](list []T, row func(T) (R, error)) (string, error) {
 	return string(text), err
 }
 
-// asItIs is for a list that is of rows already.
+// asItIs is the conversion for encode of a list of rows.
 func asItIs[R any](row R) (R, error) { return row, nil }
 
-// bytea is bytes that JSON has in PostgreSQL's own form; nil is NULL.
+// bytea is bytes that are encoded in JSON as PostgreSQL's bytea; nil is NULL.
 type bytea []byte
 
 // Scan implements sql.Scanner.
@@ -293,7 +292,7 @@ func (b bytea) MarshalJSON() ([]byte, error) {
 	return []byte(`"\\x` + hex.EncodeToString(b) + `"`), nil
 }
 
-// hashBytes is NULL for the zero hash.
+// hashBytes returns nil, which is NULL, for the zero hash.
 func hashBytes(h session.TokenHash) bytea {
 	if h.IsZero() {
 		return nil
@@ -306,7 +305,7 @@ func hash(b bytea) (h session.TokenHash) {
 	return h
 }
 
-// optional is NULL for the zero time.
+// optional returns nil, which is NULL, for the zero time.
 func optional(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

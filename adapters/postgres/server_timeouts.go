@@ -8,33 +8,33 @@ import (
 	"fmt"
 )
 
-// A replica can stop in the middle of anything: a stopped process, a suspended
-// machine, a node that is lost. The server does not notice, and its locks would
-// hold up their users on every other replica. So the server bounds them:
+// A replica can stop in the middle of a transaction: its process is stopped, its
+// virtual machine is suspended, its node is lost. The server does not notice, and
+// the transaction's locks block its users' requests on every other replica. So the
+// server itself limits how long:
 //
-//  1. It ends a transaction, with its connection, whose replica has said nothing
-//     for idleInTransaction.
-//  2. It lets no statement wait for a lock for longer than lockWait, which is
-//     less: what a replica has left waiting behind its own transaction does not
-//     get the locks after that, one after the other.
-//  3. It ends connections whose other side is gone, or takes nothing more of an
-//     answer, after peerTimeout.
+//  1. It ends a transaction, and its connection, that is idle for
+//     idleInTransaction.
+//  2. It cancels a statement that waits for a lock for lockWait. That is shorter:
+//     statements of the stopped replica that are queued behind its transaction
+//     fail before it ends, instead of taking the locks one after the other.
+//  3. It closes a connection whose peer is gone, or takes no more data, after
+//     peerTimeout.
 //
-// The first two go with BEGIN, for the one transaction, in the same round trip:
-// a pooler in transaction mode passes no settings of a connection on.
+// The first two are set with BEGIN, for one transaction and in the same round trip,
+// because a pooler in transaction mode does not keep a connection's settings.
 
-// bounded connects so that the server bounds for how long a connection that its
-// replica has left holds anything.
-type bounded struct {
+// timeoutConnector makes connections with the server's timeouts above.
+type timeoutConnector struct {
 	driver.Connector
-	// pooled says that a pooler hands connections on: then they are its own to
-	// watch.
+	// pooled says that connections go through a pooler. Then the pooler detects
+	// peers that are gone.
 	pooled bool
 }
 
 // Connect implements driver.Connector.
-func (b bounded) Connect(ctx context.Context) (driver.Conn, error) {
-	opened, err := b.Connector.Connect(ctx)
+func (t timeoutConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	opened, err := t.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -42,15 +42,16 @@ func (b bounded) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("connect: the driver's connection is a %T", opened), opened.Close())
 	}
-	if !b.pooled {
+	if !t.pooled {
 		if _, err := conn.ExecContext(ctx, peerSQL, nil); err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
 	}
-	return boundedConn{conn}, nil
+	return timeoutConn{conn}, nil
 }
 
-// driverConn is all that a connection of the driver can do for database/sql.
+// driverConn lists the interfaces of database/sql/driver that lib/pq's connection
+// implements.
 type driverConn interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -61,21 +62,21 @@ type driverConn interface {
 	driver.Pinger
 	driver.SessionResetter
 	driver.Validator
-	driver.Tx // the one that has begun
+	driver.Tx // the current transaction
 }
 
-// boundedConn bounds the transactions of a connection.
-type boundedConn struct{ driverConn }
+// timeoutConn begins each transaction with the server's timeouts.
+type timeoutConn struct{ driverConn }
 
-var errIsolation = errors.New("the store's transactions are READ COMMITTED")
+var errIsolation = errors.New("the store's transactions must be READ COMMITTED and READ WRITE")
 
-// BeginTx implements driver.ConnBeginTx. ctx bounds only that it begins.
-func (c boundedConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+// BeginTx implements driver.ConnBeginTx. ctx applies to BEGIN only.
+func (c timeoutConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
 	if sql.IsolationLevel(options.Isolation) != sql.LevelReadCommitted || options.ReadOnly {
 		return nil, errIsolation
 	}
 	if _, err := c.ExecContext(ctx, beginSQL, nil); err != nil {
-		_ = c.Rollback() // of what may have begun
+		_ = c.Rollback() // the transaction may have begun
 		return nil, err
 	}
 	return c.driverConn, nil

@@ -6,76 +6,76 @@ import (
 	"time"
 )
 
-// dialer opens connections on which a server may be silent for so long and no
-// longer. The driver stops waiting when a context ends only if the server
-// still answers (lib/pq tells the server, not its own socket): a server that
-// hangs, or a network that swallows packets, would hold callers for ever.
+// dialer opens connections on which each read and write has a timeout. A context is
+// not enough: when it ends, lib/pq sends the server a cancel request and goes on
+// reading, so a server that hangs, or a network that drops packets, would block
+// callers for ever.
 type dialer struct {
 	net     net.Dialer
-	silence time.Duration // 0 for any
+	timeout time.Duration // 0 for none
 }
 
-// Dial is what the driver asks for where it has no bound.
+// Dial implements pq.Dialer.
 func (d dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
 
-// DialTimeout is what it asks for where it has no context.
+// DialTimeout implements pq.Dialer.
 func (d dialer) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	return d.DialContext(ctx, network, address)
 }
 
-// DialContext is what it asks for where it has one.
+// DialContext implements pq.DialerContext.
 func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := d.net.DialContext(ctx, network, address)
-	if err != nil || d.silence == 0 {
+	if err != nil || d.timeout == 0 {
 		return conn, err
 	}
-	return &impatient{Conn: conn, silence: d.silence}, nil
+	return &timeoutSocket{Conn: conn, timeout: d.timeout}, nil
 }
 
-// impatient is a connection on which no read and no write takes longer than
-// silence. The driver reads only when it expects something.
-type impatient struct {
+// timeoutSocket is a connection on which no read and no write takes longer than
+// timeout. The driver reads only when it expects an answer.
+type timeoutSocket struct {
 	net.Conn
-	silence time.Duration
-	bound   time.Time // when all must be over; zero for never
-	// read and write are until when the connection lets each take.
-	read, write time.Time
+
+	timeout     time.Duration
+	overall     time.Time // set by SetDeadline; zero for none
+	read, write time.Time // the deadlines that are set on the connection
 }
 
-// SetDeadline is how the driver bounds the whole of what opens a connection,
-// and takes that back.
-func (c *impatient) SetDeadline(bound time.Time) error {
-	c.bound, c.read, c.write = bound, time.Time{}, time.Time{}
-	return c.Conn.SetDeadline(bound)
+// SetDeadline implements net.Conn. The driver sets a deadline while it opens a
+// connection, and removes it afterwards.
+func (c *timeoutSocket) SetDeadline(deadline time.Time) error {
+	c.overall, c.read, c.write = deadline, time.Time{}, time.Time{}
+	return c.Conn.SetDeadline(deadline)
 }
 
-// renew lets the next read, or write, take for silence or up to a quarter less:
-// to set a deadline for each costs a point read more than it is worth.
-func (c *impatient) renew(until *time.Time, set func(time.Time) error) error {
+// extend gives the next read or write between three quarters of the timeout and
+// all of it. Setting a deadline for each one would slow point reads down.
+func (c *timeoutSocket) extend(deadline *time.Time, set func(time.Time) error) error {
 	now := time.Now()
-	if until.Sub(now) > c.silence-c.silence/4 {
+	if deadline.Sub(now) > c.timeout-c.timeout/4 {
 		return nil
 	}
-	*until = now.Add(c.silence)
-	if !c.bound.IsZero() && c.bound.Before(*until) {
-		*until = c.bound
+	*deadline = now.Add(c.timeout)
+	if !c.overall.IsZero() && c.overall.Before(*deadline) {
+		*deadline = c.overall
 	}
-	return set(*until)
+	return set(*deadline)
 }
 
-func (c *impatient) Read(p []byte) (int, error) {
-	if err := c.renew(&c.read, c.SetReadDeadline); err != nil {
+func (c *timeoutSocket) Read(p []byte) (int, error) {
+	if err := c.extend(&c.read, c.SetReadDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
-func (c *impatient) Write(p []byte) (int, error) {
-	if err := c.renew(&c.write, c.SetWriteDeadline); err != nil {
+func (c *timeoutSocket) Write(p []byte) (int, error) {
+	if err := c.extend(&c.write, c.SetWriteDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)

@@ -7,16 +7,16 @@ const (
 	expires_at, last_activity_at, created_at, ended_at, end_reason,
 	opens, checks, address, client_browser, client_os, client_kind`
 
-	// Whether the sign-in of a bearer is blocked, who is given as $1 to $4: the
-	// user, the sign-in, the actor, and when it was verified, NULL when that is
-	// unknown. One that is remembered is blocked or not; any other is when it was
-	// verified before its user's moment.
+	// Whether a bearer's sign-in is blocked. $1 to $4 are the user, the sign-in, the
+	// actor, and when the sign-in was verified (NULL if unknown). A recorded sign-in
+	// is blocked if blocked_at is set. Any other is blocked if it was verified before
+	// the user's moment.
 	blockedSQL = `coalesce(
 		(SELECT blocked_at IS NOT NULL FROM chatkit_sign_ins WHERE clerk_user_id = $1 AND sign_in_id = $2 AND actor = $3),
 		(SELECT verified_at > $4::timestamptz FROM chatkit_sign_ins WHERE clerk_user_id = $1 AND sign_in_id = '' AND actor = ''),
 		false)`
 
-	// For when a statement that would have said so found nothing.
+	// For statements that select blockedSQL with a row and found no row.
 	isBlockedSQL = `SELECT ` + blockedSQL
 
 	findOnDeviceSQL = `SELECT ` + columns + ` FROM chatkit_sessions
@@ -26,8 +26,7 @@ const (
 	WHERE clerk_user_id = $1 AND workflow_id = $2 AND holder_sign_in_id = $3 AND actor = $4 AND status = 'active' AND device_generated
 		AND sign_in_id = holder_sign_in_id`
 
-	// What an active session's outline is made of. Each column takes time of every
-	// check.
+	// The columns of an active session's outline. Each column slows every check down.
 	outlineColumns = `id, clerk_user_id, device_id, workflow_id, actor, token_hash, previous_token_hash, previous_token_until,
 	superseded_seen, remembered, expires_at, last_activity_at, created_at`
 
@@ -35,7 +34,7 @@ const (
 
 	findByPreviousSQL = `SELECT ` + outlineColumns + ` FROM chatkit_sessions WHERE previous_token_hash = $1 AND status = 'active'`
 
-	// Both in one: the second half is only looked at when the first finds nothing.
+	// Both in one statement: the second half runs only if the first finds nothing.
 	findByEitherSQL = findByTokenSQL + ` UNION ALL ` + findByPreviousSQL + ` LIMIT 1`
 
 	findByOfferSQL = `SELECT ` + columns + `, ` + blockedSQL + ` AS by_blocked FROM chatkit_sessions WHERE offer_hash = $5 AND status = 'active'`
@@ -44,14 +43,14 @@ const (
 
 	ownerOfSQL = `SELECT clerk_user_id, ` + blockedSQL + ` AS by_blocked FROM chatkit_sessions WHERE id = $5`
 
-	// Whether an active row's time is up for a cutoff, given as $5 to $9; NULL
-	// for not.
+	// Whether an active row has expired or is idle by a cutoff, which is $5 to $9.
+	// It may be NULL, which means no.
 	pastSQL = `(expires_at <= $5::timestamptz
 			OR created_at <= CASE WHEN remembered THEN $7::timestamptz ELSE $6::timestamptz END
 			OR last_activity_at <= CASE WHEN remembered THEN $9::timestamptz ELSE $8::timestamptz END)`
 
-	// The planner sees the status that is asked for. Active ones are found by
-	// themselves: those who have had many sessions have few of them.
+	// The planner knows the requested status. Active sessions are selected by id
+	// first: a user may have had many sessions but has few active ones.
 	listSQL = `SELECT ` + columns + `, ` + blockedSQL + ` AS by_blocked FROM chatkit_sessions
 	WHERE clerk_user_id = $10
 		AND ($11::text = '' OR actor = $11)
@@ -64,10 +63,10 @@ const (
 		AND ($13::timestamptz IS NULL OR (created_at, id) < ($13, $14::uuid))
 	ORDER BY created_at DESC, id DESC LIMIT $15`
 
-	// Ids first, by the index of each reason: those who have had many sessions
-	// have few in scope. What was active and has ended by the time that its lock
-	// was free is none any more. There is always a row, which says what there is
-	// besides sessions.
+	// Ids are selected first, each kind by its own index: a user may have had many
+	// sessions but has few in scope. A session that ended before its row could be
+	// locked is not in scope any more. There is always one row, which has the
+	// columns that are not a session's.
 	scopeSQL = `WITH ended AS MATERIALIZED (
 		SELECT id FROM chatkit_sessions WHERE clerk_user_id = $5 AND id = $6::uuid
 		UNION ALL (
@@ -101,9 +100,9 @@ const (
 		opens = g.opens, checks = g.checks, address = g.address,
 		client_browser = g.client_browser, client_os = g.client_os, client_kind = g.client_kind`
 
-	// All of an Update's changes in one round trip. What is counted is done
-	// before what counts it, so that sessions that end have made room before
-	// one is moved, and that before one is new.
+	// All changes of an Update in one round trip. A part that counts another part's
+	// rows runs after it: sessions end before one is moved to their place, and are
+	// moved before a new one is inserted.
 	writeSQL = `WITH given AS (SELECT * FROM json_populate_recordset(NULL::chatkit_sessions, $1::json)),
 	ended AS (
 		UPDATE chatkit_sessions s SET ` + changeSQL + `
@@ -129,10 +128,9 @@ const (
 	SELECT id, clerk_user_id, session_id, type, at, address, client_browser, client_os, client_kind, detail
 	FROM json_populate_recordset(NULL::chatkit_activity, $3::json)`
 
-	// Rows are locked in the order of their ids, and none is waited for: an
-	// Update holds others.
-	// Nothing is noted for a replica, whose time is $2, that is more than $3 from
-	// the time here, which is returned, too.
+	// Rows are locked in the order of their ids. Rows that an Update has locked are
+	// skipped and returned as busy. Nothing is written if the replica's time, $2,
+	// differs from the database's by more than $3. The database's time is returned.
 	touchSQL = `WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
 	seen AS (
 		SELECT seen.*, client_browser || client_os || client_kind <> '' AS known
@@ -172,11 +170,12 @@ const (
 
 	daysSQL = `SELECT day, opens, checks FROM chatkit_usage WHERE day >= $1 ORDER BY day DESC`
 
-	// The time for whoever may read the sessions.
+	// The database's time. It fails if the role may not read the sessions.
 	nowSQL = `SELECT clock_timestamp() FROM (SELECT count(*) FROM chatkit_sessions WHERE false) probe`
 
-	// Microseconds: which lease is in force, and for how long. $1 is the one that
-	// is asked for, 0 for none, and $2 how long one is kept that nobody holds.
+	// The lease in force and for how long it has been, in microseconds. $1 is the
+	// replica's own lease, 0 for none; $2 is how long a lease is kept without being
+	// renewed.
 	leaseSQL = `WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now, $1::bigint * interval '1 us' AS lease, $2::bigint * interval '1 us' AS kept),
 	held AS (
 		INSERT INTO chatkit_lease AS known (lease, since, held_at)
@@ -193,16 +192,15 @@ const (
 
 	notifySQL = `SELECT pg_notify($1, $2)`
 
-	// Advisory locks are shared by all that use the database: the seed and the
-	// number, random ones, keep these apart from others'.
-	// It returns the time when the lock was had.
+	// All programs of a database share its advisory locks; the random seed and number
+	// keep these distinct. lockUserSQL returns the time when it got the lock.
 	lockUserSQL       = `SELECT clock_timestamp() FROM pg_advisory_xact_lock(hashtextextended($1, 7263155418339082191))`
 	tryCleanerLockSQL = `SELECT pg_try_advisory_xact_lock(4178620957731144069)`
 
 	expireSQL = `SELECT cleanup_expired_chatkit_sessions($1, $2)`
 
-	// The ids are gathered in an array, as the function's are: whatever the batch,
-	// its rows are then found by their key.
+	// The ids are collected in an array, as in the clean-up function, so that the rows
+	// are found by their key whatever the size of the batch.
 	purgeSQL = `WITH purged AS (
 		DELETE FROM chatkit_sessions WHERE id = ANY (ARRAY(
 			SELECT id FROM chatkit_sessions WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED))
@@ -224,17 +222,18 @@ const (
 		RETURNING 1)
 	SELECT count(*) FROM purged`
 
-	// The server's bounds for what a replica has left: see server_timeouts.go.
+	// The server's timeouts for the transactions of a stopped replica: see
+	// server_timeouts.go.
 	idleInTransaction = "5s"
 	lockWait          = "3s"
 	peerTimeout       = "10s"
 
-	// How each of the store's transactions begins.
+	// Begins each of the store's transactions.
 	beginSQL = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 	SET LOCAL idle_in_transaction_session_timeout = '` + idleInTransaction + `';
 	SET LOCAL lock_timeout = '` + lockWait + `'`
 
-	// They say nothing to the server on a Unix socket.
+	// They have no effect on a Unix socket.
 	peerSQL = `SET tcp_keepalives_idle = '` + peerTimeout + `';
 	SET tcp_keepalives_interval = '3s';
 	SET tcp_keepalives_count = 3;

@@ -1,4 +1,5 @@
-// Package postgres keeps sessions in PostgreSQL, for any number of replicas.
+// Package postgres stores sessions in PostgreSQL, for any number of replicas.
+// db/SCHEMA.md describes the tables and which index holds which rule.
 package postgres
 
 import (
@@ -13,37 +14,36 @@ import (
 	"chatkit-session/ports"
 )
 
-// DefaultMaxConnections is how many connections a store opens at most unless
-// its Config says otherwise.
+// DefaultMaxConnections is the default of Config.MaxConnections.
 const DefaultMaxConnections = 32
 
-// Config says where the database is.
+// Config configures a Store.
 type Config struct {
-	// URL is postgres://… of a login that is a member of chatkit_service or
-	// owns the schema; see Connect. Required.
+	// URL is a postgres:// URL, see Connect. Its login must be a member of
+	// chatkit_service or own the schema. Required.
 	URL string
 	// MaxConnections bounds the pool; 0 means DefaultMaxConnections.
 	MaxConnections int
-	// Silence is how long the server may leave a statement without any answer
-	// before the connection is given up; 0 means for ever.
+	// Silence is how long the server may send nothing while a statement runs
+	// before the connection is closed; 0 means no limit.
 	Silence time.Duration
-	// Unprepared is for a pooler in transaction mode, such as pgbouncer, which
-	// has no prepared statements of its clients.
+	// Unprepared disables prepared statements. A pooler in transaction mode, such
+	// as pgbouncer, does not support them.
 	Unprepared bool
-	// Clock is the service's: while it is not the database's, nothing is
-	// written. Nil is this machine's.
+	// Clock is the service's clock. While it differs from the database's, the
+	// store writes nothing. Nil means this machine's clock.
 	Clock ports.Clock
 }
 
-// Store keeps sessions in PostgreSQL.
+// Store stores sessions in PostgreSQL.
 type Store struct {
 	db    *sqlx.DB
 	url   string
 	clock ports.Clock
-	// pooled says that connections go through a pooler in transaction mode.
+	// pooled is Config.Unprepared: connections go through a pooler.
 	pooled bool
 
-	// missed says that the last token that was looked for was nobody's.
+	// missed says that the last token lookup found no session.
 	missed atomic.Bool
 
 	findOnDevice, findGenerated statement
@@ -56,15 +56,15 @@ type Store struct {
 
 var _ ports.Store = (*Store)(nil)
 
-// Open connects to a database whose schema is up to date.
+// Open connects to a database, whose schema must be up to date.
 func Open(ctx context.Context, config Config) (*Store, error) {
 	limit := config.MaxConnections
 	if limit == 0 {
 		limit = DefaultMaxConnections
 	}
-	share := &pool{most: limit}
+	share := &pool{max: limit}
 	conn, err := connect(ctx, config, func(c driver.Connector) driver.Connector {
-		return modest{bounded{c, config.Unprepared}, share}
+		return limitedConnector{timeoutConnector{c, config.Unprepared}, share}
 	})
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	share.set(conn)
 	conn.SetMaxIdleConns(limit)
 	conn.SetConnMaxIdleTime(5 * time.Minute)
-	conn.SetConnMaxLifetime(15 * time.Minute) // a server that was replaced, and answers, is left
+	conn.SetConnMaxLifetime(15 * time.Minute) // so that a replaced server that still answers is left
 	s := &Store{db: sqlx.NewDb(conn, "postgres"), url: config.URL, clock: config.Clock, pooled: config.Unprepared}
 	if s.clock == nil {
 		s.clock = machineClock{}
@@ -107,12 +107,12 @@ func (s *Store) prepare(ctx context.Context, unprepared bool) (err error) {
 	return nil
 }
 
-// machineClock is this machine's.
+// machineClock is this machine's clock.
 type machineClock struct{}
 
 func (machineClock) Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-// Close waits for what is running and closes the connections.
+// Close waits for running statements and closes the connections.
 func (s *Store) Close() error { return s.db.Close() }
 
 // Now implements ports.StoreProbe.

@@ -7,14 +7,14 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// readCommitted is what the locks rely on, whatever the server's default is:
-// each statement sees what was committed before it began.
+// readCommitted is the isolation level that the locks rely on: each statement sees
+// what was committed before it began.
 var readCommitted = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 
-// begin begins a transaction. ctx bounds that and the statements that get it,
-// but never COMMIT, which the driver would ask the server to cancel: a server
-// that waits for its standby then says that it has committed what it alone has,
-// and shows it to others.
+// begin begins a transaction. ctx applies to BEGIN and to the statements that it is
+// passed to, but not to COMMIT. If the driver cancelled a COMMIT that waits for a
+// synchronous standby, the server would report it as committed, and show it to
+// others, although the standby does not have it.
 func (s *Store) begin(ctx context.Context) (*sqlx.Tx, error) {
 	beginning, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, cancel)()
@@ -22,8 +22,8 @@ func (s *Store) begin(ctx context.Context) (*sqlx.Tx, error) {
 	return tx, kinded(err)
 }
 
-// commit commits. When ctx ends it waits no longer, and whether it was done is
-// not known.
+// commit commits the transaction. If ctx ends first, commit returns, and whether the
+// transaction was committed is unknown.
 func commit(ctx context.Context, tx *sqlx.Tx) error {
 	if err := ctx.Err(); err != nil {
 		return kinded(err)

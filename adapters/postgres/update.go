@@ -13,11 +13,16 @@ import (
 	"chatkit-session/ports"
 )
 
-// Update implements ports.SessionStore in five round trips. It takes the
-// user's lock in a statement of its own, so that the next one's snapshot has
-// what the last holder committed, and locks the rows against the clean-up and
-// against hand-written SQL. The statement that takes the lock reads the
-// database's clock.
+// Update implements ports.SessionStore in five round trips:
+//
+//  1. BEGIN.
+//  2. Take the user's advisory lock, and read the database's clock. A statement of
+//     its own, so that the snapshot of the next one includes what the lock's last
+//     holder committed.
+//  3. Read the rows in scope and lock them, against the clean-up and SQL that is
+//     written by hand.
+//  4. Write all changes in one statement.
+//  5. COMMIT.
 func (s *Store) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
 	tx, err := s.begin(ctx)
 	if err != nil {
@@ -41,8 +46,8 @@ func (s *Store) Update(ctx context.Context, scope ports.Scope, change func(ports
 	return commit(ctx, tx)
 }
 
-// takeUser takes the user's lock, unless the service's clock is not the
-// database's.
+// takeUser takes the user's advisory lock. It returns an error if the service's
+// clock differs from the database's.
 func (s *Store) takeUser(ctx context.Context, tx *sqlx.Tx, user session.UserID) error {
 	var now time.Time
 	before := s.clock.Now()
@@ -52,7 +57,7 @@ func (s *Store) takeUser(ctx context.Context, tx *sqlx.Tx, user session.UserID) 
 	return session.CheckClock(now, before, s.clock.Now())
 }
 
-// see reads what is in scope, and locks the sessions.
+// see reads what is in scope and locks the sessions' rows.
 func (s *Store) see(ctx context.Context, tx *sqlx.Tx, scope ports.Scope) (ports.Seen, error) {
 	args := append(bearerArgs(scope.By), scope.User.String(), optionalID(scope.Session), scope.CreatedAfter, scope.NewDevices)
 	rows, err := s.scope.rows(ctx, tx, args...)
@@ -78,8 +83,8 @@ func (s *Store) see(ctx context.Context, tx *sqlx.Tx, scope ports.Scope) (ports.
 	return seen, kinded(rows.Err())
 }
 
-// besides reads what the first row of scopeSQL says besides its session, and
-// whether it has one.
+// besides reads the columns of the first row of scopeSQL that are not its session's,
+// and reports whether the row has a session.
 func besides(rows *sqlx.Rows, first bool, seen *ports.Seen) (there bool, err error) {
 	if !first {
 		return true, nil
@@ -106,13 +111,13 @@ func besides(rows *sqlx.Rows, first bool, seen *ports.Seen) (there bool, err err
 	return there, nil
 }
 
-// ignored is where a column goes that is not needed.
+// ignored is a destination of Scan that discards the column.
 type ignored struct{}
 
 // Scan implements sql.Scanner.
 func (ignored) Scan(any) error { return nil }
 
-// store writes changes in one statement.
+// store writes the changes in one statement.
 func (s *Store) store(ctx context.Context, tx *sqlx.Tx, user session.UserID, seen []session.Session, changes ports.Changes) error {
 	replaced, created := changes.Split(seen)
 	replacedRows, err1 := encode(replaced, func(r ports.Replacement) (row, error) { return newRow(r.Is) })

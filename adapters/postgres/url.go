@@ -12,15 +12,15 @@ import (
 
 var (
 	errNotURL = errors.New("must be postgres://user:password@host/database, with options that PostgreSQL knows")
-	errHash   = errors.New("has a #, which ends an address: write it as %23 in a password")
-	errAt     = errors.New("has an @ behind its host: write / as %2F, ? as %3F and @ as %40 in a password")
+	errHash   = errors.New("must not contain #: write it as %23 in a password")
+	errAt     = errors.New("must not contain @ after the host: in a password write / as %2F, ? as %3F and @ as %40")
 	errMixed  = errors.New("has a socket before other hosts: the driver would encrypt to none of them")
-	errBinds  = errors.New("channel_binding must be disable, prefer or require, and require needs TLS")
+	errBinds  = errors.New("channel_binding must be disable, prefer or require; require needs TLS")
 )
 
-// complete returns config's URL in the form that the driver reads, with what it
-// leaves open. No error shows the URL: a part of a password that was not encoded
-// may stand anywhere in it.
+// complete returns config's URL with default options, in the form that the driver
+// reads. No error contains any part of the URL: a password that is not encoded can
+// be anywhere in it.
 func complete(config Config) (string, error) {
 	u, err := parseURL(config.URL)
 	if err != nil {
@@ -55,10 +55,10 @@ func complete(config Config) (string, error) {
 	return u.String(), checkSockets(u.String())
 }
 
-// parseURL reads a URL as PostgreSQL's own clients do
-// (https://www.postgresql.org/docs/current/libpq-connect.html): of several hosts,
-// each with a port of its own, and of a socket's folder with its slashes encoded.
-// Hosts and ports are in the query then.
+// parseURL parses a URL as libpq does
+// (https://www.postgresql.org/docs/current/libpq-connect.html): it may name several
+// hosts, each with its own port, or a socket's folder with encoded slashes. The
+// result has the hosts and ports in its query.
 func parseURL(text string) (*url.URL, error) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	if scheme != "postgres" && scheme != "postgresql" {
@@ -112,10 +112,10 @@ func parseUser(text string) (*url.Userinfo, error) {
 	return url.UserPassword(user, secret), nil
 }
 
-// defaultPort is that of a host that names none beside one that does.
+// defaultPort is used for a host without a port if another host has one.
 const defaultPort = "5432"
 
-// addHosts puts the hosts of a URL, and their ports, where the query names none.
+// addHosts adds a URL's hosts and ports to the query, unless the query has its own.
 func addHosts(query url.Values, text string) error {
 	var hosts, ports []string
 	named := false
@@ -143,13 +143,13 @@ func addHosts(query url.Values, text string) error {
 	return nil
 }
 
-// defaultSSLMode is what the environment of PostgreSQL's own clients says (PGSSLMODE).
-// Otherwise it encrypts and verifies the server's certificate and name, unless all
-// hosts are on this machine, whether the URL names them or the environment (PGHOST).
+// defaultSSLMode returns PGSSLMODE if the environment sets it. Otherwise it returns
+// "verify-full", or "disable" if all hosts, of the URL or of PGHOST, are on this
+// machine.
 func defaultSSLMode(text string) (string, error) {
 	config, err := pq.NewConfig(text)
 	if err != nil {
-		return "", errNotURL // without the cause, which may show it
+		return "", errNotURL // without the cause, which may contain the URL
 	}
 	if config.SSLMode != "" {
 		return string(config.SSLMode), nil
@@ -167,7 +167,7 @@ func defaultSSLMode(text string) (string, error) {
 func checkSockets(dsn string) error {
 	config, err := pq.NewConfig(dsn)
 	if err != nil {
-		return errNotURL // without the cause, which may show it
+		return errNotURL // without the cause, which may contain the URL
 	}
 	isSocket := !config.Hostaddr.IsValid() && (strings.HasPrefix(config.Host, "/") || strings.HasPrefix(config.Host, "@"))
 	for _, one := range eachHost(config) {
@@ -187,9 +187,9 @@ func isHere(config pq.Config) bool {
 	return config.Host == "" || config.Host == "localhost" || strings.HasPrefix(config.Host, "/") || strings.HasPrefix(config.Host, "@") || (ip != nil && ip.IsLoopback())
 }
 
-// bind takes channel_binding out of the options: the driver does not know it.
-// What it is required against, somebody in the middle, is kept out by verifying
-// who the server is.
+// bind removes channel_binding from the options, because the driver does not
+// support it. It protects against a man in the middle; verifying the server's
+// certificate and name does so as well.
 func bind(query url.Values) error {
 	binding := query.Get("channel_binding")
 	query.Del("channel_binding")

@@ -10,7 +10,8 @@ import (
 )
 
 // Touch implements ports.UsageStore in one statement, which compares the clocks
-// itself: a slow one counts as skew, and the uses wait for the next.
+// itself. A slow statement counts as clock skew; its uses stay queued for the next
+// call.
 func (s *Store) Touch(ctx context.Context, uses []session.Use) ([]session.ID, error) {
 	rows, err := encode(uses, func(u session.Use) (useRow, error) {
 		return useRow{ID: u.Session.String(), At: u.At.UTC(), Opens: u.Opens, Checks: u.Checks, source: newSource(u.Source)}, nil
