@@ -9,109 +9,127 @@ import (
 	"chatkit-session/ports"
 )
 
-// watch is a client's watching of a session. It implements ports.Watch.
-type watch struct {
+const (
+	readTimeout = 5 * time.Second
+	// spreadOver is the time over which the reads of all streams are spread when
+	// all are woken, and about how long a stream waits when the store fails.
+	spreadOver = 5 * time.Second
+)
+
+// eventStream is one client's event stream of a session. It implements
+// ports.Watch:
+//
+//  1. It subscribes to announcements before it first reads the session, so that it
+//     misses no change in between.
+//  2. Next waits until the session was announced, the timer fires, or ctx ends.
+//  3. It then reads the session, and returns an event if the session differs from
+//     what the client knows.
+//  4. Otherwise it sets the timer to the next change that time brings (a warning,
+//     the expiry) or to about a poll interval, and waits again.
+//  5. When announcements were missed, every stream reads its session within
+//     spreadOver. A jitter of its own keeps a stream from reading together with all
+//     the others.
+type eventStream struct {
 	*Watcher
 	by           session.Bearer
 	known        session.Known
 	subscription *subscription
 	unsubscribe  func()
-	// timer says when to look at the session.
-	timer *time.Timer
-	// share is this watch's own, so that not all of them look at once.
-	share float64
-	// spread means that it looks soon because all do.
-	spread bool
-	closed bool
+	timer        *time.Timer // when to read the session
+	jitter       float64
+	// spreading is whether the timer is set because announcements were missed.
+	spreading bool
+	closed    bool
 }
 
 // Known implements ports.Watch.
-func (w *watch) Known() string { return w.known.String() }
+func (s *eventStream) Known() string { return s.known.String() }
 
 // Close implements ports.Watch.
-func (w *watch) Close() {
-	if w.closed {
+func (s *eventStream) Close() {
+	if s.closed {
 		return
 	}
-	w.closed = true
-	w.timer.Stop()
-	w.unsubscribe()
-	w.end(w.by.User)
+	s.closed = true
+	s.timer.Stop()
+	s.unsubscribe()
+	s.closeStream(s.by.User)
 }
 
-// Next implements ports.Watch. The bell was there before the first look, so
-// that nothing falls between them.
-func (w *watch) Next(ctx context.Context) (ports.Event, error) {
+// Next implements ports.Watch.
+func (s *eventStream) Next(ctx context.Context) (ports.Event, error) {
 	for {
-		if err := w.wait(ctx); err != nil {
+		if err := s.wait(ctx); err != nil {
 			return ports.Event{}, err
 		}
-		found, err := w.look(ctx)
+		found, err := s.read(ctx)
 		switch {
 		case ctx.Err() != nil:
-			w.timer.Reset(0)
+			s.timer.Reset(0)
 			return ports.Event{}, ctx.Err()
 		case errors.Is(err, session.KindUnavailable):
-			w.timer.Reset(w.about(soon))
+			s.timer.Reset(s.about(spreadOver))
 			continue
 		case err != nil && (found.ID().IsZero() || !errors.Is(err, session.KindSignedOut)):
 			return ports.Event{}, err
 		}
-		if event := w.tell(found); event.Type.Ends() || (event.Type != "" && err == nil) {
+		if event := s.event(found); event.Type.Ends() || (event.Type != "" && err == nil) {
 			return event, nil
 		}
-		if err != nil { // the session is another sign-in's, and goes on
+		if err != nil { // this sign-in is blocked, but the session of another goes on
 			return ports.Event{}, err
 		}
 	}
 }
 
-// wait returns when it is time to look.
-func (w *watch) wait(ctx context.Context) error {
+// wait returns nil when it is time to read the session.
+func (s *eventStream) wait(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-w.subscription.changed:
+		case <-s.subscription.changed:
 			return nil
-		case <-w.timer.C:
+		case <-s.timer.C:
 			return nil
-		case <-w.subscription.missed:
-			if !w.spread {
-				w.spread = true
-				w.timer.Reset(w.part(soon))
+		case <-s.subscription.missed:
+			if !s.spreading {
+				s.spreading = true
+				s.timer.Reset(s.share(spreadOver))
 			}
 		}
 	}
 }
 
-func (w *watch) look(ctx context.Context) (session.Session, error) {
-	w.spread = false
-	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
+func (s *eventStream) read(ctx context.Context) (session.Session, error) {
+	s.spreading = false
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	return w.store.FindByID(ctx, w.by.User, w.known.Session(), w.by)
+	return s.store.FindByID(ctx, s.by.User, s.known.Session(), s.by)
 }
 
-// tell returns what there is to tell, with an empty type if there is nothing,
-// and sets when to look again.
-func (w *watch) tell(found session.Session) ports.Event {
-	now := w.clock.Now()
-	news := w.policy.News(now, found, w.known)
-	w.known = news.Known
+// event returns the next event, without a type if there is none, and sets the
+// timer for the next read.
+func (s *eventStream) event(found session.Session) ports.Event {
+	now := s.clock.Now()
+	news := s.policy.News(now, found, s.known)
+	s.known = news.Known
 	if news.Event == "" {
-		w.timer.Reset(min(w.about(w.limits.PollInterval), news.Next.Sub(now)))
+		s.timer.Reset(min(s.about(s.limits.PollInterval), news.Next.Sub(now)))
 		return ports.Event{}
 	}
-	w.timer.Reset(0) // there may be more
-	left, _ := w.policy.Left(now, found)
+	s.timer.Reset(0) // another event may follow
+	left, _ := s.policy.Left(now, found)
 	return ports.Event{
 		Type: news.Event, Session: found, Reason: news.Reason,
-		RefreshAfter: w.policy.RefreshAfter(found), ExpiresIn: left,
+		RefreshAfter: s.policy.RefreshAfter(found), ExpiresIn: left,
 	}
 }
 
-// about is between 3/4 and 5/4 of d.
-func (w *watch) about(d time.Duration) time.Duration { return d*3/4 + w.part(d/2) }
+// about returns between 3/4 and 5/4 of d, by the stream's jitter.
+func (s *eventStream) about(d time.Duration) time.Duration { return d*3/4 + s.share(d/2) }
 
-// part is this watch's share of d.
-func (w *watch) part(d time.Duration) time.Duration { return time.Duration(w.share * float64(d)) }
+// share returns between 0 and d, by the stream's jitter.
+func (s *eventStream) share(d time.Duration) time.Duration {
+	return time.Duration(s.jitter * float64(d))
+}

@@ -9,7 +9,7 @@ import (
 	"chatkit-session/ports"
 )
 
-// Lister lists sessions and what happened to them. It implements ports.Lister.
+// Lister lists sessions and their activity. It implements ports.Lister.
 type Lister struct {
 	store    ports.SessionStore
 	activity ports.ActivityStore
@@ -24,8 +24,8 @@ func NewLister(store ports.SessionStore, activity ports.ActivityStore, clock por
 	return &Lister{store: store, activity: activity, clock: clock, policy: policy}
 }
 
-// MaxPageBytes bounds the metadata of the sessions on a page together, by their
-// Size. What else a session shows is small.
+// MaxPageBytes bounds the metadata of all sessions on a page, by Metadata.Size. The
+// other fields of a session are small.
 const MaxPageBytes = 64 << 10
 
 // List implements ports.Lister.
@@ -49,18 +49,18 @@ func (l *Lister) list(ctx context.Context, by access.Caller, user session.UserID
 	if err != nil {
 		return ports.Page{}, err
 	}
-	found, next := cut(found, min(request.Limit, fitting(found)), func(s session.Session) ports.Position {
+	found, next := page(found, min(request.Limit, fitting(found)), func(s session.Session) ports.Position {
 		return ports.Position{At: s.CreatedAt(), ID: s.ID()}
 	})
-	page := ports.Page{Sessions: make([]ports.Listed, len(found)), Next: next}
+	listed := ports.Page{Sessions: make([]ports.Listed, len(found)), Next: next}
 	for i, s := range found {
-		page.Sessions[i] = l.listed(s, request.Token, now)
+		listed.Sessions[i] = l.listed(s, request.Token, now)
 	}
-	return page, nil
+	return listed, nil
 }
 
-// fitting is how many of the sessions fit on a page, at least one: metadata that
-// an older version stored may be larger than a page.
+// fitting returns how many of the sessions fit on a page by their metadata, at
+// least 1: metadata that an older version stored may be larger than a page.
 func fitting(found []session.Session) int {
 	bytes := 0
 	for i, s := range found {
@@ -71,9 +71,9 @@ func fitting(found []session.Session) int {
 	return max(len(found), 1)
 }
 
-// cut makes a page of a list that was asked for one element more than the page
-// has, to know whether there is another page.
-func cut[T any](list []T, limit int, position func(T) ports.Position) ([]T, ports.Position) {
+// page returns the first limit elements of a list, and the position of the last of
+// them if more follow.
+func page[T any](list []T, limit int, position func(T) ports.Position) ([]T, ports.Position) {
 	if len(list) <= limit {
 		return list, ports.Position{}
 	}
@@ -89,7 +89,7 @@ func (l *Lister) Show(ctx context.Context, caller access.Caller, id session.ID, 
 	return l.listed(found, token, l.clock.Now()), nil
 }
 
-// find returns the caller's session with this id.
+// find returns the caller's session with id.
 func (l *Lister) find(ctx context.Context, caller access.Caller, id session.ID) (session.Session, error) {
 	found, err := l.store.FindByID(ctx, caller.User, id, caller.Bearer)
 	if err == nil && !caller.Manages(found.Actor()) {
@@ -107,11 +107,11 @@ func (l *Lister) listed(s session.Session, text string, now time.Time) ports.Lis
 	}
 }
 
-// Activity implements ports.Lister. What happened is kept for longer than
-// sessions are: only where nothing is found it matters whether there is one. An
-// actor must own the session that it asks about.
+// Activity implements ports.Lister. Activity is kept for longer than sessions:
+// only if there is none, it looks whether the session exists. An actor must hold
+// the session.
 func (l *Lister) Activity(ctx context.Context, caller access.Caller, request ports.ActivityRequest) (ports.ActivityPage, error) {
-	if err := l.mayRead(ctx, caller, request.Session); err != nil {
+	if err := l.permitActivity(ctx, caller, request.Session); err != nil {
 		return ports.ActivityPage{}, err
 	}
 	found, err := l.activity.ListActivity(ctx, ports.ActivityQuery{
@@ -125,15 +125,15 @@ func (l *Lister) Activity(ctx context.Context, caller access.Caller, request por
 			return ports.ActivityPage{}, err
 		}
 	}
-	found, next := cut(found, request.Limit, func(a session.Activity) ports.Position {
+	found, next := page(found, request.Limit, func(a session.Activity) ports.Position {
 		return ports.Position{At: a.At, ID: a.ID}
 	})
 	return ports.ActivityPage{Activity: found, Next: next}, nil
 }
 
-// mayRead reports whether the caller may read what happened to a session, or,
-// when it is zero, to all.
-func (l *Lister) mayRead(ctx context.Context, caller access.Caller, id session.ID) error {
+// permitActivity returns an error unless the caller may read the activity of the
+// session with id, or of all the user's sessions when id is zero.
+func (l *Lister) permitActivity(ctx context.Context, caller access.Caller, id session.ID) error {
 	if caller.Actor.IsZero() {
 		return nil
 	}

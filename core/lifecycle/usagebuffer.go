@@ -10,75 +10,81 @@ import (
 	"chatkit-session/ports"
 )
 
-// UsageBuffer gathers how sessions are used and writes it in batches: using a
-// session never costs its caller a write.
+// UsageBuffer collects the uses of sessions in memory and writes them in batches,
+// so that a use costs its caller no write:
+//
+//  1. Opened and Checked merge a use into the pending one of its session.
+//  2. Flush takes the pending uses that are due: those of sessions whose last
+//     activity was stored at least one resolution ago, or all when many are
+//     pending. So a session is written at most once per resolution.
+//  3. A batch that fails stays pending, as do uses of sessions that the store
+//     reports busy, because another transaction changes them.
 type UsageBuffer struct {
 	store      ports.UsageStore
 	clock      ports.Clock
 	resolution time.Duration
 
 	mu      sync.Mutex
-	waiting map[session.ID]*waiting
-	// written says until when the last flush wrote uses: what was read while
-	// it ran does not know that yet.
-	written map[session.ID]time.Time
+	pending map[session.ID]*pendingUse
+	// flushed has the last use of each session in the latest flush. A session
+	// that was read while that flush ran does not show it yet.
+	flushed map[session.ID]time.Time
 }
 
-// waiting is a use that is not written yet, of a session whose last activity
-// is stored as that of a time.
-type waiting struct {
+// pendingUse is a use that is not written yet.
+type pendingUse struct {
 	session.Use
-	stored time.Time
+	stored time.Time // the session's last activity in the store
 }
 
-// maxWaiting bounds how many sessions' uses wait to be written. At half of it
-// they are written early; beyond it, uses of further sessions are not noted.
-const maxWaiting = 100_000
+// maxPendingUses bounds how many sessions have a pending use. At half of it, all
+// are due; at the bound, uses of further sessions are dropped.
+const maxPendingUses = 100_000
 
 // TouchBatch is how many sessions one transaction writes.
 const TouchBatch = 1000
 
-// NewUsageBuffer returns a UsageBuffer that writes each session at most once in a
+// NewUsageBuffer returns a UsageBuffer that writes a session at most once per
 // resolution.
 func NewUsageBuffer(store ports.UsageStore, clock ports.Clock, resolution time.Duration) *UsageBuffer {
 	return &UsageBuffer{
 		store: store, clock: clock, resolution: resolution,
-		waiting: make(map[session.ID]*waiting), written: make(map[session.ID]time.Time),
+		pending: make(map[session.ID]*pendingUse), flushed: make(map[session.ID]time.Time),
 	}
 }
 
-// Opened notes that s, as it was found just now, was opened from source. It
-// does not wait.
-func (u *UsageBuffer) Opened(s session.Session, now time.Time, source session.Source) {
-	u.note(s, session.Use{Session: s.ID(), At: now, Opens: 1, Source: source})
+// Opened adds that s, as it was just read, was opened from source. It does not
+// block.
+func (b *UsageBuffer) Opened(s session.Session, now time.Time, source session.Source) {
+	b.use(s, session.Use{Session: s.ID(), At: now, Opens: 1, Source: source})
 }
 
-// Checked notes that the token of s, as it was found just now, was checked. It
-// does not wait.
-func (u *UsageBuffer) Checked(s session.Session, now time.Time, source session.Source) {
-	u.note(s, session.Use{Session: s.ID(), At: now, Checks: 1, Source: source})
+// Checked adds that the token of s, as it was just read, was checked. It does not
+// block.
+func (b *UsageBuffer) Checked(s session.Session, now time.Time, source session.Source) {
+	b.use(s, session.Use{Session: s.ID(), At: now, Checks: 1, Source: source})
 }
 
-func (u *UsageBuffer) note(s session.Session, use session.Use) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.add(&waiting{use, later(s.LastActivityAt(), u.written[s.ID()])})
+func (b *UsageBuffer) use(s session.Session, use session.Use) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.merge(&pendingUse{use, later(s.LastActivityAt(), b.flushed[s.ID()])})
 }
 
-// Exact returns copies of active sessions, each as last used when this replica
-// knows that it was, be that written yet or not. Between two that were used
-// within the resolution only this tells which is the longest unused. Of other
-// replicas' uses it knows those that were written when list was read: all but
-// those of about the last resolution.
-func (u *UsageBuffer) Exact(list []session.Session) []session.Session {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+// Exact returns copies of active sessions with their exact last activity, as far
+// as this replica knows it, including uses that are not written yet. Stored times
+// lag behind by up to about one resolution, which is too coarse to tell which of
+// two sessions is the least recently used. Other replicas' unwritten uses are
+// unknown here.
+func (b *UsageBuffer) Exact(list []session.Session) []session.Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	list = slices.Clone(list)
 	for i := range list {
 		s := &list[i]
-		used := u.written[s.ID()]
-		if w, there := u.waiting[s.ID()]; there {
-			used = later(used, w.At)
+		used := b.flushed[s.ID()]
+		if p, found := b.pending[s.ID()]; found {
+			used = later(used, p.At)
 		}
 		if used.After(s.LastActivityAt()) {
 			s.Use(used)
@@ -87,49 +93,48 @@ func (u *UsageBuffer) Exact(list []session.Session) []session.Session {
 	return list
 }
 
-// add joins w with what waits already.
-func (u *UsageBuffer) add(w *waiting) {
-	earlier, there := u.waiting[w.Session]
+// merge adds p to the pending use of its session.
+func (b *UsageBuffer) merge(p *pendingUse) {
+	earlier, found := b.pending[p.Session]
 	switch {
-	case there:
-		if w.At.Before(earlier.At) {
-			w.Source = earlier.Source.Or(w.Source)
+	case found:
+		if p.At.Before(earlier.At) {
+			p.Source = earlier.Source.Or(p.Source)
 		} else {
-			w.Source = w.Source.Or(earlier.Source)
+			p.Source = p.Source.Or(earlier.Source)
 		}
-		w.At, w.Opens, w.Checks = later(w.At, earlier.At), w.Opens+earlier.Opens, w.Checks+earlier.Checks
-		w.stored = later(w.stored, earlier.stored)
-	case len(u.waiting) >= maxWaiting:
+		p.At, p.Opens, p.Checks = later(p.At, earlier.At), p.Opens+earlier.Opens, p.Checks+earlier.Checks
+		p.stored = later(p.stored, earlier.stored)
+	case len(b.pending) >= maxPendingUses:
 		return
 	}
-	u.waiting[w.Session] = w
+	b.pending[p.Session] = p
 }
 
-// Flush writes what is due. What it could not write waits for the next time;
-// the error is the store's. Only one Flush may run at a time.
-func (u *UsageBuffer) Flush(ctx context.Context) error { return u.flush(ctx, u.due()) }
+// Flush writes the uses that are due, and returns the store's error; unwritten
+// uses stay pending. Only one Flush or FlushAll may run at a time.
+func (b *UsageBuffer) Flush(ctx context.Context) error { return b.flush(ctx, b.due()) }
 
-// FlushAll writes all that waits.
-func (u *UsageBuffer) FlushAll(ctx context.Context) error {
-	return u.flush(ctx, func(*waiting) bool { return true })
+// FlushAll writes all pending uses.
+func (b *UsageBuffer) FlushAll(ctx context.Context) error {
+	return b.flush(ctx, func(*pendingUse) bool { return true })
 }
 
-// due says which uses are to be written now: those of sessions that were not
-// written for a resolution, and all when many wait.
-func (u *UsageBuffer) due() func(*waiting) bool {
-	now := u.clock.Now()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	many := len(u.waiting) >= maxWaiting/2
-	return func(w *waiting) bool { return many || now.Sub(w.stored) >= u.resolution }
+// due returns a function that reports whether a use is to be written now.
+func (b *UsageBuffer) due() func(*pendingUse) bool {
+	now := b.clock.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	many := len(b.pending) >= maxPendingUses/2
+	return func(p *pendingUse) bool { return many || now.Sub(p.stored) >= b.resolution }
 }
 
-func (u *UsageBuffer) flush(ctx context.Context, due func(*waiting) bool) error {
-	taken := u.take(due)
+func (b *UsageBuffer) flush(ctx context.Context, due func(*pendingUse) bool) error {
+	taken := b.take(due)
 	for len(taken) > 0 {
 		n := min(TouchBatch, len(taken))
-		if err := u.touch(ctx, taken[:n]); err != nil {
-			u.putBack(taken)
+		if err := b.touch(ctx, taken[:n]); err != nil {
+			b.putBack(taken)
 			return err
 		}
 		taken = taken[n:]
@@ -137,50 +142,50 @@ func (u *UsageBuffer) flush(ctx context.Context, due func(*waiting) bool) error 
 	return nil
 }
 
-// take moves what is due out of what waits.
-func (u *UsageBuffer) take(due func(*waiting) bool) []*waiting {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	var taken []*waiting
-	clear(u.written)
-	for id, w := range u.waiting {
-		if due(w) {
-			taken = append(taken, w)
-			u.written[id] = w.At
-			delete(u.waiting, id)
+// take removes the uses that are due from the pending ones.
+func (b *UsageBuffer) take(due func(*pendingUse) bool) []*pendingUse {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var taken []*pendingUse
+	clear(b.flushed)
+	for id, p := range b.pending {
+		if due(p) {
+			taken = append(taken, p)
+			b.flushed[id] = p.At
+			delete(b.pending, id)
 		}
 	}
 	return taken
 }
 
-// touch writes a batch; those that somebody else is changing wait again.
-func (u *UsageBuffer) touch(ctx context.Context, batch []*waiting) error {
-	uses, byID := make([]session.Use, len(batch)), make(map[session.ID]*waiting, len(batch))
-	for i, w := range batch {
-		uses[i], byID[w.Session] = w.Use, w
+// touch writes one batch. Uses of sessions that are busy become pending again.
+func (b *UsageBuffer) touch(ctx context.Context, batch []*pendingUse) error {
+	uses, byID := make([]session.Use, len(batch)), make(map[session.ID]*pendingUse, len(batch))
+	for i, p := range batch {
+		uses[i], byID[p.Session] = p.Use, p
 	}
-	busy, err := u.store.Touch(ctx, uses)
+	busy, err := b.store.Touch(ctx, uses)
 	if err != nil {
 		return err
 	}
-	left := make([]*waiting, len(busy))
+	unwritten := make([]*pendingUse, len(busy))
 	for i, id := range busy {
-		left[i] = byID[id]
+		unwritten[i] = byID[id]
 	}
-	u.putBack(left)
+	b.putBack(unwritten)
 	return nil
 }
 
-// putBack keeps what was not written.
-func (u *UsageBuffer) putBack(list []*waiting) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, w := range list {
-		delete(u.written, w.Session)
-		if meanwhile, there := u.waiting[w.Session]; there {
-			meanwhile.stored = w.stored // it was not written
+// putBack makes uses that were not written pending again.
+func (b *UsageBuffer) putBack(unwritten []*pendingUse) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range unwritten {
+		delete(b.flushed, p.Session)
+		if newer, found := b.pending[p.Session]; found {
+			newer.stored = p.stored // it counted p as stored
 		}
-		u.add(w)
+		b.merge(p)
 	}
 }
 

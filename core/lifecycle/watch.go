@@ -11,38 +11,30 @@ import (
 	"chatkit-session/ports"
 )
 
-// WatchLimits bounds how sessions are watched on this replica.
+// WatchLimits bounds the event streams of this replica.
 type WatchLimits struct {
-	// Total is how many may be watched at once, PerUser how many of them by
-	// one user.
+	// Total is how many streams may be open, PerUser how many of one user.
 	Total, PerUser int
-	// PollInterval is about how often each looks at its session though nobody said
-	// that it changed.
+	// PollInterval is about how often a stream reads its session when no
+	// announcement of a change arrives.
 	PollInterval time.Duration
 }
 
-// DefaultWatchLimits are few enough to need some hundred megabytes, and many
-// enough for a user's tabs. They look once a minute.
+// DefaultWatchLimits returns limits under which all streams together need a few
+// hundred megabytes, and a user has enough for their tabs.
 func DefaultWatchLimits() WatchLimits {
 	return WatchLimits{Total: 10_000, PerUser: 20, PollInterval: time.Minute}
 }
 
-const (
-	// rereadTimeout bounds a look at the store.
-	rereadTimeout = 5 * time.Second
-	// soon is within what time all have looked after they were all woken, or
-	// the store could not answer.
-	soon = 5 * time.Second
-)
-
 var (
-	errNotWatchable   = errors.New("the session has ended, and its client does not go on from before that")
-	errTooManyOfUser  = errors.New("the user watches too many sessions on this replica")
-	errTooManyStreams = errors.New("too many sessions are watched on this replica")
+	errNotWatchable   = errors.New("the session has ended, and the client does not resume from an earlier event")
+	errTooManyOfUser  = errors.New("the user has too many event streams on this replica")
+	errTooManyStreams = errors.New("this replica has too many event streams")
 )
 
-// Watcher tells a session's own clients what happens to it. What it tells it
-// finds in the store, whoever wakes it. It implements ports.Watcher.
+// Watcher opens event streams of sessions. Announcements only tell a stream when
+// to read its session; the events come from the store. It implements
+// ports.Watcher.
 type Watcher struct {
 	store     ports.SessionStore
 	secrets   ports.SecretFinder
@@ -51,19 +43,19 @@ type Watcher struct {
 	announcer *Announcer
 	limits    WatchLimits
 
-	mu      sync.Mutex
-	began   uint64 // ever
-	open    int
-	ofUsers map[session.UserID]int
+	mu     sync.Mutex
+	opened uint64 // streams since the start
+	open   int
+	byUser map[session.UserID]int // open streams
 }
 
 var _ ports.Watcher = (*Watcher)(nil)
 
-// NewWatcher returns a Watcher that is woken by announcer.
+// NewWatcher returns a Watcher whose streams announcer wakes.
 func NewWatcher(deps Deps, announcer *Announcer, limits WatchLimits) *Watcher {
 	return &Watcher{
 		store: deps.Store, secrets: deps.Secrets, clock: deps.Clock, policy: deps.Policy,
-		announcer: announcer, limits: limits, ofUsers: make(map[session.UserID]int),
+		announcer: announcer, limits: limits, byUser: make(map[session.UserID]int),
 	}
 }
 
@@ -74,11 +66,11 @@ func (w *Watcher) Watch(ctx context.Context, caller access.Caller, request ports
 	id, token, err := w.find(ctx, request)
 	switch {
 	case errors.Is(err, session.KindNotFound) && resumes:
-		// A token is not found when its session has ended: the event says which
-		// it was.
+		// The token of an ended session is not found: the client's last event
+		// tells which session it was.
 		id = last.Session()
 	case errors.Is(err, session.KindNotFound):
-		id = session.ID{} // the store finds none, and says whether the caller may ask
+		id = session.ID{} // not found below, unless the caller's sign-in is blocked
 	case err != nil:
 		return nil, err
 	}
@@ -100,11 +92,11 @@ func (w *Watcher) Watch(ctx context.Context, caller access.Caller, request ports
 	if known.Over() || (!resumes && w.policy.StatusAt(w.clock.Now(), found) != session.StatusActive) {
 		return nil, session.Wrap(session.KindNotFound, errNotWatchable)
 	}
-	return w.begin(caller, known)
+	return w.openStream(caller, known)
 }
 
-// find returns the id of the session that the request names, and its token's
-// hash if it names it by that. Whose it is remains to be looked at.
+// find returns the id of the requested session, and the hash of the token if the
+// request has one. The session may be another user's.
 func (w *Watcher) find(ctx context.Context, request ports.WatchRequest) (session.ID, session.TokenHash, error) {
 	if request.Token == "" {
 		return request.Session, session.TokenHash{}, nil
@@ -117,36 +109,36 @@ func (w *Watcher) find(ctx context.Context, request ports.WatchRequest) (session
 	return found.ID(), token.Hash(), err
 }
 
-// begin takes one of the streams that there may be.
-func (w *Watcher) begin(caller access.Caller, known session.Known) (ports.Watch, error) {
+// openStream opens a stream, if the limits allow another one.
+func (w *Watcher) openStream(caller access.Caller, known session.Known) (ports.Watch, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case w.ofUsers[caller.User] >= w.limits.PerUser:
+	case w.byUser[caller.User] >= w.limits.PerUser:
 		return nil, session.Wrap(session.KindRateLimited, errTooManyOfUser)
 	case w.open >= w.limits.Total:
 		return nil, session.Wrap(session.KindOverloaded, errTooManyStreams)
 	}
-	w.ofUsers[caller.User]++
+	w.byUser[caller.User]++
 	w.open++
-	w.began++
-	one := &watch{Watcher: w, by: caller.Bearer, known: known, timer: time.NewTimer(0), share: share(w.began)}
-	one.subscription, one.unsubscribe = w.announcer.subscribe(known.Session())
-	return one, nil
+	w.opened++
+	s := &eventStream{Watcher: w, by: caller.Bearer, known: known, timer: time.NewTimer(0), jitter: jitter(w.opened)}
+	s.subscription, s.unsubscribe = w.announcer.subscribe(known.Session())
+	return s, nil
 }
 
-func (w *Watcher) end(user session.UserID) {
+func (w *Watcher) closeStream(user session.UserID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open--
-	if w.ofUsers[user]--; w.ofUsers[user] == 0 {
-		delete(w.ofUsers, user)
+	if w.byUser[user]--; w.byUser[user] == 0 {
+		delete(w.byUser, user)
 	}
 }
 
-// share is the n-th of a sequence from 0 to 1, of which any that follow each
-// other lie far apart: the multiples of the golden ratio, less what is whole.
-func share(n uint64) float64 {
+// jitter returns the n-th number of a sequence in [0, 1) whose consecutive numbers
+// are evenly spread: the fractional parts of multiples of the golden ratio.
+func jitter(n uint64) float64 {
 	const ratio, whole = 0x9e3779b97f4a7c15, 1 << 64
 	return float64(n*ratio) / whole
 }
