@@ -23,120 +23,117 @@ type Store interface {
 	LeaseRegistry
 }
 
-// SessionStore keeps sessions. Every method gives up when ctx ends, and then,
-// as whenever the store cannot be reached or is too busy to answer, returns a
-// KindUnavailable error; an error without a kind is a bug or damaged data.
-// Times come back equal to the microsecond, in UTC.
+// SessionStore stores sessions. Every method gives up when ctx ends. Then, and
+// whenever the store cannot be reached or is too busy to answer, it returns a
+// KindUnavailable error. An error without a kind means a bug or damaged data. Times
+// are returned in UTC and equal the stored ones to the microsecond.
 //
-// Methods that take the bearer who asks return KindSignedOut when that sign-in
-// is blocked: it was signed out, or it is not remembered and was verified before
-// its user's moment (see SignInChanges). A zero bearer is the service itself,
-// which is never blocked.
+// Methods that take the calling bearer return KindSignedOut when its sign-in is
+// blocked: when it was signed out, or when it is not recorded and was verified
+// before its user's moment (see SignInChanges). A zero bearer is the service
+// itself, which is never blocked.
 type SessionStore interface {
-	// Find returns the active session that a request for slot of the sign-in by
-	// continues: the one on slot.Device, whoever holds it, or, when slot.Device
-	// is zero, the one on a generated device that by holds; always of slot.User
-	// and slot.Actor for slot.Workflow. It may be past its time: only status
-	// counts. It sees every change acknowledged before it began, by whichever
-	// replica, and changes nothing. It does not look whether by is blocked: a
+	// Find returns the active session that a request for slot from the sign-in by
+	// continues: with slot.Device, the session on that device, whichever sign-in
+	// holds it; without, the one on a generated device that by holds. It always
+	// matches slot's user, workflow and actor. Only the stored status counts: the
+	// session may have expired. Find sees every change acknowledged before it began,
+	// on any replica. It changes nothing and does not check whether by is blocked: a
 	// blocked sign-in holds no session.
 	//
 	// Errors: KindNotFound when there is none.
 	Find(ctx context.Context, slot session.Slot, by session.SignInID) (session.Session, error)
 
-	// Update shows change what is in scope and stores what change returns: all
-	// of it or, on any error, nothing; which of the two is not known when ctx
-	// ends, or the store is lost, while that is done. From before it calls change
-	// until it returns, no other Update for the same user runs and nobody else
-	// changes what it shows, on any replica. When it returns nil, the change is
-	// durable.
+	// Update calls change with what scope selects and stores the changes that it
+	// returns, all of them or, on any error, none. When Update returns nil, they are
+	// durable, and no replica accepts a token that they revoke. When ctx ends or the
+	// store is lost during the commit, the outcome is unknown. From before the call
+	// of change until Update returns, no replica runs another Update for the same
+	// user or changes what change was shown.
 	//
-	// change is called at most once; it must not call the store. Its error
-	// comes back as it is and nothing is stored. When there are no changes,
-	// nothing is written. When Update returns nil, nobody is given a session
-	// by a token that its changes took away, on any replica.
+	// Update calls change at most once. change must not call the store. Update
+	// returns change's error unwrapped. If there are no changes, nothing is written.
 	//
-	// A store whose clock differs from the service's by more than
-	// session.MaxClockSkew stores nothing: change would go by a wrong time. It
-	// finds that out in the statement that it makes anyway, before it calls
-	// change.
+	// Update refuses to write when the store's clock and the service's differ by
+	// more than session.MaxClockSkew, because change would use a wrong time. It
+	// reads the store's clock with the statement that takes the lock.
 	//
-	// Errors: KindOverloaded, before anything was done, when too many others wait
-	// to update the user; KindSignedOut when scope.By is blocked; KindUnavailable
-	// when the clocks differ; KindConflict when a device would have two active
-	// sessions of the user and an actor for a workflow, when a sign-in would have
-	// two on generated devices for one, or when a token's or a code's hash is
-	// taken.
+	// Errors: KindOverloaded, with nothing done, when too many other updates of the
+	// user wait; KindSignedOut when scope.By is blocked; KindUnavailable when the
+	// clocks differ; KindConflict when a slot would have two active sessions, when a
+	// sign-in would hold two active sessions on generated devices for one workflow
+	// and actor, or when the hash of a token or code is taken.
 	Update(ctx context.Context, scope Scope, change func(seen Seen) (Changes, error)) error
 
-	// FindByID returns the user's session with this id, ended or not, for by.
+	// FindByID returns the user's session with id, ended or not.
 	//
-	// Errors: KindNotFound when the user has none, whoever else has. With
-	// KindSignedOut the session comes, too, if there is one.
+	// Errors: KindNotFound when the user has no such session, even if another user
+	// has; KindSignedOut when by is blocked, together with the session if there is
+	// one.
 	FindByID(ctx context.Context, user session.UserID, id session.ID, by session.Bearer) (session.Session, error)
 
-	// List returns at most query.Limit of the user's sessions, newest first, and
-	// none twice or left out where it goes on at a Position, whatever comes and
-	// goes meanwhile. It ends after the first session with which their metadata
-	// have more than query.Bytes, and holds no more than it returns.
+	// List returns at most query.Limit of the user's sessions, newest first. Lists
+	// that continue at a Position neither repeat nor skip a session, whatever
+	// changes in between. The list ends after the first session that takes the size
+	// of all metadata past query.Bytes. List holds no more in memory than it returns.
 	//
 	// Errors: KindSignedOut when query.By is blocked.
 	List(ctx context.Context, query ListQuery) ([]session.Session, error)
 }
 
-// Scope says what an Update shows: of a user all active sessions, past their
-// time or not, some that ended, and what is remembered of sign-ins.
+// Scope selects what an Update reads: all of a user's active sessions, including
+// expired ones, certain ended ones, and the user's recorded sign-ins.
 type Scope struct {
 	User session.UserID
-	// By is who asks, who may be another user; zero for the service itself.
+	// By is the caller, who may be another user; zero for the service itself.
 	By session.Bearer
-	// Session adds the one with this id, ended or not; zero adds none.
+	// Session adds the session with this id, ended or not; zero adds none.
 	Session session.ID
-	// CreatedAfter adds, for each device on which one was created after it, the
-	// newest; of NewDevices devices at most, the newest first.
+	// CreatedAfter adds, for each device with a session created after it, the newest
+	// such session, for the NewDevices newest devices.
 	CreatedAfter time.Time
 	NewDevices   int
-	// Settled is for callers who then say that something is over, whoever ended
-	// it: Update returns nil only when nobody goes by what was before what it
-	// showed, also when nothing is to change.
+	// Settled is for callers that report that a session has ended, whoever ended it.
+	// With it, Update returns nil only when no replica uses a copy that is older
+	// than what Update read, even if nothing changes.
 	Settled bool
 }
 
-// Seen is what an Update shows.
+// Seen is what an Update read.
 type Seen struct {
-	// Sessions are in the order of their ids.
+	// Sessions are ordered by id.
 	Sessions []session.Session
-	// SignIns are those of the user that are remembered and not blocked, in no
+	// SignIns are the user's recorded sign-ins that are not blocked, in no
 	// particular order.
 	SignIns session.SignIns
-	// HolderBlocked is whether the sign-in that holds the scope's Session, or
+	// HolderBlocked reports whether the sign-in that holds the scope's Session, or
 	// held it when it ended, is blocked.
 	HolderBlocked bool
 }
 
 // Changes are what an Update stores.
 type Changes struct {
-	// Sessions are written so that one that ends makes room for the others. One
-	// that Update showed is replaced, any other is new.
+	// Sessions replace the sessions with the same id that Update read; others are
+	// new. Ending sessions are written first, so that they make room for new ones.
 	Sessions []session.Session
 	// Activity is added to the user's timeline.
 	Activity []session.Activity
 	SignInChanges
 }
 
-// SignInChanges are what an Update stores of the user's sign-ins.
+// SignInChanges are the changes to a user's recorded sign-ins.
 type SignInChanges struct {
-	// SignIns are remembered. One that is remembered already keeps the earlier
-	// of both first sights, the later of both verifications, and its block.
+	// SignIns are recorded. If a sign-in is recorded already, it keeps the earlier
+	// FirstSeen, the later Verified and its block.
 	SignIns []session.SignIn
-	// Forget are remembered no more, unless they are blocked.
+	// Forget are deleted, unless they are blocked.
 	Forget []session.Holder
-	// Moment blocks the user's sign-ins that are not remembered and were
-	// verified before it. It only moves forward; zero leaves it as it is.
+	// Moment blocks the user's sign-ins that are not recorded and were verified
+	// before it. A stored moment only moves forward; zero keeps it.
 	Moment time.Time
 }
 
-// IsZero reports whether there is nothing to store.
+// IsZero reports whether there are no changes.
 func (c Changes) IsZero() bool {
 	return len(c.Sessions) == 0 && len(c.Activity) == 0 && len(c.SignIns) == 0 && len(c.Forget) == 0 && c.Moment.IsZero()
 }
@@ -144,8 +141,8 @@ func (c Changes) IsZero() bool {
 // Replacement is a session before and after an Update.
 type Replacement struct{ Was, Is session.Session }
 
-// Split tells the sessions that replace one that Update showed from new ones.
-// What was is as good as seen: change may have changed that in place.
+// Split separates the sessions that replace one in seen from new ones. seen must
+// be a copy from before change ran, because change may modify sessions in place.
 func (c Changes) Split(seen []session.Session) (replaced []Replacement, created []session.Session) {
 	before := make(map[session.ID]session.Session, len(seen))
 	for _, s := range seen {
@@ -161,286 +158,283 @@ func (c Changes) Split(seen []session.Session) (replaced []Replacement, created 
 	return replaced, created
 }
 
-// ListQuery says which sessions to list.
+// ListQuery selects sessions to list.
 type ListQuery struct {
 	User session.UserID
-	// By is who asks, who may be another user.
+	// By is the caller, who may be another user.
 	By session.Bearer
-	// Actor leaves those of this actor; zero leaves all.
+	// Actor selects this actor's sessions; zero selects all.
 	Actor session.Actor
-	// Status leaves those that have it when those of Cutoff have expired; empty
-	// leaves all.
+	// Status selects sessions with this status; empty selects all. Active sessions
+	// that Cutoff selects count as expired.
 	Status session.Status
 	Cutoff session.Cutoff
-	// After is where the page before ended; zero for the newest.
+	// After is where the previous list ended; zero starts at the newest session.
 	After Position
 	Limit int
-	// Bytes bounds the metadata of the sessions that are listed, by their Size;
-	// 0 for no bound.
+	// Bytes limits the size of all listed sessions' metadata (Metadata.Size); 0
+	// means no limit.
 	Bytes int
 }
 
-// GoesOn reports whether there is to be another session when the metadata of
-// those before have this size together.
+// GoesOn reports whether the list continues after sessions whose metadata has this
+// size in total.
 func (q ListQuery) GoesOn(bytes int) bool { return q.Bytes == 0 || bytes <= q.Bytes }
 
-// Position is a place in a list by age: that of a session, or of an activity.
+// Position is the place of a session or activity record in a list that is ordered
+// by time.
 type Position struct {
 	At time.Time
 	ID session.ID
 }
 
-// SecretFinder finds sessions by what only their owners know. Errors are
-// SessionStore's. Both methods see every change acknowledged before they began,
-// by whichever replica, and change nothing; of a session whose token is still
-// good FindByToken may give a copy from a moment before.
+// SecretFinder finds sessions by secrets that only their owners know. Errors are
+// those of SessionStore. Both methods see every change acknowledged before they
+// began, on any replica, and change nothing. FindByToken may return a slightly
+// stale copy of a session that still accepts the token.
 type SecretFinder interface {
-	// FindByToken returns the outline of the active session whose token has
-	// this hash, or whose token before the last refresh had: every check reads
-	// it, and needs no more. The session may be past its time, and the grace
-	// over: only status counts.
+	// FindByToken returns the outline of the active session whose current token, or
+	// whose token before the last rotation, has this hash. Only the stored status
+	// counts: the session may have expired, and the grace may be over.
 	//
 	// Errors: KindNotFound when there is none.
 	FindByToken(ctx context.Context, hash session.TokenHash) (session.Session, error)
 
-	// FindByOffer returns, for by, the active session that offers the transfer
-	// code with this hash, whoever's it is. The code's time may be up.
+	// FindByOffer returns the active session, of any user, that offers the transfer
+	// code with this hash. The code may have expired.
 	//
 	// Errors: KindNotFound when there is none; KindSignedOut when by is blocked.
 	FindByOffer(ctx context.Context, code session.TokenHash, by session.Bearer) (session.Session, error)
 }
 
-// UsageStore keeps how sessions are used. Errors are SessionStore's, also when
-// the store's clock is not the service's.
+// UsageStore stores how sessions are used. Errors are those of SessionStore,
+// including the one for clocks that differ.
 type UsageStore interface {
-	// Touch notes, all or nothing, uses of different sessions: it adds their
-	// counts, to their day's totals, too, and keeps the latest time and its
-	// source, of which it leaves what is unknown as it was. It never takes a
-	// session's last activity back. Those of sessions that have ended meanwhile
-	// are noted like others; of those that do not exist, the counts are in the
-	// totals all the same. Rather than wait, it leaves alone and returns those
-	// that somebody else is changing, whose counts it adds nowhere.
+	// Touch stores uses of different sessions, all or none. It adds their counts to
+	// the session's and to the day's totals, and keeps the latest time and its
+	// source; unknown parts of a source keep their stored value. A session's last
+	// activity never moves back. Uses of sessions that have ended are stored like
+	// others; uses of unknown sessions only count in the totals. Touch does not wait
+	// for sessions that another transaction is changing: it skips them, counts
+	// nothing for them and returns them as busy.
 	Touch(ctx context.Context, uses []session.Use) (busy []session.ID, err error)
 }
 
-// ActivityStore keeps timelines; Update writes them. Errors are SessionStore's.
+// ActivityStore reads timelines; SessionStore.Update writes them. Errors are those
+// of SessionStore.
 type ActivityStore interface {
-	// ListActivity returns at most query.Limit records of the user's, newest
-	// first, and none twice or left out where it goes on at a Position.
+	// ListActivity returns at most query.Limit of the user's records, newest first.
+	// Lists that continue at a Position neither repeat nor skip a record.
 	//
-	// Errors: KindSignedOut when query.By is blocked, as in SessionStore.
+	// Errors: KindSignedOut when query.By is blocked.
 	ListActivity(ctx context.Context, query ActivityQuery) ([]session.Activity, error)
 }
 
-// ActivityQuery says which records to list.
+// ActivityQuery selects activity records to list.
 type ActivityQuery struct {
 	User session.UserID
-	// By is who asks.
+	// By is the caller.
 	By session.Bearer
-	// Session leaves those of one; zero leaves all.
+	// Session selects one session's records; zero selects all.
 	Session session.ID
-	// After is where the page before ended; zero for the newest.
+	// After is where the previous list ended; zero starts at the newest record.
 	After Position
 	Limit int
 }
 
-// AdminStore is what only admins may ask. Errors are SessionStore's.
+// AdminStore reads across users, for admins. Errors are those of SessionStore.
 type AdminStore interface {
-	// OwnerOf returns, for by, whose session has this id, ended or not.
+	// OwnerOf returns the user that the session with id, ended or not, belongs to.
 	//
-	// Errors: KindNotFound when there is none; KindSignedOut when by is blocked,
-	// as in SessionStore.
+	// Errors: KindNotFound when there is no such session; KindSignedOut when by is
+	// blocked.
 	OwnerOf(ctx context.Context, id session.ID, by session.Bearer) (session.UserID, error)
 
-	// Stats counts all sessions, those of cutoff as expired, and their use on
-	// the days that begin at or after since, for by.
+	// Stats counts all sessions by status, those that cutoff selects as expired, and
+	// their use on the days that start at or after since.
 	//
-	// Errors: KindSignedOut when by is blocked, as in SessionStore.
+	// Errors: KindSignedOut when by is blocked.
 	Stats(ctx context.Context, by session.Bearer, cutoff session.Cutoff, since time.Time) (Stats, error)
 }
 
-// SessionCleaner ends and forgets what has had its time, in batches that never
-// hold up other callers for long. Its methods do nothing and return 0 while
-// another replica is at it. Errors are SessionStore's.
+// SessionCleaner expires and deletes old data, in batches that never delay other
+// callers for long. While another replica is cleaning up, its methods do nothing
+// and return 0. Errors are those of SessionStore.
 type SessionCleaner interface {
-	// ExpireDue ends, as expired at now, at most limit active sessions whose
-	// expiry is at or before now, and returns how many it ended. Each is in its
-	// user's timeline. Those that are idle stay until their expiry, or until
-	// somebody opens them: nobody is given them meanwhile.
+	// ExpireDue ends, as expired at now, at most limit active sessions whose expiry
+	// is at or before now, records that in their users' timelines, and returns how
+	// many it ended. It does not end sessions for being idle: those stay stored as
+	// active, though unusable, until their expiry or until they are opened.
 	ExpireDue(ctx context.Context, now time.Time, limit int) (int, error)
 
-	// PurgeEnded deletes at most limit sessions that ended before the given
-	// time, and returns how many it deleted.
+	// PurgeEnded deletes at most limit sessions that ended before the given time,
+	// and returns how many it deleted.
 	PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error)
 
-	// PurgeActivity deletes at most limit records of timelines that are older
-	// than the given time, and returns how many it deleted.
+	// PurgeActivity deletes at most limit activity records from before the given
+	// time, and returns how many it deleted.
 	PurgeActivity(ctx context.Context, before time.Time, limit int) (int, error)
 
-	// PurgeSignIns forgets at most limit sign-ins that hold no active session
-	// and were neither seen, verified nor blocked since the given time, and
-	// moments that are older than it, and returns how many it forgot.
+	// PurgeSignIns deletes at most limit sign-ins that hold no active session and
+	// were neither seen, verified nor blocked since the given time, and moments from
+	// before it. It returns how many it deleted.
 	PurgeSignIns(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
-// StoreProbe tells whether the store can do its work.
+// StoreProbe checks that the store works.
 type StoreProbe interface {
-	// Now returns the store's own clock, in UTC. It answers from the store
-	// itself, not from memory. Errors are SessionStore's.
+	// Now returns the store's clock, in UTC. The store itself answers, never a
+	// cache. Errors are those of SessionStore.
 	Now(ctx context.Context) (time.Time, error)
 }
 
-// LeaseRegistry is where replicas that share a store agree on the lease that
-// they remember answers for.
+// LeaseRegistry is where the replicas that share a store agree on the lease: how
+// long they may answer checks from memory.
 type LeaseRegistry interface {
-	// HoldLease says that this replica remembers answers for lease, or with 0
-	// only asks, and returns which lease is in force, zero when none is. One
-	// comes into force when it is asked for while none is, and stays so until
-	// nobody has held it again for as long as kept. Of several that ask at once
-	// for different ones, all are told the same one.
+	// HoldLease announces that this replica uses lease, or with 0 only asks, and
+	// returns the lease in force, zero if there is none. If none is in force, lease
+	// comes into force and stays so until no replica has announced it for the time
+	// kept. If several replicas announce different leases at once, all get the same
+	// one.
 	//
-	// Errors: KindUnavailable when the store cannot say, or not before ctx ends.
+	// Errors: KindUnavailable when the store cannot answer before ctx ends.
 	HoldLease(ctx context.Context, lease, kept time.Duration) (LeaseInForce, error)
 }
 
-// LeaseInForce is the lease that all replicas of a store go by, and for how
-// long it has been that, by the store's clock.
+// LeaseInForce is the lease that all replicas of a store use, and how long it has
+// been in force, by the store's clock.
 type LeaseInForce struct{ Lease, For time.Duration }
 
-// Sealer encrypts tokens so that only this service can show them to their
-// owner again.
+// Sealer encrypts tokens, so that only this service can show them to their owner
+// again.
 type Sealer interface {
-	// Seal encrypts token for the session id: sealed for one session it cannot
-	// be opened for another. Two calls never give the same bytes.
+	// Seal encrypts token for the session with id. It cannot be decrypted for
+	// another session. Each call returns different bytes.
 	Seal(id session.ID, token session.Token) ([]byte, error)
 
-	// Unseal gives back the token that was sealed for id.
+	// Unseal decrypts the token that was sealed for the session with id.
 	//
-	// Errors: KindUnreadable when no key opens it: the key is gone, the bytes
-	// are damaged, missing, or were sealed for another session.
+	// Errors: KindUnreadable when no key decrypts it: the key was removed, the bytes
+	// are missing or damaged, or they were sealed for another session.
 	Unseal(id session.ID, sealed []byte) (session.Token, error)
 }
 
-// Clock is the one source of time.
+// Clock is the only source of time.
 type Clock interface {
 	// Now returns the time in UTC, truncated to the microsecond.
 	Now() time.Time
 }
 
-// Identifiers makes what must be unique.
+// Identifiers generates ids and secrets.
 type Identifiers interface {
-	// SessionID returns an id that was never returned before; later ids sort
-	// after earlier ones, roughly.
+	// SessionID returns a new, unique id. Later ids roughly sort after earlier ones.
 	SessionID() (session.ID, error)
 
-	// Token returns a random token that nobody can guess.
+	// Token returns a random token that cannot be guessed.
 	Token() (session.Token, error)
 
-	// TransferCode returns a random code that nobody can guess.
+	// TransferCode returns a random code that cannot be guessed.
 	TransferCode() (session.TransferCode, error)
 }
 
-// Meter counts what operators watch.
+// Meter counts events for operators.
 type Meter interface {
-	// Anomaly notes that an anomaly was recorded.
+	// Anomaly counts a recorded anomaly.
 	Anomaly(rule session.Rule)
 
-	// Refused notes that somebody was refused for having done what group counts
-	// too often.
+	// Refused counts a request that was refused by the rate limit of group.
 	Refused(group LimitGroup)
 
-	// Overloaded notes that somebody was refused because too much of their kind
-	// of work was in flight.
+	// Overloaded counts a request that was refused because too much work of its kind
+	// was in flight.
 	Overloaded(work Work)
 }
 
-// Identity is what a credential proves about its bearer.
+// Identity is what a credential says about its bearer.
 type Identity struct {
 	session.Bearer
-	// Role is the role the credential itself names; zero when it names none.
+	// Role is the role in the credential; zero when it has none.
 	Role access.Role
-	// OrganizationRole is the bearer's role in the organization that is active
-	// in this sign-in; zero when there is none.
+	// OrganizationRole is the bearer's role in the organization that is active in
+	// this sign-in; zero when there is none.
 	OrganizationRole access.Role
 }
 
 // Authenticator verifies credentials.
 type Authenticator interface {
-	// Authenticate returns who presents credential, which may be any text.
+	// Authenticate returns the identity that credential, which may be any text,
+	// proves.
 	//
 	// Errors: KindUnauthenticated, with a session.Reason, when the credential is
-	// not good; KindUnavailable when that cannot be found out now. No error
-	// carries the credential.
+	// invalid; KindUnavailable when that cannot be determined now. No error contains
+	// the credential.
 	Authenticate(ctx context.Context, credential string) (Identity, error)
 }
 
-// RoleDirectory knows roles that credentials do not carry.
+// RoleDirectory looks up roles that credentials do not contain.
 type RoleDirectory interface {
-	// Role returns the user's role, zero when the user has none or does not
-	// exist. The answer may be up to a minute old.
+	// Role returns the user's role, zero when the user has none or does not exist.
+	// The answer may be up to a minute old.
 	//
-	// Errors: KindUnavailable when it cannot be found out now, or not before
-	// ctx ends; KindOverloaded at once when too many wait.
+	// Errors: KindUnavailable when the role cannot be looked up before ctx ends;
+	// KindOverloaded, at once, when too many callers wait for a role.
 	Role(ctx context.Context, user session.UserID) (access.Role, error)
 }
 
-// RateLimiter counts what callers do, so that nobody does it more often than
-// others can bear.
+// RateLimiter limits how often each key may do something.
 type RateLimiter interface {
-	// Allow takes one of those that limit lets key do, and says whether there
-	// was one. A key starts with limit.Most of them; from then on they come
-	// back one by one, evenly over limit.Within, up to limit.Most. One that is
-	// refused takes nothing. Neither another Subject nor another Group of a key
-	// takes from it, and however many callers race, no more than there are get
-	// one: on this replica always, on all of them where they count together.
+	// Allow takes one from key's allowance and reports whether one was left. A key
+	// starts with limit.Most. They return one by one, evenly over limit.Within, up
+	// to limit.Most. A refused call takes nothing. Every combination of Group and
+	// Subject has an allowance of its own. Concurrent calls never take more than the
+	// allowance: on each replica, and on all together where replicas share counts.
 	//
-	// Where replicas count together and cannot do so now, it counts on this one
-	// alone, from what it has seen itself, and answers at once; to find out may
-	// take a fraction of a second, for those who ask just then, or some seconds
-	// where only the connections that there were fell silent. When ctx has a
-	// deadline, it answers with time left. limit must not be zero, and is the
-	// same for all of a group.
+	// When replicas share counts and the shared store is unreachable, Allow counts
+	// on this replica alone, from what this replica has seen. Detecting that takes a
+	// fraction of a second for calls at that time, or a few seconds when existing
+	// connections hang. When ctx has a deadline, Allow returns before it. limit must
+	// not be zero and must be the same for all keys of a group.
 	//
 	// Errors: KindUnavailable when ctx has ended.
 	Allow(ctx context.Context, key LimitKey, limit session.Limit) (Allowance, error)
 }
 
-// LimitKey identifies one quota: that of one subject for one group of requests.
+// LimitKey identifies one allowance: that of a subject for a group of requests.
 type LimitKey struct {
 	Group LimitGroup
-	// Subject is the user or network whose requests are counted. It may be any
+	// Subject is the sign-in or network whose requests are counted. It may be any
 	// text, but never a secret.
 	Subject string
 }
 
-// LimitGroup is what somebody does that is counted together.
+// LimitGroup is a group of requests that are limited together.
 type LimitGroup string
 
 // The groups.
 const (
-	// LimitOpens is a sign-in's opening of sessions.
+	// LimitOpens is opening sessions, for each sign-in.
 	LimitOpens LimitGroup = "opens"
-	// LimitReads is a sign-in's looking at its user's sessions and timelines.
+	// LimitReads is reading sessions and timelines, for each sign-in.
 	LimitReads LimitGroup = "reads"
-	// LimitChanges is a sign-in's signing out and moving of sessions.
+	// LimitChanges is signing out and transferring sessions, for each sign-in.
 	LimitChanges LimitGroup = "changes"
-	// LimitAdmin is all that an admin's sign-in does as one.
+	// LimitAdmin is all requests that use an admin's permissions, for each sign-in.
 	LimitAdmin LimitGroup = "admin"
-	// LimitFailuresOfAddress is checks that fail for clients of a network.
+	// LimitFailuresOfAddress is failed token checks, for each client network.
 	LimitFailuresOfAddress LimitGroup = "failures_of_address"
 )
 
-// LimitGroups are all groups.
+// LimitGroups lists every group.
 func LimitGroups() []LimitGroup {
 	return []LimitGroup{LimitOpens, LimitReads, LimitChanges, LimitAdmin, LimitFailuresOfAddress}
 }
 
-// Allowance is what became of one that somebody wanted of a limit.
+// Allowance is the result of RateLimiter.Allow.
 type Allowance struct {
 	Allowed bool
-	// Remaining is how many more there are at once.
+	// Remaining is how many more calls are allowed now.
 	Remaining int
-	// Next is after what time there is one more than that.
+	// Next is how long until Remaining grows by one.
 	Next time.Duration
 }
 
@@ -475,34 +469,33 @@ type CounterKey struct {
 // are ordered: the After of one is the Before of the next.
 type Count struct{ Before, After int }
 
-// RelayBatch is how many sessions a Relay is told of at once, at most.
+// RelayBatch is the maximum number of sessions in one Relay message.
 const RelayBatch = 100
 
-// Relay carries between replicas that sessions changed. It may lose what it
-// carries, repeat it and change its order: whoever hears of a session looks at
-// the session itself.
+// Relay tells replicas that sessions changed. Messages may be lost, repeated or
+// reordered: a receiver reads the session from the store.
 type Relay interface {
-	// Send tells all replicas that receive now, this one among them, that these
-	// sessions, at most RelayBatch of them, changed; with none, that is all that
-	// they hear. Many may send at once. It gives up when ctx ends.
+	// Send tells all replicas that are receiving, including this one, that the
+	// sessions with ids, at most RelayBatch, changed. ids may be empty: receivers get
+	// an empty message. Send is safe for concurrent use and gives up when ctx ends.
 	//
-	// Errors: KindUnavailable when it could not; some may have heard all the
-	// same.
+	// Errors: KindUnavailable when sending failed; some replicas may have received
+	// the message nevertheless.
 	Send(ctx context.Context, ids []session.ID) error
 
-	// Receive calls heard with what is sent, by whichever replica, until ctx
-	// ends or the connection does. It calls ready once, when whatever is sent
-	// from then on is heard; neither is called after it has returned. What
-	// others than a Relay say is left out.
+	// Receive calls heard with each message of any replica, until ctx ends or the
+	// connection fails. It calls ready once, when no later message can be missed any
+	// more. It calls neither after it has returned. It ignores messages that no
+	// Relay sent.
 	//
-	// Errors: always one; KindUnavailable unless ctx has ended.
+	// Errors: never nil; KindUnavailable unless ctx has ended.
 	Receive(ctx context.Context, ready func(), heard func(ids []session.ID)) error
 }
 
-// Degradable is a part that does its work in some way whatever happens, and at
-// times less well than it should.
+// Degradable is a part of the service that keeps working, at a lower quality, when
+// something that it depends on fails.
 type Degradable interface {
-	// Degraded says for operators what it does less well now and why, empty
-	// when nothing. It answers at once.
+	// Degraded tells operators what is degraded and why; it is empty when nothing
+	// is. It returns at once.
 	Degraded() string
 }
