@@ -27,12 +27,12 @@ type app struct {
 	cleaner *lifecycle.Cleaner
 	server  *http.Server
 	metrics *http.Server
-	// endStreams ends streams of events, evenly within a time.
+	// endStreams ends the event streams, spread evenly over a time.
 	endStreams func(within time.Duration)
 }
 
-// listenAndServe serves on address and calls started with the address that it
-// got.
+// listenAndServe serves on address until ctx ends. Once it listens, it calls
+// started with the actual address.
 func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address string, started func(net.Addr)) error {
 	a, err := assemble(ctx, c, logger)
 	if err != nil {
@@ -50,12 +50,12 @@ func listenAndServe(ctx context.Context, c config, logger *slog.Logger, address 
 	return a.serve(ctx, on)
 }
 
-// listeners are where the service answers; metrics may be nil.
+// listeners accept the service's connections. metrics is nil if it is not served.
 type listeners struct{ service, metrics net.Listener }
 
-// listen takes the service's address and, where one is set, the metrics'.
+// listen listens on the service's address and, if one is set, on the metrics'.
 func listen(ctx context.Context, service, metrics string) (on listeners, err error) {
-	how := net.ListenConfig{Control: giveUpOnGone}
+	how := net.ListenConfig{Control: setUserTimeout}
 	if on.service, err = how.Listen(ctx, "tcp", service); err != nil {
 		return on, fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
@@ -68,14 +68,21 @@ func listen(ctx context.Context, service, metrics string) (on listeners, err err
 	return on, nil
 }
 
-// serve answers until ctx ends, then stops accepting, finishes what is in
-// flight, writes what waits to be written and closes the store.
+// serve answers requests until ctx ends. Then it shuts down:
+//
+//  1. /readyz reports that the replica is not ready, for CHATKIT_DRAIN_DELAY,
+//     while event streams end one after another.
+//  2. The server stops accepting connections and waits for the requests in
+//     flight, for CHATKIT_SHUTDOWN_TIMEOUT.
+//  3. The background work stops, and the pending activity is written.
+//  4. The store and the connection to Redis are closed.
 func (a *app) serve(ctx context.Context, on listeners) error {
 	background, stop := context.WithCancel(ctx)
 	var tasks sync.WaitGroup
 	tasks.Go(func() { a.every(background, a.config.CleanupInterval, a.clean) })
 	tasks.Go(func() { a.every(background, flushInterval, a.flush) })
-	// Requests that finish at shutdown are told of, too.
+	// Other replicas must learn of requests that finish during the shutdown, so
+	// the relay outlives ctx.
 	relaying, fallSilent := context.WithCancel(context.WithoutCancel(ctx))
 	defer fallSilent()
 	tasks.Go(func() { a.news.Run(relaying) })
@@ -109,8 +116,8 @@ func (a *app) serve(ctx context.Context, on listeners) error {
 	return err
 }
 
-// drain lets load balancers and clients notice that this replica is about to
-// stop.
+// drain gives load balancers and clients time to notice that this replica is
+// about to stop.
 func (a *app) drain(ctx context.Context) {
 	a.ready.Drain()
 	a.endStreams(a.config.DrainDelay)
@@ -119,16 +126,17 @@ func (a *app) drain(ctx context.Context) {
 	<-ctx.Done()
 }
 
-// shutdown lets requests in flight finish.
+// shutdown waits for the requests in flight, and closes their connections after
+// ShutdownTimeout.
 func (a *app) shutdown(ctx context.Context) error {
 	a.logger.Info("stopping", "timeout", a.config.ShutdownTimeout.String())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.ShutdownTimeout)
 	defer cancel()
 	if err := a.server.Shutdown(ctx); err != nil {
-		return fmt.Errorf("some requests did not finish in time: %w", errors.Join(err, a.server.Close()))
+		return fmt.Errorf("some requests did not finish within CHATKIT_SHUTDOWN_TIMEOUT: %w", errors.Join(err, a.server.Close()))
 	}
 	return nil
 }
 
-// close lets go of what the service works with.
+// close closes the connection to Redis and the store.
 func (a *app) close() error { return errors.Join(a.rates.close(), a.store.Close()) }

@@ -8,11 +8,11 @@ import (
 	"chatkit-session/core/lifecycle"
 )
 
-// flushInterval is how often the use of sessions is written.
+// flushInterval is how often the last activity of sessions is written.
 const flushInterval = 5 * time.Second
 
-// every does task at once and then every interval, until ctx ends; never when
-// interval is 0.
+// every runs task now and then once per interval, until ctx ends. An interval of
+// 0 disables the task.
 func (a *app) every(ctx context.Context, interval time.Duration, task func(context.Context)) {
 	if interval == 0 {
 		return
@@ -29,14 +29,14 @@ func (a *app) every(ctx context.Context, interval time.Duration, task func(conte
 	}
 }
 
-// flush writes how sessions were used.
+// flush writes the last activity of sessions.
 func (a *app) flush(ctx context.Context) {
 	if err := a.usage.Flush(ctx); err != nil && ctx.Err() == nil {
-		a.logger.Error("the use of sessions could not be written; it is kept for the next time", "error", err)
+		a.logger.Error("the last activity of sessions could not be written; the next flush retries it", "error", err)
 	}
 }
 
-// lastFlush writes what still waits at shutdown.
+// lastFlush writes the activity that is still pending at shutdown.
 func (a *app) lastFlush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.ShutdownTimeout)
 	defer cancel()
@@ -52,22 +52,22 @@ func (a *app) clean(ctx context.Context) {
 		a.logger.Info("cleaned up", "expired", done.Expired, "purged", done.Purged, "activity", done.Activity, "signIns", done.SignIns)
 	}
 	if err != nil {
-		a.logger.Error("the clean-up failed", "error", err)
+		a.logger.Error("clean-up failed", "error", err)
 	}
 }
 
 func logRelay(logger *slog.Logger, lost error) {
 	if lost != nil {
-		logger.Warn("replicas do not hear of each other's changes: events come late until they do", "error", lost)
+		logger.Warn("change notifications between replicas are interrupted: events are delayed until they resume", "error", lost)
 		return
 	}
-	logger.Info("replicas hear of each other's changes again")
+	logger.Info("change notifications between replicas have resumed")
 }
 
 func logLease(logger *slog.Logger, c config, remembers bool, inForce time.Duration) {
 	if remembers {
-		logger.Info("checks are answered from memory", "lease", c.CacheLease.String(), "sessions", c.CacheSessions)
+		logger.Info("token checks use the cache", "lease", c.CacheLease.String(), "sessions", c.CacheSessions)
 		return
 	}
-	logger.Warn("checks are not answered from memory: CHATKIT_CACHE_LEASE must be the same on all replicas, or the one in force is not known", "lease", c.CacheLease.String(), "inForce", inForce.String())
+	logger.Warn("token checks do not use the cache: CHATKIT_CACHE_LEASE differs from the lease in force, or the lease in force is unknown; set the same value on all replicas", "lease", c.CacheLease.String(), "inForce", inForce.String())
 }

@@ -183,7 +183,7 @@ func TestCache_AnotherLease(t *testing.T) {
 				t.Errorf("/readyz says %s, %v", ready, err)
 			}
 			if name == "Shorter" {
-				fresh.logs.await(t, regexp.MustCompile(`"checks are not answered from memory.*"inForce":"500ms"`))
+				fresh.logs.await(t, regexp.MustCompile(`"token checks do not use the cache.*"inForce":"500ms"`))
 			}
 		})
 	}

@@ -10,7 +10,7 @@ import (
 
 type cleanupCommand struct{}
 
-// Run cleans up once. It needs no setting but the database's.
+// Run cleans up once. It needs only the settings of the database.
 func (cleanupCommand) Run(p *process) error {
 	c, err := p.databaseSettings()
 	if err != nil {

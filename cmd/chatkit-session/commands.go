@@ -18,12 +18,12 @@ type process struct {
 
 // commands is the command line.
 type commands struct {
-	Serve       serveCommand       `cmd:"" help:"Run the service with the settings of the environment."`
+	Serve       serveCommand       `cmd:"" help:"Run the service. Its settings are environment variables."`
 	Dev         devCommands        `cmd:"" help:"Run the service for development."`
-	Migrate     migrateCommand     `cmd:"" help:"Bring the database's schema up to date and exit."`
-	Cleanup     cleanupCommand     `cmd:"" help:"End sessions whose time is up, delete those that ended long ago, and exit."`
+	Migrate     migrateCommand     `cmd:"" help:"Apply missing database migrations and exit."`
+	Cleanup     cleanupCommand     `cmd:"" help:"End expired sessions, delete old records and exit."`
 	Keygen      keygenCommand      `cmd:"" help:"Print a new key for CHATKIT_TOKEN_KEYS."`
-	Healthcheck healthcheckCommand `cmd:"" help:"Ask the service at LISTEN_ADDR whether it is ready; for container health checks."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Exit with status 0 if the service at LISTEN_ADDR is ready; for container health checks."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 
 	SettingsPage settingsPageCommand `cmd:"" hidden:"" help:"Write docs/settings.md."`

@@ -12,16 +12,17 @@ import (
 	"unicode/utf8"
 )
 
-// environment is what the environment says of the settings.
+// environment is the process environment, split into settings and other
+// variables.
 type environment struct {
-	// values are those of the settings that are given, by name. The entries of
-	// lists are separated by commas.
+	// values holds the settings that are set, by name. The entries of a list are
+	// separated by commas.
 	values map[string]string
-	// others are the names of all other variables.
+	// others holds the names of all other variables.
 	others []string
 }
 
-// names are the settings that are given.
+// names returns the names of the settings that are set.
 func (e environment) names() map[string]bool {
 	names := make(map[string]bool, len(e.values))
 	for name := range e.values {
@@ -30,8 +31,8 @@ func (e environment) names() map[string]bool {
 	return names
 }
 
-// readEnviron returns what environ says of the settings, those of files read. An
-// empty variable counts as unset; an empty file is a mistake.
+// readEnviron reads the settings from environ, and from the files that NAME_FILE
+// variables name. An empty variable counts as unset; an empty file is a mistake.
 func readEnviron(environ []string) (environment, mistakes) {
 	given := make(map[string]string, len(environ))
 	for _, pair := range environ {
@@ -64,7 +65,7 @@ func readEnviron(environ []string) (environment, mistakes) {
 		if e.values[s.name] == "" {
 			delete(e.values, s.name)
 			if strings.TrimSpace(value) != "" {
-				wrong.add(s.name, errors.New("has no entry"))
+				wrong.add(s.name, errors.New("has no entries"))
 			}
 		}
 	}
@@ -78,11 +79,11 @@ func readSetting(path string) (string, error) {
 	var cause *fs.PathError
 	switch {
 	case errors.As(err, &cause):
-		return "", fmt.Errorf("cannot be read: %w", cause.Err) // the path is said already
+		return "", fmt.Errorf("cannot be read: %w", cause.Err) // the caller adds the path
 	case err != nil:
 		return "", err
-	case !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0: // such as PowerShell's UTF-16
-		return "", errors.New("is no text in UTF-8")
+	case !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0: // such as UTF-16 from PowerShell
+		return "", errors.New("is not UTF-8 text")
 	}
 	if text := strings.TrimSpace(strings.TrimPrefix(string(content), byteOrderMark)); text != "" {
 		return text, nil
@@ -90,11 +91,11 @@ func readSetting(path string) (string, error) {
 	return "", errors.New("is empty")
 }
 
-// byteOrderMark is what some editors put before a text in UTF-8.
+// byteOrderMark is what some editors write at the start of a UTF-8 file.
 const byteOrderMark = "\ufeff"
 
-// clean returns a setting's value without what editors, shells and files of
-// variables put around it; of a list, its entries.
+// clean returns the value without a byte order mark, surrounding spaces or
+// quotes. It returns a list as its entries, each cleaned, separated by commas.
 func (s setting) clean(value string) string {
 	value = unquoted(strings.TrimPrefix(value, byteOrderMark))
 	if !s.list {
@@ -109,8 +110,8 @@ func (s setting) clean(value string) string {
 	return strings.Join(entries, ",")
 }
 
-// unquoted returns text without spaces around it and without one pair of quotes:
-// docker run --env-file, for one, keeps them.
+// unquoted returns text without surrounding spaces and one surrounding pair of
+// quotes, which docker run --env-file keeps.
 func unquoted(text string) string {
 	text = strings.TrimSpace(text)
 	if len(text) < 2 || (text[0] != '"' && text[0] != '\'') {
@@ -123,9 +124,9 @@ func unquoted(text string) string {
 	return strings.TrimSpace(inner)
 }
 
-// warnings are about variables that have no effect and that somebody may have
-// taken for a setting: all that begin as the service's own do, and slips of the
-// pen.
+// warnings returns a warning for each variable that has no effect but may be
+// meant as a setting: those that start with ownPrefix, and those whose name looks
+// like a misspelled setting.
 func (e environment) warnings() []string {
 	var warnings []string
 	for _, name := range e.others {
@@ -145,8 +146,8 @@ func (e environment) warnings() []string {
 	return warnings
 }
 
-// isServiceLink reports whether a variable is one of those that Kubernetes sets
-// for each service, such as CHATKIT_SESSION_PORT.
+// isServiceLink reports whether a variable is one that Kubernetes sets for each
+// service, such as CHATKIT_SESSION_PORT.
 func (e environment) isServiceLink(name string) bool {
 	return slices.ContainsFunc(e.others, func(host string) bool {
 		service, isHost := strings.CutSuffix(host, "_SERVICE_HOST")
@@ -155,9 +156,9 @@ func (e environment) isServiceLink(name string) bool {
 	})
 }
 
-// meant returns the setting that a variable's name may be a slip of, if there is
-// one. One that is given is not what was meant: the other name is somebody
-// else's.
+// meant returns the setting that a variable's name may be a misspelling of, or
+// an empty string. A setting that is set is not a candidate: the variable then
+// belongs to another program.
 func (e environment) meant(name string) string {
 	base, inFile := strings.CutSuffix(strings.ToUpper(name), fileSuffix)
 	nearest, best := "", 0
@@ -173,8 +174,9 @@ func (e environment) meant(name string) string {
 	return nearest
 }
 
-// distance is how many letters must be put in, left out, changed or swapped with
-// the next to make one text of the other (optimal string alignment).
+// distance returns the optimal string alignment distance: the number of letters
+// to insert, delete, replace or swap with the next to turn one text into the
+// other.
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

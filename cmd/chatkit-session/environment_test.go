@@ -97,9 +97,9 @@ func TestParseSettings_NamesFiles(t *testing.T) {
 		"Folder":    {"CLERK_ISSUER", t.TempDir(), "cannot be read: is a directory"},
 		"Empty":     {"CLERK_ISSUER", file(t, " \n"), "is empty"},
 		"OnlyAMark": {"CLERK_AUTHORIZED_PARTIES", file(t, "\ufeff\n"), "is empty"},
-		"NoEntry":   {"CLERK_AUTHORIZED_PARTIES", file(t, ",\n"), "has no entry"},
-		"UTF16":     {"CHATKIT_TOKEN_KEYS", file(t, "\xff\xfek\x00e\x00y\x00"), "is no text in UTF-8"},
-		"UTF16NoM":  {"CHATKIT_TOKEN_KEYS", file(t, "k\x00e\x00y\x00"), "is no text in UTF-8"},
+		"NoEntry":   {"CLERK_AUTHORIZED_PARTIES", file(t, ",\n"), "has no entries"},
+		"UTF16":     {"CHATKIT_TOKEN_KEYS", file(t, "\xff\xfek\x00e\x00y\x00"), "is not UTF-8 text"},
+		"UTF16NoM":  {"CHATKIT_TOKEN_KEYS", file(t, "k\x00e\x00y\x00"), "is not UTF-8 text"},
 		"BadValue":  {"CHATKIT_TOKEN_KEYS", file(t, secret), "key 1 must be the base64"},
 		"BadOrigin": {"ALLOWED_ORIGINS", file(t, "app.example.com"), `"app.example.com" must be an origin such as`},
 		"BadNumber": {"CHATKIT_MAX_SESSIONS", file(t, "many"), "must be a whole number"},
@@ -117,7 +117,7 @@ func TestParseSettings_NamesFiles(t *testing.T) {
 	// So is a variable that lists nothing.
 	for _, pair := range []string{"CLERK_AUTHORIZED_PARTIES=,", `INTROSPECTION_KEYS="", ""`} {
 		name, _, _ := strings.Cut(pair, "=")
-		if _, _, err := parseSettings(testEnviron(t, pair)); err == nil || !strings.HasSuffix(err.Error(), name+": has no entry") {
+		if _, _, err := parseSettings(testEnviron(t, pair)); err == nil || !strings.HasSuffix(err.Error(), name+": has no entries") {
 			t.Errorf("%s is refused with %v", pair, err)
 		}
 	}

@@ -284,8 +284,8 @@ func joined(t *testing.T, server *redistest.Server, reread time.Duration) (one, 
 }
 
 var (
-	apartLine = regexp.MustCompile(`"replicas do not hear of each other's changes: events come late until they do"`)
-	againLine = regexp.MustCompile(`"replicas hear of each other's changes again"`)
+	apartLine = regexp.MustCompile(`"change notifications between replicas are interrupted: events are delayed until they resume"`)
+	againLine = regexp.MustCompile(`"change notifications between replicas have resumed"`)
 )
 
 func revokeOn(t *testing.T, s *service, id string) {

@@ -12,7 +12,7 @@ import (
 
 type healthcheckCommand struct{}
 
-// Run asks /readyz on this machine, past any proxy.
+// Run requests /readyz on this machine, without a proxy.
 func (healthcheckCommand) Run(p *process) error {
 	address, err := listenAddress(p.environ)
 	if err != nil {
@@ -24,8 +24,8 @@ func (healthcheckCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	// Dialing the address as it is listened on takes what no URL does, such as
-	// an IPv6 zone; without a host, or with one that stands for all, it is this
+	// Dial the listen address itself: it may contain what a URL cannot, such as
+	// an IPv6 zone. Without a host, or with an unspecified one, it is this
 	// machine.
 	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
@@ -42,7 +42,7 @@ func (healthcheckCommand) Run(p *process) error {
 	return nil
 }
 
-// listenAddress reads only the setting that says where the service listens.
+// listenAddress reads only LISTEN_ADDR.
 func listenAddress(environ []string) (string, error) {
 	const name = "LISTEN_ADDR"
 	var kept []string

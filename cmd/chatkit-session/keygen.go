@@ -8,7 +8,7 @@ import (
 
 type keygenCommand struct{}
 
-// Run prints a key and nothing else, fit for a pipe.
+// Run prints only the key, so that the output can be piped.
 func (keygenCommand) Run(p *process) error {
 	_, err := fmt.Fprintln(p.stdout, keyring.Generate())
 	return err

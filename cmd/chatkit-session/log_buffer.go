@@ -9,74 +9,74 @@ import (
 )
 
 const (
-	// holdFor is how long a line may wait for others to be written with.
-	holdFor = 100 * time.Millisecond
-	// mostHeld is how many bytes wait at most.
-	mostHeld = 32 << 10
+	// maxDelay is how long a line may be buffered.
+	maxDelay = 100 * time.Millisecond
+	// maxBuffered is the number of bytes at which the buffer is written.
+	maxBuffered = 32 << 10
 )
 
-// lines writes what is logged, many lines at a time: a write of its own takes
-// longer than all else about a line, and there is one for each request.
-type lines struct {
-	mu   sync.Mutex
-	out  io.Writer
-	held []byte
-	due  *time.Timer // when what is held is written at the latest
+// logBuffer collects log lines and writes many of them at once. Each request logs
+// a line, and a system call per line would be the most expensive part of it.
+type logBuffer struct {
+	mu       sync.Mutex
+	out      io.Writer
+	buffered []byte
+	due      *time.Timer // fires when the oldest line has waited for maxDelay
 }
 
-// Write holds a line back, whole.
-func (l *lines) Write(line []byte) (int, error) {
+// Write buffers a line. It keeps lines whole.
+func (l *logBuffer) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.held) == 0 {
-		l.due = time.AfterFunc(holdFor, l.flush)
+	if len(l.buffered) == 0 {
+		l.due = time.AfterFunc(maxDelay, l.flush)
 	}
-	l.held = append(l.held, line...)
-	if len(l.held) >= mostHeld {
+	l.buffered = append(l.buffered, line...)
+	if len(l.buffered) >= maxBuffered {
 		l.write()
 	}
 	return len(line), nil
 }
 
-// flush writes what waits.
-func (l *lines) flush() {
+// flush writes the buffer.
+func (l *logBuffer) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.write()
 }
 
-// write writes what waits. The caller holds mu.
-func (l *lines) write() {
-	if len(l.held) == 0 {
+// write writes the buffer. The caller holds mu.
+func (l *logBuffer) write() {
+	if len(l.buffered) == 0 {
 		return
 	}
 	l.due.Stop()
-	_, _ = l.out.Write(l.held) // there is nowhere else to say that it failed
-	l.held = l.held[:0]
+	_, _ = l.out.Write(l.buffered) // a log that cannot be written cannot report it
+	l.buffered = l.buffered[:0]
 }
 
-// prompt is a handler of lines that lets nothing wait that somebody may have
-// to act on: it is there even when the process dies at once.
-type prompt struct {
+// flushOnWarn is a log handler that flushes the buffer after each record at level
+// warn or above, so that these are not lost if the process dies.
+type flushOnWarn struct {
 	slog.Handler
-	lines *lines
+	logBuffer *logBuffer
 }
 
 // Handle implements slog.Handler.
-func (p prompt) Handle(ctx context.Context, record slog.Record) error {
+func (p flushOnWarn) Handle(ctx context.Context, record slog.Record) error {
 	err := p.Handler.Handle(ctx, record)
 	if record.Level >= slog.LevelWarn {
-		p.lines.flush()
+		p.logBuffer.flush()
 	}
 	return err
 }
 
 // WithAttrs implements slog.Handler.
-func (p prompt) WithAttrs(attributes []slog.Attr) slog.Handler {
-	return prompt{p.Handler.WithAttrs(attributes), p.lines}
+func (p flushOnWarn) WithAttrs(attributes []slog.Attr) slog.Handler {
+	return flushOnWarn{p.Handler.WithAttrs(attributes), p.logBuffer}
 }
 
 // WithGroup implements slog.Handler.
-func (p prompt) WithGroup(name string) slog.Handler {
-	return prompt{p.Handler.WithGroup(name), p.lines}
+func (p flushOnWarn) WithGroup(name string) slog.Handler {
+	return flushOnWarn{p.Handler.WithGroup(name), p.logBuffer}
 }

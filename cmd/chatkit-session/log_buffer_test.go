@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// writes notes each write.
+// writes records each write.
 type writes struct {
 	mu  sync.Mutex
 	all []string
@@ -29,54 +29,54 @@ func (w *writes) yet() []string {
 	return slices.Clone(w.all)
 }
 
-func TestLines(t *testing.T) {
+func TestLogBuffer(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]func(t *testing.T, l *lines, logger *slog.Logger, w *writes){
-		"ManyInOneWriteInTime": func(t *testing.T, _ *lines, logger *slog.Logger, w *writes) {
+	for name, test := range map[string]func(t *testing.T, l *logBuffer, logger *slog.Logger, w *writes){
+		"WritesLinesTogetherAfterMaxDelay": func(t *testing.T, _ *logBuffer, logger *slog.Logger, w *writes) {
 			logger.Info("one")
-			<-time.After(holdFor - 1)
+			<-time.After(maxDelay - 1)
 			logger.Info("two")
 			wrote(t, w)
 			<-time.After(1)
 			synctest.Wait()
 			wrote(t, w, "msg=one\nlevel=INFO msg=two\n")
 			logger.Info("three")
-			<-time.After(holdFor)
+			<-time.After(maxDelay)
 			synctest.Wait()
 			wrote(t, w, "msg=two\n", "msg=three\n")
 		},
-		"WhatMattersAtOnce": func(t *testing.T, _ *lines, logger *slog.Logger, w *writes) {
+		"WritesWarningsAtOnce": func(t *testing.T, _ *logBuffer, logger *slog.Logger, w *writes) {
 			logger.Info("one")
 			logger.Warn("two")
 			wrote(t, w, "msg=one\nlevel=WARN msg=two\n")
 			logger.With("a", 1).WithGroup("g").Error("three", "b", 2)
 			wrote(t, w, "msg=two\n", "msg=three a=1 g.b=2\n")
 		},
-		"EachInItsTime": func(t *testing.T, _ *lines, logger *slog.Logger, w *writes) {
+		"DelaysEachLineAtMostMaxDelay": func(t *testing.T, _ *logBuffer, logger *slog.Logger, w *writes) {
 			logger.Info("one")
-			<-time.After(holdFor / 2)
+			<-time.After(maxDelay / 2)
 			logger.Warn("two")
 			logger.Info("three")
-			<-time.After(holdFor / 2)
+			<-time.After(maxDelay / 2)
 			synctest.Wait()
 			wrote(t, w, "msg=two\n")
-			<-time.After(holdFor / 2)
+			<-time.After(maxDelay / 2)
 			synctest.Wait()
 			wrote(t, w, "msg=two\n", "msg=three\n")
 		},
-		"NoMoreThanSo": func(t *testing.T, _ *lines, logger *slog.Logger, w *writes) {
-			long := strings.Repeat("x", mostHeld/2)
+		"WritesAtMaxBuffered": func(t *testing.T, _ *logBuffer, logger *slog.Logger, w *writes) {
+			long := strings.Repeat("x", maxBuffered/2)
 			logger.Info(long)
 			logger.Info(long)
-			if all := w.yet(); len(all) != 1 || len(all[0]) < mostHeld {
+			if all := w.yet(); len(all) != 1 || len(all[0]) < maxBuffered {
 				t.Errorf("%d writes", len(all))
 			}
 		},
-		"TheRestAtTheEnd": func(t *testing.T, l *lines, logger *slog.Logger, w *writes) {
+		"WritesTheRestOnFlush": func(t *testing.T, l *logBuffer, logger *slog.Logger, w *writes) {
 			logger.Info("one")
 			l.flush()
 			wrote(t, w, "msg=one\n")
-			<-time.After(holdFor)
+			<-time.After(maxDelay)
 			synctest.Wait()
 			wrote(t, w, "msg=one\n")
 		},
@@ -85,20 +85,20 @@ func TestLines(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := &writes{}
-				l := &lines{out: w}
+				l := &logBuffer{out: w}
 				untimed := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 					if a.Key == slog.TimeKey && len(groups) == 0 {
 						return slog.Attr{}
 					}
 					return a
 				}}
-				test(t, l, slog.New(prompt{slog.NewTextHandler(l, untimed), l}), w)
+				test(t, l, slog.New(flushOnWarn{slog.NewTextHandler(l, untimed), l}), w)
 			})
 		})
 	}
 }
 
-// wrote expects writes that end so.
+// wrote expects one write for each suffix, in order.
 func wrote(t *testing.T, w *writes, ends ...string) {
 	t.Helper()
 	all := w.yet()

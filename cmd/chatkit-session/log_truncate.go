@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// longestLogged is how many bytes of a text a line of the log has at most,
-// whoever wrote it. Whoever logs what strangers send cuts it shorter: this is
-// for what was forgotten.
+// longestLogged bounds the bytes of each text in a log record. Code that logs
+// input from clients truncates it to less; this bound catches omissions.
 const longestLogged = 4 << 10
 
-// uncut is the attribute that may be longer: nobody else writes it.
+// uncut is the attribute that is not truncated: no client controls a stack.
 const uncut = "stack"
 
-// short is a handler that cuts long texts, so that nobody fills a log.
-type short struct{ slog.Handler }
+// truncate is a log handler that truncates long texts, so that no client can
+// fill the log.
+type truncate struct{ slog.Handler }
 
 // Handle implements slog.Handler.
-func (s short) Handle(ctx context.Context, record slog.Record) error {
+func (s truncate) Handle(ctx context.Context, record slog.Record) error {
 	long := len(record.Message) > longestLogged
 	record.Attrs(func(a slog.Attr) bool {
 		long = long || isLong(a)
@@ -27,10 +27,10 @@ func (s short) Handle(ctx context.Context, record slog.Record) error {
 	if !long {
 		return s.Handler.Handle(ctx, record)
 	}
-	shorter := slog.NewRecord(record.Time, record.Level, shortened(record.Message), record.PC)
+	shorter := slog.NewRecord(record.Time, record.Level, truncated(record.Message), record.PC)
 	record.Attrs(func(a slog.Attr) bool {
 		if isLong(a) {
-			a.Value = slog.StringValue(shortened(a.Value.String()))
+			a.Value = slog.StringValue(truncated(a.Value.String()))
 		}
 		shorter.AddAttrs(a)
 		return true
@@ -39,24 +39,24 @@ func (s short) Handle(ctx context.Context, record slog.Record) error {
 }
 
 // WithAttrs implements slog.Handler.
-func (s short) WithAttrs(attributes []slog.Attr) slog.Handler {
-	return short{s.Handler.WithAttrs(attributes)}
+func (s truncate) WithAttrs(attributes []slog.Attr) slog.Handler {
+	return truncate{s.Handler.WithAttrs(attributes)}
 }
 
 // WithGroup implements slog.Handler.
-func (s short) WithGroup(name string) slog.Handler { return short{s.Handler.WithGroup(name)} }
+func (s truncate) WithGroup(name string) slog.Handler { return truncate{s.Handler.WithGroup(name)} }
 
 func isLong(a slog.Attr) bool {
 	switch kind := a.Value.Kind(); {
 	case a.Key == uncut:
 		return false
-	case kind == slog.KindString, kind == slog.KindAny: // an error, mostly
+	case kind == slog.KindString, kind == slog.KindAny: // usually an error
 		return len(a.Value.String()) > longestLogged
 	}
 	return false
 }
 
-func shortened(text string) string {
+func truncated(text string) string {
 	if len(text) <= longestLogged {
 		return text
 	}

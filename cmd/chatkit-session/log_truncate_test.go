@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// Long texts are cut, whoever logs them and however; others are as they were.
-func TestShort(t *testing.T) {
+// Long texts are truncated wherever they are in a record. Other records are
+// unchanged.
+func TestTruncate(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("é", 20_000)
 	for name, log := range map[string]func(*slog.Logger){
@@ -20,16 +21,16 @@ func TestShort(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			log(slog.New(short{slog.NewTextHandler(&out, nil)}))
+			log(slog.New(truncate{slog.NewTextHandler(&out, nil)}))
 			if line := out.String(); len(line) > longestLogged+200 || !strings.Contains(line, "é…") || !strings.Contains(line, "n=1") {
 				t.Errorf("a line of %d bytes", len(line))
 			}
 		})
 	}
-	t.Run("AsItWas", func(t *testing.T) {
+	t.Run("Unchanged", func(t *testing.T) {
 		t.Parallel()
 		var out strings.Builder
-		slog.New(short{slog.NewTextHandler(&out, nil)}).Info("said", "a", "b", "stack", long)
+		slog.New(truncate{slog.NewTextHandler(&out, nil)}).Info("said", "a", "b", "stack", long)
 		if line := out.String(); !strings.Contains(line, "msg=said a=b stack="+long+"\n") {
 			t.Errorf("a line of %d bytes", len(line))
 		}

@@ -12,7 +12,7 @@ import (
 
 type migrateCommand struct{}
 
-// Run brings the schema up to date. It needs no setting but the database's.
+// Run applies missing migrations. It needs only the settings of the database.
 func (migrateCommand) Run(p *process) error {
 	c, err := p.databaseSettings()
 	if err != nil {
@@ -51,8 +51,8 @@ func (p *process) upToDate(what string, err error) {
 	}
 }
 
-// migratePostgres applies what is missing. Replicas may do so at once: they
-// take turns.
+// migratePostgres applies missing migrations. Replicas that do so at the same
+// time wait for each other.
 func migratePostgres(ctx context.Context, c config) (err error) {
 	url := c.DatabaseDirectURL
 	if url == "" {
@@ -68,7 +68,7 @@ func migratePostgres(ctx context.Context, c config) (err error) {
 		return err
 	}
 	if _, err := migrator.Up(ctx); err != nil {
-		return fmt.Errorf("migrate the database (as a role that owns it, with DATABASE_DIRECT_URL or the migrate command): %w", err)
+		return fmt.Errorf("migrate the database (this needs the owner of the schema: set DATABASE_DIRECT_URL, or run chatkit-session migrate as the owner): %w", err)
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 	"chatkit-session/core/access"
 )
 
-// checkAddress accepts an address to listen on. Without a port a random one
-// would be taken.
+// checkAddress checks an address to listen on. It requires a port, because
+// without one the system would choose one.
 func checkAddress(text string) error {
 	_, port, err := net.SplitHostPort(text)
 	if err == nil {
@@ -25,8 +25,8 @@ func checkAddress(text string) error {
 	return says(err, fmt.Sprintf("%q must be like :8080 or 127.0.0.1:8080, with a port of 0 to 65535", text))
 }
 
-// parseURL reads one of Clerk's addresses as browsers write them: it is compared
-// with what Clerk writes, or what is asked of Clerk is put behind it.
+// parseURL parses an address of Clerk and returns it as browsers write it. The
+// issuer is compared with a token's claim, and the API's paths are appended.
 func parseURL(text string) (string, error) {
 	wrong := fmt.Errorf("%q must be like https://clerk.example.com, without a slash at its end", text)
 	u, err := url.Parse(text)
@@ -46,15 +46,16 @@ func parseURL(text string) (string, error) {
 	return origin + u.EscapedPath(), nil
 }
 
-// Clerk's own Backend API is below its version, which some of Clerk's other
-// libraries add to the address.
+// The paths of Clerk's Backend API start with its version. Some of Clerk's SDKs
+// take the address without the version, so both are accepted.
 const (
 	clerkAPI        = "https://api.clerk.com"
 	clerkAPIVersion = "/v1"
 )
 
-// parsePrefix reads a network, or an address that is one of its own. Peers have
-// no zones and IPv4 addresses of four bytes when they are looked for in it.
+// parsePrefix parses a network, or an address as a network of one. The result
+// has no zone and no IPv4-mapped IPv6 address, like the peers' addresses that it
+// is compared with.
 func parsePrefix(text string) (netip.Prefix, error) {
 	wrong := fmt.Errorf("%q must be an address or a network, such as 10.0.0.0/8, without a zone", text)
 	if address, err := netip.ParseAddr(text); err == nil {
@@ -76,14 +77,16 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-mappedBits), nil
 }
 
-// mappedBits stand before an IPv4 address that is written as an IPv6 one.
+// mappedBits is the length of the prefix of IPv4-mapped IPv6 addresses (RFC 4291,
+// section 2.5.5.2).
 const mappedBits = 96
 
-// minIntrospectionKey is the least length of a back end's key: 128 bits, when
-// it is written in hexadecimal.
+// minIntrospectionKey is the minimum length of an introspection key: 128 bits in
+// hexadecimal.
 const minIntrospectionKey = 32
 
-// checkIntrospectionKeys names a key by its place and never shows it.
+// checkIntrospectionKeys validates the keys. Its error names a key by its
+// position and never shows it.
 func checkIntrospectionKeys(keys []string) error {
 	var wrong []error
 	seen := make(map[string]int, len(keys))
@@ -92,19 +95,19 @@ func checkIntrospectionKeys(keys []string) error {
 		seen[key] = i + 1
 		switch {
 		case twice:
-			wrong = append(wrong, fmt.Errorf("key %d is key %d again", i+1, earlier))
+			wrong = append(wrong, fmt.Errorf("key %d is the same as key %d", i+1, earlier))
 		case len(key) < minIntrospectionKey:
 			wrong = append(wrong, fmt.Errorf("key %d must have at least %d characters: make one with chatkit-session keygen", i+1, minIntrospectionKey))
 		case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
-			wrong = append(wrong, fmt.Errorf("key %d must be of visible ASCII characters without spaces: no other fit in a header", i+1))
+			wrong = append(wrong, fmt.Errorf("key %d must consist of visible ASCII characters without spaces, to fit in a header", i+1))
 		case keyring.Guessable([]byte(key)):
-			wrong = append(wrong, fmt.Errorf("key %d is no random one: make one with chatkit-session keygen", i+1))
+			wrong = append(wrong, fmt.Errorf("key %d is not random: make one with chatkit-session keygen", i+1))
 		}
 	}
 	return errors.Join(wrong...)
 }
 
-// reveal returns what the secrets are.
+// reveal returns the secrets in clear.
 func reveal(secrets []secret) []string {
 	var texts []string
 	for _, s := range secrets {
@@ -113,7 +116,7 @@ func reveal(secrets []secret) []string {
 	return texts
 }
 
-// checkClaim accepts a claim's name, or a path of names with dots between them.
+// checkClaim checks the name of a claim, or a path of names separated by dots.
 func checkClaim(name string) error {
 	if strings.ContainsAny(name, " \t\"") || (!strings.Contains(name, "://") && strings.Contains("."+name+".", "..")) {
 		return fmt.Errorf("%q must be a claim, such as metadata.role or https://example.com/role", name)
@@ -121,7 +124,7 @@ func checkClaim(name string) error {
 	return nil
 }
 
-// policyForm is what an access policy looks like.
+// policyForm is an example of an access policy.
 const policyForm = `{"roles":{"admin":["read_own","manage_own","read_all","manage_all"]},"others":["read_own","manage_own"]}`
 
 func parseAccessPolicy(text string) (access.Policy, error) {
@@ -136,14 +139,14 @@ func parseAccessPolicy(text string) (access.Policy, error) {
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(&wire)
 	if err == nil && decoder.More() {
-		err = errors.New("there is more after it")
+		err = errors.New("there is more text after the JSON")
 	}
 	granted := len(wire.Others)
 	for _, permissions := range wire.Roles {
 		granted += len(permissions)
 	}
 	if err == nil && granted == 0 {
-		err = errors.New("it permits nobody anything")
+		err = errors.New("it grants no permissions")
 	}
 	var policy access.Policy
 	if err == nil {
@@ -162,7 +165,7 @@ const (
 	sqliteDatabase   = "sqlite"
 )
 
-// databaseKind tells the kind of database and, for SQLite, its path.
+// databaseKind returns the kind of database and, for SQLite, its path.
 func databaseKind(url secret) (kind, path string, err error) {
 	scheme, rest, _ := strings.Cut(string(url), ":")
 	switch {
@@ -171,7 +174,7 @@ func databaseKind(url secret) (kind, path string, err error) {
 	case scheme == "sqlite" && strings.HasPrefix(rest, "//"):
 		return "", "", errors.New("must be sqlite:PATH, without slashes before the path: sqlite:sessions.db, or sqlite:/var/lib/sessions.db")
 	case scheme == "sqlite" && strings.Contains(rest, ":memory:"):
-		return "", "", errors.New("must name a file: what is in memory would be lost with the process")
+		return "", "", errors.New("must name a file: an in-memory database is lost when the process ends")
 	case scheme == "sqlite" && strings.Contains(rest, "?"):
 		return "", "", errors.New("must be sqlite:PATH, without parameters: what follows a ? would be a part of the file's name")
 	case scheme == "sqlite" && rest != "":
@@ -180,8 +183,8 @@ func databaseKind(url secret) (kind, path string, err error) {
 	return "", "", errors.New("must start with postgres:// or be sqlite:PATH")
 }
 
-// storeName says for the log where sessions are kept: in PostgreSQL, whose
-// address is nobody's business there, or in which file.
+// storeName names the store in the log: postgres without its address, or the
+// SQLite file.
 func storeName(url secret) string {
 	kind, path, _ := databaseKind(url)
 	if kind == sqliteDatabase {

@@ -29,9 +29,9 @@ func (serveCommand) Help() string {
 	return text.String()
 }
 
-// Run serves until the process is told to stop.
+// Run serves until SIGINT or SIGTERM.
 func (serveCommand) Run(p *process) error {
-	out := &lines{out: p.stderr}
+	out := &logBuffer{out: p.stderr}
 	defer out.flush()
 	c, logger, err := p.settings(out)
 	if err != nil {
@@ -40,16 +40,17 @@ func (serveCommand) Run(p *process) error {
 	return listenAndServe(p.ctx, c, logger, c.ListenAddr, func(net.Addr) {})
 }
 
-// settings reads the environment and logs its warnings to out.
-func (p *process) settings(out *lines) (config, *slog.Logger, error) {
+// settings reads the environment. It returns a logger that writes to out, and
+// logs the warnings to it.
+func (p *process) settings(out *logBuffer) (config, *slog.Logger, error) {
 	c, warnings, err := parseSettings(p.environ)
-	logger := slog.New(prompt{short{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: c.logLevel})}, out})
+	logger := slog.New(flushOnWarn{truncate{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: c.logLevel})}, out})
 	for _, warning := range append(warnings, c.unsaid()...) {
 		logger.Warn(warning)
 	}
 	if err == nil && c.RedisURL != "" && !c.given[databaseURL] {
 		var wrong mistakes
-		wrong.add(databaseURL, errors.New("is not set, and REDIS_URL is: replicas need one PostgreSQL that they share. For one replica, say sqlite:PATH"))
+		wrong.add(databaseURL, errors.New("is required with REDIS_URL: replicas must share one PostgreSQL database. For a single replica, set it to sqlite:PATH"))
 		err = wrong.err()
 	}
 	return c, logger, err

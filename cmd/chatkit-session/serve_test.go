@@ -21,7 +21,7 @@ import (
 // issued, serve says what it makes of that.
 func TestRun_Serve_WarnsOfWhatIsUnset(t *testing.T) {
 	t.Parallel()
-	const party, store = "CLERK_AUTHORIZED_PARTIES is not set", "DATABASE_URL is not set: sessions are kept in SQLite, in the file chatkit-session.db"
+	const party, store = "CLERK_AUTHORIZED_PARTIES is not set", "DATABASE_URL is not set: sessions are stored in the SQLite file chatkit-session.db"
 	for name, test := range map[string]struct {
 		settings []string
 		told     []string
@@ -45,7 +45,7 @@ func TestRun_Serve_WarnsOfWhatIsUnset(t *testing.T) {
 	for _, command := range []string{"migrate", "cleanup"} {
 		var log bytes.Buffer
 		_ = run(t.Context(), []string{command}, []string{"DATABSE_URL=postgres://db/x", "DATABASE_MAX_CONNECTIONS=1", "ALLOWED_ORIGIN=x"}, io.Discard, &log)
-		want := "warning: DATABSE_URL has no effect: did you mean DATABASE_URL?\nwarning: " + store + ", which serves one replica\n"
+		want := "warning: DATABSE_URL has no effect: did you mean DATABASE_URL?\nwarning: " + store + ", which supports a single replica\n"
 		if log.String() != want {
 			t.Errorf("%s warns\n%swant\n%s", command, &log, want)
 		}
@@ -56,7 +56,7 @@ func TestRun_Serve_WarnsOfWhatIsUnset(t *testing.T) {
 func TestRun_Serve_RefusesRedisWithoutADatabase(t *testing.T) {
 	t.Parallel()
 	err := run(t.Context(), []string{"serve"}, testEnviron(t, "REDIS_URL=redis://:hunter2@127.0.0.1:1"), io.Discard, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "\nDATABASE_URL: is not set, and REDIS_URL is") || strings.Contains(err.Error(), "hunter2") {
+	if err == nil || !strings.Contains(err.Error(), "\nDATABASE_URL: is required with REDIS_URL") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("serve = %v", err)
 	}
 }

@@ -88,7 +88,7 @@ type settings struct {
 	ShutdownTimeout    time.Duration `env:"CHATKIT_SHUTDOWN_TIMEOUT" envDefault:"20s" help:"How long requests in flight may take to finish at shutdown."`
 }
 
-// secret is a setting that shows masked, whoever prints, logs or encodes it.
+// secret is a setting that is masked when it is printed, logged or encoded.
 type secret string
 
 // Format prints a mask, or nothing when there is no secret.
@@ -107,16 +107,16 @@ func (s secret) mask() []byte {
 	return []byte("[secret]")
 }
 
-// fileSuffix makes of a setting's name that of the variable that may name a file
-// with its value instead.
+// fileSuffix turns a setting's name into the variable that names a file with the
+// setting's value.
 const fileSuffix = "_FILE"
 
-// ownPrefix is what no other program's variables begin with.
+// ownPrefix starts the names of variables that belong to this service alone.
 const ownPrefix = "CHATKIT_"
 
 const databaseURL = "DATABASE_URL"
 
-// The settings of the clean-up.
+// The settings of cleanup.
 const (
 	endedRetention    = "CHATKIT_ENDED_RETENTION"
 	activityRetention = "CHATKIT_ACTIVITY_RETENTION"
@@ -152,7 +152,7 @@ func allSettings() []setting {
 	return list
 }
 
-// formOf says what the values of a type look like.
+// formOf describes the values of a type.
 func formOf(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Bool:

@@ -170,7 +170,7 @@ func withStreams(t testing.TB, opened store, streams lifecycle.WatchLimits, more
 	return s
 }
 
-var fromMemory = regexp.MustCompile(`"checks are answered from memory"`)
+var fromMemory = regexp.MustCompile(`"token checks use the cache"`)
 
 // remember keeps the lease until the test ends, and waits until it counts.
 func (s *service) remember(t testing.TB) {

@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// giveUpOnGone leaves it to the system when a client's host is given up.
-func giveUpOnGone(_, _ string, _ syscall.RawConn) error { return nil }
+// setUserTimeout does nothing: the system's own timeout applies.
+func setUserTimeout(_, _ string, _ syscall.RawConn) error { return nil }

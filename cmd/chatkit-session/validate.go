@@ -23,12 +23,11 @@ import (
 	"chatkit-session/ports"
 )
 
-// config is the settings, checked and in the words of the core.
+// config is the validated settings, converted to the types of the core.
 type config struct {
 	settings
 
-	// given are the settings that the environment names: what it says of them
-	// may be secret.
+	// given holds the names of the settings that the environment sets.
 	given map[string]bool
 
 	logLevel       slog.Level
@@ -41,17 +40,17 @@ type config struct {
 	rules          session.AnomalyRules
 	limits         map[ports.LimitGroup]session.Limit
 	trustedProxies []netip.Prefix
-	parties        []string // as browsers write them
+	parties        []string // authorized parties, as browsers write origins
 	issuer, apiURL string
 	streams        lifecycle.WatchLimits
 	startPage      bool // whether / answers a page for developers; only dev sets it
-	// leaseTrust is for how long the lease in force is known; 0 for the usual.
+	// leaseTrust is how long the lease in force counts as known after it was
+	// read; 0 means the default.
 	leaseTrust time.Duration
 }
 
-// parseSettings reads the environment. Its error has one line for each
-// mistake; no line shows a secret. The warnings are about what does not stop
-// the service.
+// parseSettings reads and validates the settings. Its error has one line for each
+// mistake and shows no secret. The warnings do not prevent a start.
 func parseSettings(environ []string) (config, []string, error) {
 	given, wrong := readEnviron(environ)
 	c := config{given: given.names(), streams: lifecycle.DefaultWatchLimits()}
@@ -61,8 +60,8 @@ func parseSettings(environ []string) (config, []string, error) {
 	return c, append(given.warnings(), c.warnings()...), wrong.err()
 }
 
-// databaseSettings reads only the settings of the commands that look after the
-// database. The warnings are about what may have been meant for one of them.
+// databaseSettings reads and validates only the settings of migrate and cleanup.
+// Its warnings are about variables that look like one of these, misspelled.
 func databaseSettings(environ []string) (config, []string, error) {
 	var kept, others []string
 	for _, pair := range environ {
@@ -93,16 +92,16 @@ func isDatabaseSetting(name string) bool {
 	return strings.HasPrefix(name, "DATABASE_") || name == endedRetention || name == activityRetention || name == signInRetention
 }
 
-// mistakes collects what is wrong with the settings, one line each.
+// mistakes collects the errors in the settings, one line each.
 type mistakes struct {
 	lines []error
 	about map[string]bool
-	// files are those that settings were read from, by the setting's name.
+	// files holds the path of each setting that was read from a file, by name.
 	files map[string]string
 }
 
-// add notes what err says of a setting. What comes after the first mistake of
-// a setting is a consequence of it.
+// add records an error in a setting. Further errors in the same setting are
+// ignored: they follow from the first.
 func (m *mistakes) add(name string, err error) {
 	if err == nil || m.about[name] {
 		return
@@ -119,7 +118,7 @@ func (m *mistakes) add(name string, err error) {
 	}
 }
 
-// each notes what check says of every element of a list.
+// each checks every element of a list and records the errors.
 func (m *mistakes) each(name string, list []string, check func(string) error) {
 	var wrong []error
 	for _, element := range list {
@@ -132,10 +131,10 @@ func (m *mistakes) err() error {
 	if len(m.lines) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the settings are not good:\n%w", errors.Join(m.lines...))
+	return fmt.Errorf("invalid settings:\n%w", errors.Join(m.lines...))
 }
 
-// parse fills s from variables.
+// parse fills s from variables and records the values that do not parse.
 func (m *mistakes) parse(s *settings, variables map[string]string) {
 	err := env.ParseWithOptions(s, env.Options{Environment: variables})
 	var all env.AggregateError
@@ -153,14 +152,14 @@ func (m *mistakes) parse(s *settings, variables map[string]string) {
 	}
 }
 
-// wanted says what a setting of a kind looks like.
+// wanted describes the values of each kind of setting.
 var wanted = map[reflect.Kind]string{
 	reflect.Bool:  "true or false",
 	reflect.Int:   "a whole number",
 	reflect.Int64: "a duration such as 90s, 15m or 24h",
 }
 
-// says puts an error into an operator's words.
+// says replaces an error by a text for operators. A nil error stays nil.
 func says(err error, text string) error {
 	if err == nil {
 		return nil
@@ -168,7 +167,7 @@ func says(err error, text string) error {
 	return errors.New(text)
 }
 
-// check turns what c's settings say into the core's words.
+// check validates c's settings, except for durations, and converts them.
 func (m *mistakes) check(c *config) {
 	var err error
 	m.add("LISTEN_ADDR", checkAddress(c.ListenAddr))
@@ -215,7 +214,7 @@ func (m *mistakes) check(c *config) {
 	m.checkDatabase(c)
 }
 
-// checkTimes checks the settings that are durations, and what goes with them.
+// checkTimes validates the durations and builds the session policy.
 func (m *mistakes) checkTimes(c *config) {
 	c.policy = session.Policy{
 		Usual:         session.Terms{Duration: c.Duration, LongestLife: c.LongestLife, IdleTimeout: c.IdleTimeout},
@@ -247,14 +246,14 @@ func (m *mistakes) checkTimes(c *config) {
 	m.notNegative("CHATKIT_STEP_UP_WITHIN", c.StepUpWithin)
 	m.notNegative("CHATKIT_DRAIN_DELAY", c.DrainDelay)
 	if c.StepUpWithin%time.Minute != 0 {
-		m.add("CHATKIT_STEP_UP_WITHIN", errors.New("must be whole minutes: Clerk counts in them"))
+		m.add("CHATKIT_STEP_UP_WITHIN", errors.New("must be whole minutes, the unit of the verification ages in Clerk's tokens"))
 	}
 }
 
-// inSettings puts the policy's words into the operator's.
+// inSettings replaces the policy's terms by the names of the settings.
 var inSettings = strings.NewReplacer(
 	"the refresh threshold", "CHATKIT_REFRESH_THRESHOLD", "the rotation grace", "CHATKIT_ROTATION_GRACE",
-	"the duration of actors' sessions", "CHATKIT_ACTOR_DURATION", // before what it begins with
+	"the duration of actors' sessions", "CHATKIT_ACTOR_DURATION", // must precede the shorter terms
 	"the remembered duration", "CHATKIT_REMEMBER_DURATION", "the duration", "CHATKIT_SESSION_DURATION",
 	"the remembered longest life", "CHATKIT_REMEMBER_LONGEST_LIFE", "the longest life", "CHATKIT_LONGEST_LIFE",
 	"the remembered idle timeout", "CHATKIT_REMEMBER_IDLE_TIMEOUT", "the idle timeout", "CHATKIT_IDLE_TIMEOUT",
@@ -262,26 +261,26 @@ var inSettings = strings.NewReplacer(
 	"the most sessions of a user", "CHATKIT_MAX_SESSIONS",
 )
 
-// aboutAny reports whether there is a mistake of any of these settings.
+// aboutAny reports whether any of these settings has a mistake.
 func (m *mistakes) aboutAny(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return m.about[name] })
 }
 
-// idle checks an idle timeout against how exactly use is noted, and, where it is
-// given, against the life that a session has without it.
+// idle checks that an idle timeout is longer than last activity is imprecise and,
+// if it is set, shorter than the session's lifetime.
 func (m *mistakes) idle(c *config, name string, timeout time.Duration, durationName string, duration time.Duration) {
-	// A use is written with the first flush after the resolution.
+	// Last activity is written by the first flush after the resolution.
 	least := max(2*c.ActivityResolution, c.ActivityResolution+2*flushInterval)
 	switch {
 	case timeout > 0 && timeout < least:
-		m.add(name, fmt.Errorf("must be at least %s, or 0s: use is noted no more exactly (twice CHATKIT_ACTIVITY_RESOLUTION, at least that and %s)", least, 2*flushInterval))
+		m.add(name, fmt.Errorf("must be at least %s, or 0s: that is twice CHATKIT_ACTIVITY_RESOLUTION, or CHATKIT_ACTIVITY_RESOLUTION plus %s if longer, because last activity is stored no more precisely", least, 2*flushInterval))
 	case timeout >= duration && timeout > 0 && c.given[name]:
-		m.add(name, fmt.Errorf("must be shorter than %s (%s), or 0s: a session that nobody uses ends then all the same", durationName, duration))
+		m.add(name, fmt.Errorf("must be shorter than %s (%s), or 0s: the session expires then anyway", durationName, duration))
 	}
 }
 
-// signIns checks how long sign-ins are remembered: the session of a remembered
-// sign-in must not outlive it.
+// signIns checks that a sign-in is stored at least as long as its sessions can
+// live.
 func (m *mistakes) signIns(c config) {
 	m.positive(signInRetention, c.SignInRetention)
 	if longest := max(c.LongestLife, c.RememberLongestLife); c.SignInRetention > 0 && c.SignInRetention < longest {
@@ -289,7 +288,7 @@ func (m *mistakes) signIns(c config) {
 	}
 }
 
-// checkAnomalies checks the settings about anomalies.
+// checkAnomalies validates the anomaly rules.
 func (m *mistakes) checkAnomalies(c *config) {
 	c.rules = session.AnomalyRules{
 		SupersededAfter: c.AnomalySuperseded, ForeignCodes: c.AnomalyForeignCodes, Actions: map[session.Rule]session.Action{},
@@ -317,14 +316,15 @@ func (m *mistakes) checkAnomalies(c *config) {
 			return fmt.Errorf("%q must be one of %v", name, session.Rules())
 		}
 		if off := c.isOff(session.Rule(name)); off != "" {
-			return fmt.Errorf("%q has no effect while %s is off: switch it on, or take the rule away here", name, off)
+			return fmt.Errorf("%q has no effect while %s is off: turn it on, or remove the rule from this list", name, off)
 		}
 		c.rules.Actions[session.Rule(name)] = session.ActionRevoke
 		return nil
 	})
 }
 
-// isOff names the setting that switches a rule off, if it is.
+// isOff returns the name of the setting that turns a rule off. It is empty if
+// the rule is on.
 func (c *config) isOff(rule session.Rule) string {
 	never := session.Limit{}
 	for _, of := range []struct {
@@ -345,13 +345,14 @@ func (c *config) isOff(rule session.Rule) string {
 	return ""
 }
 
-// mostInFlight bounds CHATKIT_MAX_IN_FLIGHT: beyond it nothing is bounded.
+// mostInFlight bounds CHATKIT_MAX_IN_FLIGHT: more would be no limit at all.
 const mostInFlight = 100_000
 
-// mostPerMinute bounds rate limits: beyond it there is no time between two.
+// mostPerMinute bounds rate limits: the time between two requests must not
+// round to zero.
 const mostPerMinute = 1_000_000
 
-// checkLimits checks the settings about rate limits and what counts them.
+// checkLimits validates rate limits, Redis and the load limit.
 func (m *mistakes) checkLimits(c *config) {
 	if c.RedisURL != "" {
 		m.add("REDIS_URL", redis.CheckURL(string(c.RedisURL)))
@@ -382,15 +383,16 @@ func (m *mistakes) checkLimits(c *config) {
 	}
 }
 
-// mostRemembered bounds how many Clerk tokens and sessions are remembered: they
-// take about a kilobyte each.
+// mostRemembered bounds the caches of Clerk tokens and of sessions. An entry takes
+// about a kilobyte.
 const mostRemembered = 1_000_000
 
-// longestLease bounds how long whoever ends a session has to wait. What is
-// remembered is not older than a flush: it would be written again.
+// longestLease bounds how long ending a session takes. It is not longer than
+// flushInterval: activity that a flush has written would be written again while a
+// cached copy still has the older value.
 const longestLease = flushInterval
 
-// checkCache checks the settings about remembered sessions.
+// checkCache validates the cache of sessions.
 func (m *mistakes) checkCache(c *config) {
 	if c.CacheLease < 0 || (c.CacheLease > 0 && c.CacheLease < time.Millisecond) || c.CacheLease > longestLease || 2*c.CacheLease > c.RequestTimeout {
 		m.add("CHATKIT_CACHE_LEASE", fmt.Errorf("must be 0s, or 1ms to %s, and at most half of CHATKIT_REQUEST_TIMEOUT", longestLease))
@@ -399,11 +401,11 @@ func (m *mistakes) checkCache(c *config) {
 		m.add("CHATKIT_CACHE_SESSIONS", fmt.Errorf("must be 0 to %d", mostRemembered))
 	}
 	if c.CacheSessions > 0 && c.CacheLease == 0 {
-		m.add("CHATKIT_CACHE_SESSIONS", errors.New("needs a CHATKIT_CACHE_LEASE"))
+		m.add("CHATKIT_CACHE_SESSIONS", errors.New("requires CHATKIT_CACHE_LEASE"))
 	}
 }
 
-// checkClerk checks the settings about Clerk.
+// checkClerk validates the settings of Clerk.
 func (m *mistakes) checkClerk(c *config) {
 	if c.ClerkSecretKey == "" && c.ClerkJWTKey == "" {
 		m.add("CLERK_JWT_KEY", errors.New("it or CLERK_SECRET_KEY is required"))
@@ -440,7 +442,7 @@ func (m *mistakes) checkDatabase(c *config) {
 	if c.DatabaseDirectURL != "" {
 		m.add("DATABASE_DIRECT_URL", postgres.Check(string(c.DatabaseDirectURL)))
 		if kind == sqliteDatabase {
-			m.add("DATABASE_DIRECT_URL", errors.New("has no effect on SQLite: set DATABASE_URL to PostgreSQL, too, or take it away"))
+			m.add("DATABASE_DIRECT_URL", errors.New("has no effect with SQLite: set DATABASE_URL to a PostgreSQL database, or remove this setting"))
 		}
 	}
 	if c.DatabaseMaxConnections < 2 {
@@ -450,18 +452,18 @@ func (m *mistakes) checkDatabase(c *config) {
 
 func (m *mistakes) positive(name string, d time.Duration) { m.atLeast(name, d, 1) }
 
-// atLeast checks a time against the shortest that makes a difference.
+// atLeast checks that a duration is at least least.
 func (m *mistakes) atLeast(name string, d, least time.Duration) {
 	switch {
 	case d >= least:
 	case least == 1:
-		m.add(name, errors.New("must be longer than nothing"))
+		m.add(name, errors.New("must be more than 0s"))
 	default:
 		m.add(name, fmt.Errorf("must be at least %s", least))
 	}
 }
 
-// offOrAtLeast is atLeast where 0 is for never.
+// offOrAtLeast is atLeast for a duration that 0 disables.
 func (m *mistakes) offOrAtLeast(name string, d, least time.Duration) {
 	if d != 0 && d < least {
 		m.add(name, fmt.Errorf("must be 0s, or at least %s", least))

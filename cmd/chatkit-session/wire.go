@@ -43,7 +43,7 @@ func assemble(ctx context.Context, c config, logger *slog.Logger) (*app, error) 
 	return a, nil
 }
 
-// wire builds the service on a store and a clock.
+// wire builds the service from its settings, a store and a clock.
 func wire(ctx context.Context, c config, logger *slog.Logger, opened store, clock ports.Clock) (*app, error) {
 	authorizer, err := newAuthorizer(c, logger, clock)
 	if err != nil {
@@ -108,22 +108,24 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 	}, nil
 }
 
-// newServer serves handler, and ends its streams when it shuts down.
+// newServer returns a server of handler that ends the event streams when it
+// shuts down.
 func newServer(handler *httpapi.Handler, c config, logger *slog.Logger) *http.Server {
 	server := httpapi.NewServer(handler, c.RequestTimeout, c.KeepAlive, logger)
 	server.RegisterOnShutdown(handler.EndStreams)
 	return server
 }
 
-// shared is what replicas have in common, and how they hear of its changes.
+// shared is the state that replicas share, and the means by which they learn of
+// each other's changes.
 type shared struct {
 	store  *lifecycle.Bulkhead
 	leases *lease.Cache
 	news   *lifecycle.Announcer
 }
 
-// share lets replicas hear of each other's changes, and checks of tokens go by
-// what was read a moment before, if that is wanted.
+// share notifies replicas of each other's changes and, if the settings ask for
+// it, puts a cache in front of the token checks.
 func share(ctx context.Context, c config, logger *slog.Logger, opened store, rates rates, clock ports.Clock, metrics *telemetry.Metrics) (shared, error) {
 	relay, err := newRelay(c, rates, opened)
 	if err != nil {
@@ -144,8 +146,8 @@ func share(ctx context.Context, c config, logger *slog.Logger, opened store, rat
 	return shared{shares, leases, news}, nil
 }
 
-// newRelay joins replicas by Redis where there is one, or else by the database
-// that they share; nil for none.
+// newRelay returns the relay of change notifications: Redis if it is set, else
+// PostgreSQL. With SQLite there is a single replica, and the relay is nil.
 func newRelay(c config, rates rates, opened store) (relay ports.Relay, err error) {
 	relay = rates.relay
 	if shared, ok := opened.(*postgres.Store); ok && relay == nil {
@@ -154,20 +156,19 @@ func newRelay(c config, rates rates, opened store) (relay ports.Relay, err error
 	return relay, err
 }
 
-// rates is what counts how often callers ask.
+// rates holds the rate limiter and the counters that come with it.
 type rates struct {
 	limiter ports.RateLimiter
-	// parts may count less well than they should.
+	// parts can degrade: while Redis is down they count in this process alone.
 	parts []ports.Degradable
-	// relay and counter go through what counts; nil where that is in this
-	// process.
+	// relay and counter use Redis; without Redis they are nil.
 	relay   ports.Relay
 	counter ports.SharedCounter
 	close   func() error
 }
 
-// degradable are the parts that may do less well than they should, which
-// metrics show, too.
+// degradable returns the parts that can degrade without failing, and registers
+// them with the metrics.
 func degradable(metrics *telemetry.Metrics, rates rates, shared shared) []ports.Degradable {
 	for _, part := range rates.parts {
 		metrics.Watch("rate_limit", part)
@@ -177,7 +178,7 @@ func degradable(metrics *telemetry.Metrics, rates rates, shared shared) []ports.
 	return append(slices.Clip(rates.parts), shared.news, shared.leases)
 }
 
-// newRates counts in Redis where there is one, and in this process.
+// newRates counts in Redis if it is set, else in this process.
 func newRates(ctx context.Context, c config, logger *slog.Logger, clock ports.Clock) (rates, error) {
 	local := memory.NewLimiter(memory.Config{Clock: clock})
 	if c.RedisURL == "" {
@@ -196,8 +197,8 @@ func newRates(ctx context.Context, c config, logger *slog.Logger, clock ports.Cl
 
 const metricsPath = "/metrics"
 
-// newMetricsServer is for the operator's network alone: it asks nobody who
-// they are.
+// newMetricsServer serves the metrics without authentication. Its address must
+// be reachable from the operator's network only.
 func newMetricsServer(metrics *telemetry.Metrics, c config, logger *slog.Logger) *http.Server {
 	routes := http.NewServeMux()
 	routes.Handle("GET "+metricsPath, metrics.Handler())
@@ -231,7 +232,7 @@ func newAuthorizer(c config, logger *slog.Logger, clock ports.Clock) (*lifecycle
 	return lifecycle.NewAuthorizer(authenticator, directory, c.accessPolicy, c.defaultRole, c.denied...), nil
 }
 
-// openStore opens the database, its schema brought up to date.
+// openStore applies missing migrations and opens the database.
 func openStore(ctx context.Context, c config, clock ports.Clock) (store, error) {
 	kind, path, err := databaseKind(c.DatabaseURL)
 	if err != nil {
@@ -246,7 +247,7 @@ func openStore(ctx context.Context, c config, clock ports.Clock) (store, error) 
 	return postgres.Open(ctx, postgres.Config{
 		URL:            string(c.DatabaseURL),
 		MaxConnections: c.DatabaseMaxConnections,
-		Silence:        c.RequestTimeout * 3 / 4, // so that the answer is in time
+		Silence:        c.RequestTimeout * 3 / 4, // leaves time to answer within RequestTimeout
 		Unprepared:     !c.DatabasePrepared,
 		Clock:          clock,
 	})

@@ -197,7 +197,7 @@ func TestWiring_Docs(t *testing.T) {
 	}
 }
 
-// What does not finish in time at shutdown is cut off, and said.
+// Requests that exceed the shutdown timeout are cut off, and serve returns an error.
 func TestWiring_ShutdownTimeout(t *testing.T) {
 	t.Parallel()
 	faulty := &faultyStore{store: openSQLite(t), entered: make(chan struct{}), release: make(chan struct{})}
@@ -224,7 +224,7 @@ func TestWiring_ShutdownTimeout(t *testing.T) {
 	}()
 	<-faulty.entered
 	stop()
-	if err := <-stopped; err == nil || !strings.Contains(err.Error(), "did not finish in time") {
+	if err := <-stopped; err == nil || !strings.Contains(err.Error(), "did not finish within CHATKIT_SHUTDOWN_TIMEOUT") {
 		t.Errorf("serve = %v", err)
 	}
 	if err := <-cut; err == nil {
@@ -275,7 +275,7 @@ func TestWiring_ClockAhead(t *testing.T) {
 		}
 		s.app.clean(t.Context())
 	}
-	s.logs.await(t, regexp.MustCompile(`"the clean-up failed","error":"unavailable: clock: this replica's is at`))
+	s.logs.await(t, regexp.MustCompile(`"clean-up failed","error":"unavailable: clock: this replica's is at`))
 	clock.set(time.Now().UTC())
 	s.clock.set(clock.Now())
 	if got := s.open(t, "user_1", ""); got.Outcome != "reused" || got.Session.ID != held.Session.ID {
@@ -301,7 +301,7 @@ func TestWiring_DirectURL(t *testing.T) {
 		}
 		if err == nil {
 			_ = opened.Close()
-		} else if !strings.Contains(err.Error(), "as a role that owns it") {
+		} else if !strings.Contains(err.Error(), "this needs the owner of the schema") {
 			t.Errorf("the operator is not told what to do: %v", err)
 		}
 	}
