@@ -55,7 +55,7 @@ func Generate() string {
 // keys.
 const fewestDistinct = 8
 
-// Guessable reports whether a key is no random one, such as one of a repeated
+// Guessable reports whether a key is not random, such as one of a repeated
 // byte.
 func Guessable(key []byte) bool {
 	var seen [256]bool
@@ -80,14 +80,14 @@ func Parse(text string) (*Ring, error) {
 			return nil, fmt.Errorf("key %d must be the base64 of %d random bytes", i+1, KeySize)
 		}
 		if Guessable(secret) {
-			return nil, fmt.Errorf("key %d is no random one: make one with chatkit-session keygen", i+1)
+			return nil, fmt.Errorf("key %d is not random: make one with chatkit-session keygen", i+1)
 		}
 		k, err := newKey(secret)
 		if err != nil {
 			return nil, fmt.Errorf("key %d: %w", i+1, err)
 		}
 		if earlier := slices.IndexFunc(ring.keys, func(other key) bool { return other.tag == k.tag }); earlier >= 0 {
-			return nil, fmt.Errorf("key %d is key %d again", i+1, earlier+1)
+			return nil, fmt.Errorf("key %d is the same as key %d", i+1, earlier+1)
 		}
 		ring.keys = append(ring.keys, k)
 	}
