@@ -261,79 +261,78 @@ func (e Warning) Valid() bool {
 	}
 }
 
-// Act Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+// Act The actor who acts on behalf of the user (RFC 8693, 4.1). Absent if the user acts in person.
 type Act struct {
-	// Sub Who it is.
+	// Sub The actor's id.
 	Sub string `json:"sub"`
 
 	// Type impersonator (an admin of the Clerk instance) or agent (a browser that an AI drives).
 	Type ActorKind `json:"type"`
 }
 
-// Activity Something that happened to a session. No secret is in it.
+// Activity An entry of a session's history. It contains no secrets.
 type Activity struct {
 	// At A time in UTC, to the millisecond.
 	//
 	// Example: 2025-01-01T00:00:00.000Z
 	At Timestamp `json:"at"`
 
-	// Client What the user agent said of itself, which is no proof; null when it is
-	// unknown. A field is empty when it is unknown.
+	// Client The client as its User-Agent header describes it, which clients can
+	// forge. Null if unknown; an unknown field is empty.
 	Client *Client `json:"client"`
 
-	// Detail More about it, such as `by` (user, admin or service) and `reason` of
-	// a revocation, `actor` (who acted in the user's place),
-	// `fromDeviceId` and `deviceId` of a transfer, `successor` (the
-	// session that came in this one's place), `rule` and `action` of an
-	// anomaly.
+	// Detail Details: `by` (user, admin or service) and `reason` of a revocation;
+	// `actor` (who acted on behalf of the user); `fromDeviceId` and
+	// `deviceId` of a transfer; `successor` (the session that replaced this
+	// one); `rule` and `action` of an anomaly.
 	Detail map[string]string `json:"detail"`
 
-	// Id Identifies the record.
+	// Id The id of the entry.
 	Id string `json:"id"`
 
-	// Ip The IP address that it was last used or done from; null when it is unknown.
+	// Ip The IP address of the last use or of the action; null if unknown.
 	//
 	// Example: 203.0.113.9
 	Ip *Address `json:"ip"`
 
-	// SessionId The session that it happened to, which may be gone from the list of sessions.
+	// SessionId The id of the session, which may already be deleted.
 	SessionId string `json:"sessionId"`
 
-	// Type What happened. limit: the session ended because its user had too
-	// many; anomaly: somebody did with it what people rarely do.
+	// Type The type of the entry. limit: the session ended because the user had
+	// too many; anomaly: the session was used in an unusual way.
 	Type ActivityType `json:"type"`
 }
 
-// ActivityType What happened. limit: the session ended because its user had too
-// many; anomaly: somebody did with it what people rarely do.
+// ActivityType The type of the entry. limit: the session ended because the user had
+// too many; anomaly: the session was used in an unusual way.
 type ActivityType string
 
-// ActivityPage Some of what happened to a user's sessions.
+// ActivityPage A page of activity.
 type ActivityPage struct {
 	Activity []Activity `json:"activity"`
 
-	// NextCursor Where the next page goes on; null when this is the last.
+	// NextCursor The cursor of the next page; null on the last page.
 	NextCursor *string `json:"nextCursor"`
 }
 
 // ActorKind impersonator (an admin of the Clerk instance) or agent (a browser that an AI drives).
 type ActorKind string
 
-// Address The IP address that it was last used or done from; null when it is unknown.
+// Address The IP address of the last use or of the action; null if unknown.
 //
 // Example: 203.0.113.9
 type Address = string
 
-// ClaimRequest Which session to move, by its code, and to where.
+// ClaimRequest The code of the session to move, and the target device.
 type ClaimRequest struct {
 	// Code The code, in capital or small letters.
 	Code string `json:"code"`
 
-	// DeviceId The client's own device; another one than the session is on.
+	// DeviceId The client's device. It must differ from the session's current device.
 	DeviceId string `json:"deviceId"`
 }
 
-// ClerkError Lets Clerk's front end verify a factor of the user and send the request again, by itself.
+// ClerkError Makes Clerk's front end verify the user and retry the request automatically.
 type ClerkError struct {
 	Metadata ClerkErrorMetadata `json:"metadata"`
 	Reason   ClerkErrorReason   `json:"reason"`
@@ -348,12 +347,12 @@ type ClerkErrorType string
 
 // ClerkErrorMetadata defines model for ClerkErrorMetadata.
 type ClerkErrorMetadata struct {
-	// Reverification Which factor must have been verified, and less than how many minutes ago.
+	// Reverification The factor that must have been verified, less than `afterMinutes` ago.
 	Reverification Reverification `json:"reverification"`
 }
 
-// Client What the user agent said of itself, which is no proof; null when it is
-// unknown. A field is empty when it is unknown.
+// Client The client as its User-Agent header describes it, which clients can
+// forge. Null if unknown; an unknown field is empty.
 type Client struct {
 	// Browser Example: Firefox 133
 	Browser string `json:"browser"`
@@ -365,58 +364,57 @@ type Client struct {
 	Os string `json:"os"`
 }
 
-// Day The use of all sessions in a day of UTC.
+// Day The use of all sessions on one day (UTC).
 type Day struct {
-	// Checks How often tokens were checked and found good.
+	// Checks The number of successful token checks.
 	Checks int `json:"checks"`
 
 	// Day Example: 2025-01-01
 	Day string `json:"day"`
 
-	// Opens How often sessions that there were already were opened again.
+	// Opens The number of times existing sessions were opened again.
 	Opens int `json:"opens"`
 }
 
-// EndReason Why a session ended: expired (its time was up), user or admin (who
-// signed it out), limit (its user had too many), transferred (another
-// session was moved to its device), replaced (another sign-in opened a
-// session on its device) or anomaly (somebody did with it what only thieves
-// do).
+// EndReason Why a session ended: expired; user or admin (signed out by them); limit
+// (the user had too many sessions); transferred (another session was moved
+// to its device); replaced (another sign-in opened a session on its device);
+// anomaly (its use suggested theft).
 type EndReason string
 
-// Error What went wrong, for a person and for a program.
+// Error An error, for people and programs.
 type Error struct {
-	// ClerkError Lets Clerk's front end verify a factor of the user and send the request again, by itself.
+	// ClerkError Makes Clerk's front end verify the user and retry the request automatically.
 	ClerkError *ClerkError `json:"clerk_error,omitempty"`
 
-	// Code Stable, for programs.
+	// Code A stable code for programs.
 	Code string `json:"code"`
 
 	// Error A title.
 	Error string `json:"error"`
 
-	// Field The input that is wrong, when it is one.
+	// Field The invalid field, parameter or header, if there is one.
 	Field *string `json:"field,omitempty"`
 
-	// Message What to do.
+	// Message What is wrong and what to do.
 	Message string `json:"message"`
 
-	// RequestId What the service's log has.
+	// RequestId The id of the request in the service's log.
 	RequestId string `json:"requestId"`
 }
 
-// Introspection What a token stands for (RFC 7662, 2.2); only `active` when it is not good.
+// Introspection The session of a token (RFC 7662, 2.2). Only `active` if the token is invalid.
 type Introspection struct {
-	// Act Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	// Act The actor who acts on behalf of the user (RFC 8693, 4.1). Absent if the user acts in person.
 	Act *Act `json:"act,omitempty"`
 
-	// Active Whether the token is good.
+	// Active Whether the token is valid.
 	Active bool `json:"active"`
 
 	// DeviceId The session's device.
 	DeviceId *string `json:"device_id,omitempty"`
 
-	// Exp When the session's time is up, in seconds since 1970.
+	// Exp When the session expires, in seconds since 1970.
 	Exp *int64 `json:"exp,omitempty"`
 
 	// Iat When the session was created, in seconds since 1970.
@@ -428,23 +426,23 @@ type Introspection struct {
 	// Sub The user.
 	Sub *string `json:"sub,omitempty"`
 
-	// Warning Why to warn the session's user; expires_soon: it is about to end.
+	// Warning The reason for a warning. expires_soon: the session is about to expire.
 	Warning *Warning `json:"warning,omitempty"`
 
 	// WorkflowId The workflow or agent that the session is for.
 	WorkflowId *string `json:"workflow_id,omitempty"`
 }
 
-// ListedSession A session as its user sees it in a list, without its token.
+// ListedSession A session in a list, without its token.
 type ListedSession struct {
-	// Actor Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	// Actor The actor who acts on behalf of the user (RFC 8693, 4.1). Absent if the user acts in person.
 	Actor *Act `json:"actor,omitempty"`
 
-	// Checks How often its token was checked and found good. The last minute's may be missing.
+	// Checks The number of successful token checks. Checks of the last minute may not be included yet.
 	Checks int `json:"checks"`
 
-	// Client What the user agent said of itself, which is no proof; null when it is
-	// unknown. A field is empty when it is unknown.
+	// Client The client as its User-Agent header describes it, which clients can
+	// forge. Null if unknown; an unknown field is empty.
 	Client *Client `json:"client"`
 
 	// CreatedAt A time in UTC, to the millisecond.
@@ -452,15 +450,14 @@ type ListedSession struct {
 	// Example: 2025-01-01T00:00:00.000Z
 	CreatedAt Timestamp `json:"createdAt"`
 
-	// Current Whether it is the session that asks, by its token in X-ChatKit-Token.
+	// Current Whether the token in X-ChatKit-Token belongs to this session.
 	Current  bool   `json:"current"`
 	DeviceId string `json:"deviceId"`
 
-	// EndReason Why a session ended: expired (its time was up), user or admin (who
-	// signed it out), limit (its user had too many), transferred (another
-	// session was moved to its device), replaced (another sign-in opened a
-	// session on its device) or anomaly (somebody did with it what only thieves
-	// do).
+	// EndReason Why a session ended: expired; user or admin (signed out by them); limit
+	// (the user had too many sessions); transferred (another session was moved
+	// to its device); replaced (another sign-in opened a session on its device);
+	// anomaly (its use suggested theft).
 	EndReason *EndReason `json:"endReason,omitempty"`
 
 	// EndedAt A time in UTC, to the millisecond.
@@ -473,13 +470,13 @@ type ListedSession struct {
 	// Example: 2025-01-01T00:00:00.000Z
 	ExpiresAt Timestamp `json:"expiresAt"`
 
-	// ExpiresIn For how many whole seconds the session still lives, whatever the client's clock says.
+	// ExpiresIn The remaining lifetime in whole seconds, independent of the client's clock.
 	ExpiresIn *SecondsLeft `json:"expiresIn,omitempty"`
 
-	// Id Identifies the session for good.
+	// Id The stable id of the session.
 	Id string `json:"id"`
 
-	// Ip The IP address that it was last used or done from; null when it is unknown.
+	// Ip The IP address of the last use or of the action; null if unknown.
 	//
 	// Example: 203.0.113.9
 	Ip *Address `json:"ip"`
@@ -489,42 +486,42 @@ type ListedSession struct {
 	// Example: 2025-01-01T00:00:00.000Z
 	LastActivityAt Timestamp `json:"lastActivityAt"`
 
-	// Metadata What the client attached.
+	// Metadata The metadata that the client attached.
 	Metadata map[string]interface{} `json:"metadata"`
 
-	// Opens How often it was opened.
+	// Opens The number of times the session was opened.
 	Opens int `json:"opens"`
 
 	// RememberMe Whether the session is remembered.
 	RememberMe bool `json:"rememberMe"`
 
-	// Status Where a session is in its life.
+	// Status The status of a session.
 	Status SessionStatus `json:"status"`
 	UserId string        `json:"userId"`
 
-	// Warning Why to warn the session's user; expires_soon: it is about to end.
+	// Warning The reason for a warning. expires_soon: the session is about to expire.
 	Warning    *Warning `json:"warning,omitempty"`
 	WorkflowId string   `json:"workflowId"`
 }
 
-// NotReady Which part of the service fails.
+// NotReady The part of the service that fails.
 type NotReady struct {
 	// Clock The replica's clock and the database's differ by more than five seconds.
 	Clock *NotReadyClock `json:"clock,omitempty"`
 
-	// Code Stable, for programs.
+	// Code A stable code for programs.
 	Code string `json:"code"`
 
 	// Error A title.
 	Error string `json:"error"`
 
-	// Message What to do.
+	// Message What is wrong and what to do.
 	Message string `json:"message"`
 
-	// Replica The replica is about to stop.
+	// Replica The replica is stopping.
 	Replica *NotReadyReplica `json:"replica,omitempty"`
 
-	// RequestId What the service's log has.
+	// RequestId The id of the request in the service's log.
 	RequestId string `json:"requestId"`
 
 	// Store The database does not answer.
@@ -534,7 +531,7 @@ type NotReady struct {
 // NotReadyClock The replica's clock and the database's differ by more than five seconds.
 type NotReadyClock string
 
-// NotReadyReplica The replica is about to stop.
+// NotReadyReplica The replica is stopping.
 type NotReadyReplica string
 
 // NotReadyStore The database does not answer.
@@ -550,39 +547,39 @@ type Offer struct {
 	// Example: 2025-01-01T00:00:00.000Z
 	ExpiresAt Timestamp `json:"expiresAt"`
 
-	// Url The page that claims the code, which is in its fragment.
+	// Url The page that claims the code, with the code in its fragment.
 	Url string `json:"url"`
 }
 
-// OpenRequest What a client may say about the session it wants.
+// OpenRequest The options of the session.
 type OpenRequest struct {
-	// DeviceId The client's own device.
+	// DeviceId The client's device.
 	DeviceId *string `json:"deviceId,omitempty"`
 
-	// Metadata Replaces what is stored. At most 32 levels and 4 KiB, as it is sent
-	// and as PostgreSQL writes jsonb: numbers in full (1e308 has 309
-	// digits), a space after each colon and comma. Without NUL characters,
-	// lone surrogates, or numbers that a 64-bit float does not hold as
-	// they are written.
+	// Metadata Replaces the stored metadata. At most 32 levels and 4 KiB, both as
+	// sent and as PostgreSQL writes jsonb: numbers written out (1e308 has
+	// 309 digits), a space after each colon and comma. NUL characters, lone
+	// surrogates and numbers that a 64-bit float cannot represent exactly
+	// are not allowed.
 	Metadata json.RawMessage `json:"metadata,omitempty"`
 
-	// RememberMe Whether the session is remembered; absent leaves it as it is.
+	// RememberMe Whether the session is remembered. Absent leaves it unchanged.
 	RememberMe *bool `json:"rememberMe,omitempty"`
 }
 
-// OpenResponse A session and what opening it did.
+// OpenResponse A session and the outcome of opening it.
 type OpenResponse struct {
-	// Outcome What opening did; transferred: the session was moved here.
+	// Outcome The outcome of opening; `transferred` means that the session was moved to this device.
 	Outcome Outcome `json:"outcome"`
 
 	// Session A session as its owner sees it.
 	Session Session `json:"session"`
 }
 
-// Outcome What opening did; transferred: the session was moved here.
+// Outcome The outcome of opening; `transferred` means that the session was moved to this device.
 type Outcome string
 
-// Reverification Which factor must have been verified, and less than how many minutes ago.
+// Reverification The factor that must have been verified, less than `afterMinutes` ago.
 type Reverification struct {
 	AfterMinutes int                 `json:"afterMinutes"`
 	Level        ReverificationLevel `json:"level"`
@@ -591,13 +588,13 @@ type Reverification struct {
 // ReverificationLevel defines model for Reverification.Level.
 type ReverificationLevel string
 
-// Revoked What signing out did.
+// Revoked The result of signing out.
 type Revoked struct {
-	// Revoked How many sessions were signed out.
+	// Revoked The number of sessions that were signed out.
 	Revoked int `json:"revoked"`
 }
 
-// SecondsLeft For how many whole seconds the session still lives, whatever the client's clock says.
+// SecondsLeft The remaining lifetime in whole seconds, independent of the client's clock.
 type SecondsLeft = int
 
 // Session A session as its owner sees it.
@@ -610,7 +607,7 @@ type Session struct {
 	// Example: 2025-01-01T00:00:00.000Z
 	CreatedAt Timestamp `json:"createdAt"`
 
-	// DeviceId The client's own, or device_{userId}_{unix milliseconds}.
+	// DeviceId The client's device, or a generated one: device_{userId}_{unix milliseconds}.
 	DeviceId string `json:"deviceId"`
 
 	// ExpiresAt A time in UTC, to the millisecond.
@@ -618,13 +615,13 @@ type Session struct {
 	// Example: 2025-01-01T00:00:00.000Z
 	ExpiresAt Timestamp `json:"expiresAt"`
 
-	// ExpiresIn For how many whole seconds the session still lives, whatever the client's clock says.
+	// ExpiresIn The remaining lifetime in whole seconds, independent of the client's clock.
 	ExpiresIn SecondsLeft `json:"expiresIn"`
 
-	// Id Identifies the session for good, across refreshes; not a secret.
+	// Id The stable id of the session, unchanged by refreshes. It is not a secret.
 	Id string `json:"id"`
 
-	// Metadata What the client attached; empty when it attached nothing.
+	// Metadata The metadata that the client attached; empty if there are none.
 	Metadata map[string]interface{} `json:"metadata"`
 
 	// RefreshAfter A time in UTC, to the millisecond.
@@ -640,14 +637,14 @@ type Session struct {
 
 // SessionExpired The data of the event `expired`.
 type SessionExpired struct {
-	// Actor Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	// Actor The actor who acts on behalf of the user (RFC 8693, 4.1). Absent if the user acts in person.
 	Actor     *Act   `json:"actor,omitempty"`
 	SessionId string `json:"sessionId"`
 }
 
 // SessionExpiring The data of the event `expiring`.
 type SessionExpiring struct {
-	// Actor Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	// Actor The actor who acts on behalf of the user (RFC 8693, 4.1). Absent if the user acts in person.
 	Actor *Act `json:"actor,omitempty"`
 
 	// ExpiresAt A time in UTC, to the millisecond.
@@ -655,21 +652,21 @@ type SessionExpiring struct {
 	// Example: 2025-01-01T00:00:00.000Z
 	ExpiresAt Timestamp `json:"expiresAt"`
 
-	// ExpiresIn For how many whole seconds the session still lives, whatever the client's clock says.
+	// ExpiresIn The remaining lifetime in whole seconds, independent of the client's clock.
 	ExpiresIn SecondsLeft `json:"expiresIn"`
 	SessionId string      `json:"sessionId"`
 }
 
-// SessionPage Some of a user's sessions.
+// SessionPage A page of a user's sessions.
 type SessionPage struct {
-	// NextCursor Where the next page goes on; null when this is the last.
+	// NextCursor The cursor of the next page; null on the last page.
 	NextCursor *string         `json:"nextCursor"`
 	Sessions   []ListedSession `json:"sessions"`
 }
 
 // SessionRefreshed The data of the event `refreshed`.
 type SessionRefreshed struct {
-	// Actor Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	// Actor The actor who acts on behalf of the user (RFC 8693, 4.1). Absent if the user acts in person.
 	Actor *Act `json:"actor,omitempty"`
 
 	// ExpiresAt A time in UTC, to the millisecond.
@@ -684,42 +681,41 @@ type SessionRefreshed struct {
 	SessionId    string    `json:"sessionId"`
 }
 
-// SessionRevoked The data of the event `revoked`. To the clients of a device from which
-// the session was moved the reason is `transferred`, too.
+// SessionRevoked The data of the event `revoked`. Clients on the device that a session was
+// moved away from also get the reason `transferred`.
 type SessionRevoked struct {
-	// Actor Who acts in the user's name (RFC 8693, 4.1); missing when the user is there in person.
+	// Actor The actor who acts on behalf of the user (RFC 8693, 4.1). Absent if the user acts in person.
 	Actor *Act `json:"actor,omitempty"`
 
-	// Reason Why a session ended: expired (its time was up), user or admin (who
-	// signed it out), limit (its user had too many), transferred (another
-	// session was moved to its device), replaced (another sign-in opened a
-	// session on its device) or anomaly (somebody did with it what only thieves
-	// do).
+	// Reason Why a session ended: expired; user or admin (signed out by them); limit
+	// (the user had too many sessions); transferred (another session was moved
+	// to its device); replaced (another sign-in opened a session on its device);
+	// anomaly (its use suggested theft).
 	Reason    EndReason `json:"reason"`
 	SessionId string    `json:"sessionId"`
 }
 
-// SessionStatus Where a session is in its life.
+// SessionStatus The status of a session.
 type SessionStatus string
 
 // ShownSession One session.
 type ShownSession struct {
-	// Session A session as its user sees it in a list, without its token.
+	// Session A session in a list, without its token.
 	Session ListedSession `json:"session"`
 }
 
 // Stats Totals over all users.
 type Stats struct {
-	// Days The days with use, the last one first.
+	// Days The days on which sessions were used, newest first.
 	Days []Day `json:"days"`
 
-	// Sessions How many sessions there are, by their status.
+	// Sessions The number of sessions by status.
 	Sessions StatusCounts `json:"sessions"`
 }
 
-// Status How the service is.
+// Status The state of the service.
 type Status struct {
-	// Degraded What the service does less well than it should, and why; for operators.
+	// Degraded Functions that work with restrictions, and why; for operators.
 	Degraded []string     `json:"degraded,omitempty"`
 	Status   StatusStatus `json:"status"`
 }
@@ -727,7 +723,7 @@ type Status struct {
 // StatusStatus defines model for Status.Status.
 type StatusStatus string
 
-// StatusCounts How many sessions there are, by their status.
+// StatusCounts The number of sessions by status.
 type StatusCounts struct {
 	Active  int `json:"active"`
 	Expired int `json:"expired"`
@@ -739,7 +735,7 @@ type StatusCounts struct {
 // Example: 2025-01-01T00:00:00.000Z
 type Timestamp = Time
 
-// Warning Why to warn the session's user; expires_soon: it is about to end.
+// Warning The reason for a warning. expires_soon: the session is about to expire.
 type Warning string
 
 // CurrentToken defines model for CurrentToken.
@@ -751,7 +747,7 @@ type Cursor = string
 // Limit defines model for Limit.
 type Limit = int
 
-// OnlyStatus Where a session is in its life.
+// OnlyStatus The status of a session.
 type OnlyStatus = SessionStatus
 
 // SessionID defines model for SessionID.
@@ -760,125 +756,125 @@ type SessionID = string
 // UserID defines model for UserID.
 type UserID = string
 
-// BadRequest What went wrong, for a person and for a program.
+// BadRequest An error, for people and programs.
 type BadRequest = Error
 
-// Encoded What went wrong, for a person and for a program.
+// Encoded An error, for people and programs.
 type Encoded = Error
 
-// Failed What went wrong, for a person and for a program.
+// Failed An error, for people and programs.
 type Failed = Error
 
-// Forbidden What went wrong, for a person and for a program.
+// Forbidden An error, for people and programs.
 type Forbidden = Error
 
-// NotFound What went wrong, for a person and for a program.
+// NotFound An error, for people and programs.
 type NotFound = Error
 
-// OK How the service is.
+// OK The state of the service.
 type OK = Status
 
-// TooLarge What went wrong, for a person and for a program.
+// TooLarge An error, for people and programs.
 type TooLarge = Error
 
-// TooMany What went wrong, for a person and for a program.
+// TooMany An error, for people and programs.
 type TooMany = Error
 
-// Unauthorized What went wrong, for a person and for a program.
+// Unauthorized An error, for people and programs.
 type Unauthorized = Error
 
-// Unavailable What went wrong, for a person and for a program.
+// Unavailable An error, for people and programs.
 type Unavailable = Error
 
 // ListActivityParams defines parameters for ListActivity.
 type ListActivityParams struct {
-	// Limit How many a page may have.
+	// Limit The maximum number of items on a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before.
+	// Cursor The `nextCursor` of the previous page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListUserSessionsParams defines parameters for ListUserSessions.
 type ListUserSessionsParams struct {
-	// Status Only sessions that have it.
+	// Status Lists only sessions with this status.
 	Status *OnlyStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Limit How many a page may have.
+	// Limit The maximum number of items on a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before.
+	// Cursor The `nextCursor` of the previous page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// XChatKitToken The token of the session that asks, to be marked as `current`; not checked otherwise.
+	// XChatKitToken The token of the client's own session, which the list marks as `current`. It is not checked otherwise.
 	XChatKitToken *CurrentToken `json:"X-ChatKit-Token,omitempty"`
 }
 
 // OpenSessionParams defines parameters for OpenSession.
 type OpenSessionParams struct {
-	// XChatKitToken The token of the session that the client has. When the request names
-	// no device and another sign-in of the user holds that session, it is
-	// replaced. Any other token changes nothing.
+	// XChatKitToken The current session token of the client. If the request names no
+	// device and the session belongs to another sign-in of the user, that
+	// session is replaced. Any other token has no effect.
 	XChatKitToken *string `json:"X-ChatKit-Token,omitempty"`
 }
 
 // WatchSessionParams defines parameters for WatchSession.
 type WatchSessionParams struct {
-	// SessionId The id of the session, for clients that cannot send headers; of no account with X-ChatKit-Token.
+	// SessionId The id of the session, for clients that cannot send headers. Ignored if X-ChatKit-Token is sent.
 	SessionId *string `form:"sessionId,omitempty" json:"sessionId,omitempty"`
 
-	// XChatKitToken The token of the session, or the one before it.
+	// XChatKitToken The current or the previous token of the session.
 	XChatKitToken *string `json:"X-ChatKit-Token,omitempty"`
 
-	// LastEventID The id of the last event that the client saw. One that is not of this session is left out of account.
+	// LastEventID The id of the last event that the client received. An id of another session is ignored.
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
 // IntrospectTokenFormdataBody defines parameters for IntrospectToken.
 type IntrospectTokenFormdataBody struct {
-	// ClientIp The IP address that the token came from. What is no address counts as absent.
+	// ClientIp The IP address of the client that sent the token. An invalid address is treated as absent.
 	ClientIp *string `form:"client_ip,omitempty" json:"client_ip,omitempty"`
 
 	// Token The session's token, `chatKitSessionId`.
 	Token string `form:"token" json:"token"`
 
-	// UserAgent The User-Agent header that the token came with; empty counts as absent.
+	// UserAgent The User-Agent header of the client that sent the token. An empty value is treated as absent.
 	UserAgent *string `form:"user_agent,omitempty" json:"user_agent,omitempty"`
 }
 
 // RevokeSessionsParams defines parameters for RevokeSessions.
 type RevokeSessionsParams struct {
-	// Keep The id of the active session to keep.
+	// Keep The id of the active session that is not signed out.
 	Keep *string `form:"keep,omitempty" json:"keep,omitempty"`
 }
 
 // ListSessionsParams defines parameters for ListSessions.
 type ListSessionsParams struct {
-	// Status Only sessions that have it.
+	// Status Lists only sessions with this status.
 	Status *OnlyStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Limit How many a page may have.
+	// Limit The maximum number of items on a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before.
+	// Cursor The `nextCursor` of the previous page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// XChatKitToken The token of the session that asks, to be marked as `current`; not checked otherwise.
+	// XChatKitToken The token of the client's own session, which the list marks as `current`. It is not checked otherwise.
 	XChatKitToken *CurrentToken `json:"X-ChatKit-Token,omitempty"`
 }
 
 // ShowSessionParams defines parameters for ShowSession.
 type ShowSessionParams struct {
-	// XChatKitToken The token of the session that asks, to be marked as `current`; not checked otherwise.
+	// XChatKitToken The token of the client's own session, which the list marks as `current`. It is not checked otherwise.
 	XChatKitToken *CurrentToken `json:"X-ChatKit-Token,omitempty"`
 }
 
 // ListSessionActivityParams defines parameters for ListSessionActivity.
 type ListSessionActivityParams struct {
-	// Limit How many a page may have.
+	// Limit The maximum number of items on a page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `nextCursor` of the page before.
+	// Cursor The `nextCursor` of the previous page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -893,13 +889,13 @@ type ClaimTransferJSONRequestBody = ClaimRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListActivity List what happened to the caller's sessions, newest first
+	// ListActivity List the activity of all of the caller's sessions, newest first
 	// (GET /api/chatkit/activity)
 	ListActivity(ctx echo.Context, params ListActivityParams) error
-	// RevokeAnySession Sign out a session, whoever has it
+	// RevokeAnySession Sign out a session of any user
 	// (DELETE /api/chatkit/admin/sessions/{id})
 	RevokeAnySession(ctx echo.Context, id SessionID) error
-	// ShowStats Count sessions, and their use in the last 30 days
+	// ShowStats Count sessions and their use in the last 30 days
 	// (GET /api/chatkit/admin/stats)
 	ShowStats(ctx echo.Context) error
 	// RevokeUserSessions Sign out all sessions of a user
@@ -911,16 +907,16 @@ type ServerInterface interface {
 	// OpenSession Open the session of the caller's device
 	// (POST /api/chatkit/session)
 	OpenSession(ctx echo.Context, params OpenSessionParams) error
-	// WatchSession Hear what happens to the caller's session, as server-sent events
+	// WatchSession Stream the events of the caller's session (server-sent events)
 	// (GET /api/chatkit/session/events)
 	WatchSession(ctx echo.Context, params WatchSessionParams) error
-	// IntrospectToken Ask whose session a token stands for (RFC 7662)
+	// IntrospectToken Introspect a session token (RFC 7662)
 	// (POST /api/chatkit/session/introspect)
 	IntrospectToken(ctx echo.Context) error
 	// ClaimTransfer Move a session to this device with a code
 	// (POST /api/chatkit/session/transfer)
 	ClaimTransfer(ctx echo.Context) error
-	// VerifySession Let a request with a session's token pass (forward-auth)
+	// VerifySession Verify a session token for a reverse proxy (forward-auth)
 	// (GET /api/chatkit/session/verify)
 	VerifySession(ctx echo.Context) error
 	// RevokeSessions Sign out all sessions of the caller, or all but one
@@ -935,16 +931,16 @@ type ServerInterface interface {
 	// ShowSession Show one of the caller's sessions
 	// (GET /api/chatkit/sessions/{id})
 	ShowSession(ctx echo.Context, id SessionID, params ShowSessionParams) error
-	// ListSessionActivity List what happened to one of the caller's sessions, newest first
+	// ListSessionActivity List the activity of one of the caller's sessions, newest first
 	// (GET /api/chatkit/sessions/{id}/activity)
 	ListSessionActivity(ctx echo.Context, id SessionID, params ListSessionActivityParams) error
-	// OfferTransfer Make a one-time code that moves a session to another device
+	// OfferTransfer Create a one-time code that moves a session to another device
 	// (POST /api/chatkit/sessions/{id}/transfer)
 	OfferTransfer(ctx echo.Context, id SessionID) error
-	// Health Whether the process lives
+	// Health Report whether the process is alive
 	// (GET /healthz)
 	Health(ctx echo.Context) error
-	// Ready Whether the service can do its work
+	// Ready Report whether the service can answer requests
 	// (GET /readyz)
 	Ready(ctx echo.Context) error
 }
