@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"cmp"
-	"errors"
 	"time"
 
 	"chatkit-session/core/access"
@@ -42,13 +41,10 @@ func (c *claim) change(seen ports.Seen) (ports.Changes, error) {
 	}
 	occupant := c.occupant(seen.Sessions, offered.Slot())
 	if occupant != nil && !occupant.HeldBy(c.caller.Holder) && c.Policy.StatusAt(c.now, *occupant) == session.StatusActive {
-		switch err := c.mayReplace(c.caller, seen.SignIns, *occupant, c.now); {
-		case errors.Is(err, session.KindContested):
+		if err := c.mayReplace(c.caller, seen.SignIns, *occupant, c.now); err != nil { // contested: step-up is done
 			var changes ports.Changes
 			c.refusal = cmp.Or(c.addSignInAnomaly(c.caller, session.RuleContestedDevice, *occupant, seen, &changes, c.now), err)
 			return changes, nil
-		case err != nil:
-			return ports.Changes{}, err
 		}
 	}
 	return c.move(*offered, occupant, seen)
