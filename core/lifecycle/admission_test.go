@@ -16,7 +16,8 @@ import (
 	"chatkit-session/ports/portmock"
 )
 
-// gatekeeper is an Admission of two of each kind of work, in a bubble.
+// gatekeeper is an Admission with two places for each kind of work, in a
+// synctest bubble.
 type gatekeeper struct {
 	*lifecycle.Admission
 	refused map[ports.Work]int
@@ -37,7 +38,7 @@ func newGatekeeper(t *testing.T) *gatekeeper {
 	return g
 }
 
-// enters is inside, at once.
+// enters enters and must be admitted at once.
 func (g *gatekeeper) enters(t *testing.T, work ports.Work) (leave func()) {
 	t.Helper()
 	began := time.Now()
@@ -48,7 +49,7 @@ func (g *gatekeeper) enters(t *testing.T, work ports.Work) (leave func()) {
 	return leave
 }
 
-// waits tells what becomes of somebody who has to wait.
+// waits enters in the background and sends the result.
 func (g *gatekeeper) waits(ctx context.Context, work ports.Work) <-chan error {
 	said := make(chan error, 1)
 	go func() {
@@ -88,23 +89,23 @@ func TestAdmission(t *testing.T) {
 				synctest.Wait()
 			}
 			leave()
-			leave() // once more, it changes nothing
+			leave() // repeated: no effect
 			synctest.Wait()
 			other()
 			if len(order) != 3 || order[0] != 0 || order[1] != 1 || order[2] != 2 {
-				t.Errorf("they came in as %v", order)
+				t.Errorf("admitted in the order %v", order)
 			}
 			g.enters(t, ports.WorkUsers)
 			g.enters(t, ports.WorkUsers)
 		},
-		// One kind of work takes no place of another's.
+		// Each kind of work has its own places.
 		"KindsApart": func(t *testing.T, g *gatekeeper) {
 			for _, work := range ports.Works() {
 				g.enters(t, work)
 				g.enters(t, work)
 			}
 		},
-		// Those who cannot be answered soon are refused at once.
+		// A full queue refuses at once.
 		"TooManyWait": func(t *testing.T, g *gatekeeper) {
 			leave, _ := g.enters(t, ports.WorkChecks), g.enters(t, ports.WorkChecks)
 			var waiting []<-chan error
@@ -114,14 +115,14 @@ func TestAdmission(t *testing.T) {
 			began := time.Now()
 			isRefused(t, <-g.waits(t.Context(), ports.WorkChecks), session.KindOverloaded)
 			if took := time.Since(began); took != 0 || g.refused[ports.WorkChecks] != 1 {
-				t.Errorf("that took %s and was counted as %v", took, g.refused)
+				t.Errorf("took %s, counted %v", took, g.refused)
 			}
 			leave()
 			for _, said := range waiting {
 				isRefusedNot(t, <-said)
 			}
 		},
-		// Few wait, but the first of them for long: what is served is slow.
+		// A short queue whose head has waited too long refuses, too.
 		"TheFirstWaitsForLong": func(t *testing.T, g *gatekeeper) {
 			leave, _ := g.enters(t, ports.WorkUsers), g.enters(t, ports.WorkUsers)
 			first := g.waits(t.Context(), ports.WorkUsers)
@@ -134,14 +135,14 @@ func TestAdmission(t *testing.T) {
 			isRefusedNot(t, <-second)
 			g.enters(t, ports.WorkUsers)()
 		},
-		// Nothing is served any more.
+		// A waiter is refused when no request completes.
 		"NobodyWaitsForEver": func(t *testing.T, g *gatekeeper) {
 			g.enters(t, ports.WorkUsers)
 			leave := g.enters(t, ports.WorkUsers)
 			began := time.Now()
 			isRefused(t, <-g.waits(t.Context(), ports.WorkUsers), session.KindOverloaded)
 			if took := time.Since(began); took != 400*time.Millisecond {
-				t.Errorf("it waited for %s", took)
+				t.Errorf("waited for %s", took)
 			}
 			leave()
 			g.enters(t, ports.WorkUsers)
@@ -156,7 +157,7 @@ func TestAdmission(t *testing.T) {
 			leave()
 			g.enters(t, ports.WorkUsers)
 			if len(g.refused) != 0 {
-				t.Errorf("counted are %v", g.refused)
+				t.Errorf("counted %v", g.refused)
 			}
 		},
 	} {
@@ -170,12 +171,13 @@ func TestAdmission(t *testing.T) {
 func isRefusedNot(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
-		t.Errorf("it was refused: %v", err)
+		t.Errorf("refused: %v", err)
 	}
 }
 
-// Somebody is called just when they give up: their place is the next one's.
-func TestAdmission_CalledAndGone(t *testing.T) {
+// A waiter gives up at the moment it is admitted: its place goes to the next
+// waiter.
+func TestAdmission_AdmittedWhileGivingUp(t *testing.T) {
 	t.Parallel()
 	g := newGatekeeper(t)
 	var places []func()
@@ -200,7 +202,7 @@ func TestAdmission_CalledAndGone(t *testing.T) {
 		if err := <-said; err != nil {
 			leave, err := g.Enter(t.Context(), ports.WorkUsers)
 			if err != nil {
-				t.Fatal("a place is lost", err)
+				t.Fatal("a place was lost:", err)
 			}
 			mine = leave
 		}
@@ -208,8 +210,9 @@ func TestAdmission_CalledAndGone(t *testing.T) {
 	}
 }
 
-// Checks for suspects are two at a time; one that fails keeps its place for a
-// while, one that does not gives it back. Who waits does not count as in flight.
+// Two checks for suspects run at a time. A failed check keeps its place for a
+// while, a successful one frees it at once. A waiting check does not count as
+// in flight.
 func TestAdmission_Suspected(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -223,13 +226,13 @@ func TestAdmission_Suspected(t *testing.T) {
 			}
 		}
 		if counts != -1 {
-			t.Errorf("%d are in flight", counts)
+			t.Errorf("%d requests in flight", counts)
 		}
-		for range 3 { // once the first two have paused
+		for range 3 { // after the pause of the first two
 			isRefusedNot(t, g.Suspected(t.Context(), func() error { return nil }))
 		}
 		if took := time.Since(began); took != 20*time.Millisecond {
-			t.Errorf("that took %s", took)
+			t.Errorf("took %s", took)
 		}
 		never := make(chan struct{})
 		for range 2 {
@@ -237,15 +240,15 @@ func TestAdmission_Suspected(t *testing.T) {
 		}
 		synctest.Wait()
 		began = time.Now()
-		isRefused(t, g.Suspected(t.Context(), func() error { t.Error("it was let in"); return nil }), session.KindOverloaded)
+		isRefused(t, g.Suspected(t.Context(), func() error { t.Error("admitted"); return nil }), session.KindOverloaded)
 		if took := time.Since(began); took != time.Second || g.refused[ports.WorkSuspects] != 1 {
-			t.Errorf("it waited for %s, and counted are %v", took, g.refused)
+			t.Errorf("waited for %s, counted %v", took, g.refused)
 		}
 		close(never)
 	})
 }
 
-// A check that panics gives its place back like one that fails.
+// A check that panics frees its place like one that fails.
 func TestAdmission_Suspected_Panics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -260,8 +263,8 @@ func TestAdmission_Suspected_Panics(t *testing.T) {
 	})
 }
 
-// What does not count has nothing to give up.
-func TestRest_CountsNot(t *testing.T) {
+// ReleaseInFlight does nothing for a request that does not count as in flight.
+func TestReleaseInFlight_NotCounted(t *testing.T) {
 	t.Parallel()
 	ports.ReleaseInFlight(t.Context())
 }

@@ -15,15 +15,15 @@ import (
 	"chatkit-session/ports"
 )
 
-// ether is what relays of one test go through.
+// ether connects the relays of one test.
 type ether struct {
 	mu sync.Mutex
-	// lost breaks connections and refuses new ones, deaf keeps them and loses
-	// what is sent, hangs lets nothing come to an end until goesOn is closed.
+	// lost closes connections and refuses new ones; deaf keeps them but drops
+	// batches; hangs blocks calls until goesOn is closed.
 	lost, deaf, hangs bool
 	goesOn            chan struct{}
 	receivers         map[*receiver]struct{}
-	sent              [][]session.ID // in batches, probes left out
+	sent              [][]session.ID // batches, without heartbeats
 	attempts          int            // to send
 }
 
@@ -32,7 +32,7 @@ type receiver struct {
 	gone  chan struct{}
 }
 
-// relay is one replica's.
+// relay is the relay of one replica.
 type relay struct{ *ether }
 
 func (r relay) Send(ctx context.Context, ids []session.ID) error {
@@ -92,7 +92,7 @@ func (e *ether) leave(one *receiver) {
 	delete(e.receivers, one)
 }
 
-// batches are what was sent since the last time.
+// batches returns the batches sent since the last call.
 func (e *ether) batches() [][]session.ID {
 	synctest.Wait()
 	e.mu.Lock()
@@ -102,14 +102,14 @@ func (e *ether) batches() [][]session.ID {
 	return sent
 }
 
-// tries is how often somebody tried to send.
+// tries returns the number of attempts to send.
 func (e *ether) tries() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.attempts
 }
 
-// is sets how things are.
+// is sets how the ether behaves.
 func (e *ether) is(lost, deaf, hangs bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -126,14 +126,14 @@ func (e *ether) is(lost, deaf, hangs bool) {
 	}
 }
 
-// net is some replicas' announcers, in a bubble.
+// net has the announcers of some replicas, in a synctest bubble.
 type net struct {
 	*ether
 	announcers []*lifecycle.Announcer
 	stop       func()
 
 	logMu sync.Mutex
-	log   []string // what they say of themselves
+	log   []string // reported health changes
 }
 
 func newNet(t *testing.T, replicas int) *net {
@@ -156,7 +156,8 @@ func newNet(t *testing.T, replicas int) *net {
 	return n
 }
 
-// said is what they said of themselves since the last time, in order.
+// said returns the health changes that replicas reported since the last call,
+// in order.
 func (n *net) said() string {
 	synctest.Wait()
 	n.logMu.Lock()
@@ -167,8 +168,8 @@ func (n *net) said() string {
 	return text
 }
 
-// What is announced is sent, each session once, in batches, by whoever
-// announces it; a probe is no announcement.
+// A replica sends each announced session once, in batches; heartbeats carry
+// none.
 func TestAnnouncer_Sends(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -176,11 +177,11 @@ func TestAnnouncer_Sends(t *testing.T) {
 		n.announcers[0].Announce()
 		n.announcers[0].Announce(id("a"), id("a"))
 		if got := fmt.Sprint(n.batches()); got != "[[a]]" {
-			t.Errorf("sent is %s", got)
+			t.Errorf("sent %s", got)
 		}
 		n.is(false, false, true)
 		n.announcers[1].Announce(id("first"))
-		synctest.Wait() // it is being sent
+		synctest.Wait() // for the first send
 		for i := range 2*ports.RelayBatch + 1 {
 			n.announcers[1].Announce(id(fmt.Sprint(i)))
 		}
@@ -189,21 +190,19 @@ func TestAnnouncer_Sends(t *testing.T) {
 		count, seen := 0, map[session.ID]bool{}
 		for _, batch := range n.batches() {
 			if count += len(batch); len(batch) > ports.RelayBatch {
-				t.Errorf("a batch has %d", len(batch))
+				t.Errorf("a batch has %d sessions", len(batch))
 			}
 			for _, id := range batch {
 				seen[id] = true
 			}
 		}
 		if count != 2*ports.RelayBatch+2 || len(seen) != count {
-			t.Errorf("%d were sent, %d different ones", count, len(seen))
+			t.Errorf("sent %d sessions, %d distinct", count, len(seen))
 		}
 	})
 }
 
-// Neither that it is lost nor that it hangs holds up who announces; what is too
-// much is left out, and nothing is kept for ever.
-// slowRelay takes a second for what it is given, and hears nothing.
+// slowRelay takes a second for each batch and receives nothing.
 type slowRelay struct{}
 
 func (slowRelay) Send(ctx context.Context, _ []session.ID) error {
@@ -220,9 +219,9 @@ func (slowRelay) Receive(ctx context.Context, _ func(), _ func([]session.ID)) er
 	return ctx.Err()
 }
 
-// However much waits and however slow the relay is, nobody waits long for the
-// end.
-func TestAnnouncer_EndsInTime(t *testing.T) {
+// Run ends within the send timeout, however many sessions are unsent and
+// however slow the relay is.
+func TestAnnouncer_Run_EndsInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		announcer := lifecycle.NewAnnouncer(slowRelay{}, func(error) {})
@@ -233,11 +232,13 @@ func TestAnnouncer_EndsInTime(t *testing.T) {
 		cancel()
 		began := time.Now()
 		if announcer.Run(ctx); time.Since(began) > 3*time.Second {
-			t.Errorf("it ends after %v", time.Since(began))
+			t.Errorf("Run ended after %v", time.Since(began))
 		}
 	})
 }
 
+// Announce never blocks, even while the relay fails or hangs. Sessions above
+// the bound are dropped.
 func TestAnnouncer_Bounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -248,7 +249,7 @@ func TestAnnouncer_Bounded(t *testing.T) {
 			n.announcers[0].Announce(id(fmt.Sprint(i)))
 		}
 		if took := time.Since(began); took != 0 {
-			t.Errorf("to announce takes %s", took)
+			t.Errorf("Announce took %s", took)
 		}
 		n.is(false, false, false)
 		pass(time.Minute)
@@ -257,14 +258,14 @@ func TestAnnouncer_Bounded(t *testing.T) {
 			count += len(batch)
 		}
 		if count < 10_000 || count > 10_000+ports.RelayBatch {
-			t.Errorf("%d were sent", count)
+			t.Errorf("sent %d sessions", count)
 		}
 	})
 }
 
-// That replicas lose each other is said once, whatever fails and how often, and
-// so is that they are back.
-func TestAnnouncer_SaysWhatItIsLike(t *testing.T) {
+// A replica reports once that it is degraded, whatever fails and however often,
+// and once that it has recovered.
+func TestAnnouncer_ReportsHealth(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(*net){
 		"Lost":  func(n *net) { n.is(true, false, false) },
@@ -277,7 +278,7 @@ func TestAnnouncer_SaysWhatItIsLike(t *testing.T) {
 				n := newNet(t, 2)
 				pass(time.Hour)
 				if got := n.said(); got != "" || n.announcers[0].Degraded() != "" {
-					t.Errorf("all is well, and it says %q, %q", got, n.announcers[0].Degraded())
+					t.Errorf("while healthy, reported %q and Degraded = %q", got, n.announcers[0].Degraded())
 				}
 				lose(n)
 				pass(time.Minute)
@@ -286,21 +287,21 @@ func TestAnnouncer_SaysWhatItIsLike(t *testing.T) {
 					pass(time.Minute)
 				}
 				if got := n.said(); got != "0 lost, 1 lost" || !strings.Contains(n.announcers[1].Degraded(), "events arrive late") {
-					t.Errorf("it says %q, %q", got, n.announcers[1].Degraded())
+					t.Errorf("reported %q and Degraded = %q", got, n.announcers[1].Degraded())
 				}
 				n.is(false, false, false)
 				pass(time.Minute)
 				if got := n.said(); got != "0 back, 1 back" || n.announcers[1].Degraded() != "" {
-					t.Errorf("it says %q, %q", got, n.announcers[1].Degraded())
+					t.Errorf("reported %q and Degraded = %q", got, n.announcers[1].Degraded())
 				}
 			})
 		})
 	}
 }
 
-// What could not be sent is sent when that is possible again, and what waits at
-// the end is sent before it; one that is lost does not hold up the end.
-func TestAnnouncer_SendsLater(t *testing.T) {
+// Sessions that could not be sent are sent when the relay recovers, and at the
+// latest when Run ends. A lost relay does not delay the end.
+func TestAnnouncer_RetriesUnsent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := newNet(t, 1)
@@ -308,17 +309,17 @@ func TestAnnouncer_SendsLater(t *testing.T) {
 		n.announcers[0].Announce(id("a"))
 		pass(time.Minute)
 		if tries := n.tries(); tries < 30 || tries > 80 {
-			t.Errorf("in a minute it tried %d times", tries)
+			t.Errorf("tried %d times in a minute", tries)
 		}
 		n.is(false, false, false)
 		pass(2 * time.Second)
 		if got := fmt.Sprint(n.batches()); got != "[[a]]" {
-			t.Errorf("sent is %s", got)
+			t.Errorf("sent %s", got)
 		}
 		n.announcers[0].Announce(id("b"))
 		n.stop()
 		if got := fmt.Sprint(n.batches()); got != "[[b]]" {
-			t.Errorf("at the end, sent is %s", got)
+			t.Errorf("at the end, sent %s", got)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -328,21 +329,21 @@ func TestAnnouncer_SendsLater(t *testing.T) {
 		began := time.Now()
 		n.stop()
 		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("it ends after %s", took)
+			t.Errorf("Run ended after %s", took)
 		}
 	})
 }
 
-// Without a relay there is nothing to run.
-func TestAnnouncer_Alone(t *testing.T) {
+// Without a relay, Run returns at once.
+func TestAnnouncer_Run_WithoutRelay(t *testing.T) {
 	t.Parallel()
-	alone := lifecycle.NewAnnouncer(nil, func(error) { t.Error("it says something") })
+	alone := lifecycle.NewAnnouncer(nil, func(error) { t.Error("reported a health change") })
 	alone.Announce(id("a"))
 	alone.Run(t.Context())
 	if got := alone.Degraded(); got != "" {
-		t.Errorf("it says %q", got)
+		t.Errorf("Degraded = %q", got)
 	}
 }
 
-// pass lets time pass in a bubble.
+// pass lets time pass in a synctest bubble.
 func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // no time passes for the test

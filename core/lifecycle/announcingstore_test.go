@@ -16,9 +16,9 @@ import (
 	"chatkit-session/ports/portmock"
 )
 
-// Of what an Update changes, what is news to clients is announced: once it is
-// stored, and only then. Where it blocks a sign-in, all that it showed is: the
-// sign-in may be watching any of it.
+// Update announces the sessions whose change clients can notice, once it is
+// stored. An Update that blocks a sign-in announces every session that it read:
+// the sign-in may be watching any of them.
 func TestAnnouncingStore_Update(t *testing.T) {
 	t.Parallel()
 	hash := func(s session.Session, b byte) session.Session {
@@ -61,7 +61,7 @@ func TestAnnouncingStore_Update(t *testing.T) {
 				b.updates(c.fails, active("a"), active("b", by("sess_2")))
 				err := store.Update(t.Context(), ports.Scope{User: user}, func(seen ports.Seen) (ports.Changes, error) {
 					if len(n.batches()) > 0 {
-						t.Error("it is announced before it is stored")
+						t.Error("announced before it was stored")
 					}
 					return c.change(seen.Sessions), nil
 				})
@@ -73,7 +73,7 @@ func TestAnnouncingStore_Update(t *testing.T) {
 					slices.SortFunc(batch, func(a, b session.ID) int { return strings.Compare(a.String(), b.String()) })
 				}
 				if got := fmt.Sprint(sent); got != c.want {
-					t.Errorf("announced is %s, want %s", got, c.want)
+					t.Errorf("announced %s, want %s", got, c.want)
 				}
 			})
 		})
@@ -89,7 +89,7 @@ func TestAnnouncingStore_Update(t *testing.T) {
 	})
 }
 
-// It is a store like the one it is made of.
+// All other methods are the decorated store's.
 func TestAnnouncingStore_Finds(t *testing.T) {
 	t.Parallel()
 	store := portmock.NewMockSessionStore(gomock.NewController(t))

@@ -30,7 +30,7 @@ func TestAuthorizer_Authorize(t *testing.T) {
 
 	cases := map[string]struct {
 		identity  ports.Identity
-		directory any // the access.Role or error it answers, nil when it must not be asked
+		directory any // an access.Role or error; nil when it must not be called
 		fallback  access.Role
 		wants     access.Permission
 		role      access.Role
@@ -85,7 +85,7 @@ func TestAuthorizer_Authorize_BadCredential(t *testing.T) {
 	authenticator := portmock.NewMockAuthenticator(gomock.NewController(t))
 	authorizer := lifecycle.NewAuthorizer(authenticator, nil, access.DefaultPolicy(), guest)
 	if _, err := authorizer.Authorize(t.Context(), "", access.ReadOwn); !errors.Is(err, session.KindUnauthenticated) {
-		t.Errorf("without a credential: %v", err)
+		t.Errorf("Authorize without a credential = %v", err)
 	}
 	for _, want := range []error{session.KindUnauthenticated, session.KindUnavailable} {
 		authenticator.EXPECT().Authenticate(gomock.Any(), credential).Return(ports.Identity{}, want)
@@ -95,8 +95,8 @@ func TestAuthorizer_Authorize_BadCredential(t *testing.T) {
 	}
 }
 
-// Actors of kinds that the operator refuses come in nowhere, whatever their
-// role; the log learns who they were.
+// Actors of denied kinds are refused whatever their role. The error comes with
+// the caller, for the log.
 func TestAuthorizer_Authorize_DeniesActors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

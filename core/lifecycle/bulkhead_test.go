@@ -17,7 +17,8 @@ import (
 	"chatkit-session/ports/portmock"
 )
 
-// stuck is a store whose calls go on until they are let go, in a bubble.
+// stuck is a store whose calls block until they are released, in a synctest
+// bubble.
 type stuck struct {
 	lifecycle.UserStore
 	release chan struct{}
@@ -81,7 +82,7 @@ func (s *stuck) Update(context.Context, ports.Scope, func(ports.Seen) (ports.Cha
 	return errBug
 }
 
-// busy is how many calls are in the store, of a kind or, by "", of all.
+// busy returns how many calls of a kind ("" for all) are in the store.
 func (s *stuck) busy(name string) (n int) {
 	synctest.Wait()
 	s.mu.Lock()
@@ -94,7 +95,7 @@ func (s *stuck) busy(name string) (n int) {
 	return n
 }
 
-// newBulkhead shares so many connections.
+// newBulkhead returns a Bulkhead for a pool of this many connections.
 func newBulkhead(t *testing.T, connections int) (*stuck, *lifecycle.Bulkhead) {
 	t.Helper()
 	clock := portmock.NewMockClock(gomock.NewController(t))
@@ -103,8 +104,8 @@ func newBulkhead(t *testing.T, connections int) (*stuck, *lifecycle.Bulkhead) {
 	return store, lifecycle.NewBulkhead(store, connections, clock)
 }
 
-// Neither checks nor what users ask can take the other's connections, nor those
-// of the service's own tasks.
+// Checks and users' requests cannot use each other's connections, nor the
+// reserved ones.
 func TestBulkhead(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ connections, users, checks int }{{32, 20, 10}, {4, 1, 1}, {2, 1, 1}, {1, 1, 1}} {
@@ -125,10 +126,10 @@ func TestBulkhead(t *testing.T) {
 					go update(ctx, shares, fmt.Sprint("user_", n))                 //nolint:errcheck // see below
 				}
 				if checks, all := store.busy("FindByToken"), store.busy(""); checks != c.checks || all != c.checks+c.users {
-					t.Errorf("%d checks and %d others are in the store", checks, all-checks)
+					t.Errorf("%d checks and %d other calls in the store", checks, all-checks)
 				}
 				if stats := store.busy("Stats"); stats > 1 {
-					t.Errorf("%d totals are counted at once", stats)
+					t.Errorf("%d calls of Stats at once", stats)
 				}
 				close(store.release)
 			})
@@ -140,8 +141,8 @@ func update(ctx context.Context, store ports.SessionStore, name string) error {
 	return store.Update(ctx, ports.Scope{User: session.Must(session.ParseUserID(name))}, nil)
 }
 
-// Where a user's lock is stuck, they take one connection and some patience;
-// nobody else waits for them.
+// A user whose lock is stuck uses one connection, a bounded queue, and delays
+// nobody else.
 func TestBulkhead_OneUser(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -153,7 +154,7 @@ func TestBulkhead_OneUser(t *testing.T) {
 			synctest.Wait()
 		}
 		if n := store.busy("Update"); n != 1 || resting != 59 {
-			t.Errorf("%d of a user's changes are in the store, %d rest", n, resting)
+			t.Errorf("%d updates of a user in the store, %d not counted as in flight", n, resting)
 		}
 		for range 44 {
 			if err := <-said; !errors.Is(err, session.KindOverloaded) {
@@ -165,7 +166,7 @@ func TestBulkhead_OneUser(t *testing.T) {
 		go func() { _ = update(ctx, shares, "user_2") }()
 		go func() { _ = update(gaveUp, shares, "user_3") }()
 		if n := store.busy("Update"); n != 3 {
-			t.Errorf("of three users, %d changes are in the store", n)
+			t.Errorf("%d updates of three users in the store", n)
 		}
 		close(store.release)
 		for range 16 {
@@ -176,7 +177,8 @@ func TestBulkhead_OneUser(t *testing.T) {
 	})
 }
 
-// Who gives up while they wait for a connection asks nothing.
+// A caller that gives up while it waits for a connection does not reach the
+// store.
 func TestBulkhead_GaveUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -195,13 +197,13 @@ func TestBulkhead_GaveUp(t *testing.T) {
 			}
 		}
 		if n := store.busy(""); n != 1 {
-			t.Errorf("%d are in the store", n)
+			t.Errorf("%d calls in the store", n)
 		}
 		close(store.release)
 	})
 }
 
-// Few wait for totals.
+// Few calls of Stats may wait.
 func TestBulkhead_Stats(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"chatkit-session/ports/portmock"
 )
 
-// cleanerStore is what a Cleaner needs of a store, as mocks.
+// cleanerStore has the mocks of a CleanerStore.
 type cleanerStore struct {
 	*portmock.MockSessionCleaner
 	*portmock.MockStoreProbe
@@ -24,12 +24,12 @@ func newCleanerStore(ctrl *gomock.Controller) cleanerStore {
 	return cleanerStore{portmock.NewMockSessionCleaner(ctrl), portmock.NewMockStoreProbe(ctrl)}
 }
 
-// EXPECT is that of what cleans up.
+// EXPECT records calls of the clean-up; both mocks have a method of this name.
 func (s cleanerStore) EXPECT() *portmock.MockSessionCleanerMockRecorder {
 	return s.MockSessionCleaner.EXPECT()
 }
 
-// A replica whose clock is not the store's ends and deletes nothing.
+// A replica whose clock differs from the store's changes nothing.
 func TestCleaner_Clean_ClocksDiffer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -83,9 +83,9 @@ func TestCleaner_Clean(t *testing.T) {
 			t.Errorf("Clean = %+v, %v", got, err)
 		}
 	})
-	// What was done before a failure counts, and nothing is begun after it.
+	// Batches before a failure are counted; no batch follows it.
 	for name, c := range map[string]struct {
-		steps int // that go well
+		steps int // that succeed
 		want  lifecycle.Cleaned
 	}{
 		"ExpiringFails":        {0, lifecycle.Cleaned{Expired: 11}},
@@ -121,9 +121,9 @@ func TestCleaner_Clean(t *testing.T) {
 	}
 }
 
-// Callers get three times as much of the store as the clean-up does, whatever
-// becomes of the clock.
-func TestCleaner_Rests(t *testing.T) {
+// The pauses are three times as long as the batches, and bounded when the clock
+// is set.
+func TestCleaner_Clean_Pauses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ set, rests time.Duration }{
 		"ThriceABatch":    {0, 6 * time.Second},
@@ -132,13 +132,14 @@ func TestCleaner_Rests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { cleanerRests(t, c.set, c.rests) })
+			synctest.Test(t, func(t *testing.T) { cleanerPauses(t, c.set, c.rests) })
 		})
 	}
 }
 
-// cleanerRests lets the clock be set by so much in each batch.
-func cleanerRests(t *testing.T, by, rests time.Duration) {
+// cleanerPauses sets the clock by this much during each batch and checks the
+// pauses.
+func cleanerPauses(t *testing.T, by, rests time.Duration) {
 	t.Helper()
 	ctrl := gomock.NewController(t)
 	store, clock := newCleanerStore(ctrl), portmock.NewMockClock(ctrl)
@@ -161,6 +162,6 @@ func cleanerRests(t *testing.T, by, rests time.Duration) {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took != 3*time.Second+rests {
-		t.Errorf("took %v, want 3 s of work and %v of rest", took, rests)
+		t.Errorf("took %v, want 3 s of batches and %v of pauses", took, rests)
 	}
 }

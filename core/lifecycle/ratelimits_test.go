@@ -26,7 +26,8 @@ func quota(group ports.LimitGroup, allowance ports.Allowance) ports.Quota {
 	return ports.Quota{Group: group, Limit: perMinute, Allowance: allowance}
 }
 
-// newLimits returns Limits of groups, one of which is to refuse if it is not empty.
+// newLimits returns Limits of groups, and refuses one of them unless refuses is
+// empty.
 func newLimits(t *testing.T, refuses ports.LimitGroup, groups ...ports.LimitGroup) (*lifecycle.Limits, *portmock.MockRateLimiter) {
 	t.Helper()
 	limits := map[ports.LimitGroup]session.Limit{ports.LimitReads: {}}
@@ -41,7 +42,7 @@ func newLimits(t *testing.T, refuses ports.LimitGroup, groups ...ports.LimitGrou
 		meter.EXPECT().Refused(gomock.Any()).AnyTimes()
 	}
 	clock := portmock.NewMockClock(ctrl)
-	clock.EXPECT().Now().DoAndReturn(time.Now).AnyTimes() // in a bubble, where time is
+	clock.EXPECT().Now().DoAndReturn(time.Now).AnyTimes() // the time of the synctest bubble
 	return lifecycle.NewLimits(limiter, meter, clock, limits), limiter
 }
 
@@ -74,7 +75,7 @@ func TestLimits_Spend(t *testing.T) {
 	}
 	t.Run("NoLimit", func(t *testing.T) {
 		t.Parallel()
-		limits, _ := newLimits(t, "", ports.LimitOpens) // nothing is counted
+		limits, _ := newLimits(t, "", ports.LimitOpens) // the limiter is not called
 		for _, group := range []ports.LimitGroup{ports.LimitReads, ports.LimitChanges} {
 			if got, err := limits.Spend(t.Context(), group, session.Holder{SignIn: signIn}); err != nil || got != nil {
 				t.Errorf("got %+v, %v", got, err)
@@ -92,7 +93,7 @@ func TestLimits_SpendFailure(t *testing.T) {
 		refuses          ports.LimitGroup
 	}{
 		"Some": {"192.0.2.1", "192.0.2.1/32", some, nil, ""},
-		// Addresses of one network are one client's.
+		// All addresses of a network count as one client.
 		"IPv6":    {"2001:db8:1:2:3::4", "2001:db8:1:2::/64", some, nil, ""},
 		"UsedUp":  {"192.0.2.1", "192.0.2.1/32", none, session.KindRateLimited, ports.LimitFailuresOfAddress},
 		"Unknown": {"", "", none, nil, ""},
@@ -112,14 +113,14 @@ func TestLimits_SpendFailure(t *testing.T) {
 				t.Errorf("got %+v, %v, want %+v, %v", got, err, want, test.err)
 			}
 			if limits.Suspects(source) != (test.err != nil) {
-				t.Errorf("whether it is suspected: %v", limits.Suspects(source))
+				t.Errorf("Suspects = %v", limits.Suspects(source))
 			}
 		})
 	}
 }
 
-// A network without a failed check left is suspected until it has one again;
-// meanwhile nobody is asked what is left to it. Others are not.
+// A network that used up its failed checks is a suspect until it has one again.
+// Meanwhile the limiter is not called for it. Other networks are not suspects.
 func TestLimits_Suspects(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -128,7 +129,7 @@ func TestLimits_Suspects(t *testing.T) {
 		limiter.EXPECT().Allow(gomock.Any(), gomock.Any(), perMinute).Return(none, nil)
 		_, _ = limits.SpendFailure(t.Context(), flood)
 		if !limits.Suspects(flood) || limits.Suspects(other) || limits.Suspects(session.Source{}) {
-			t.Error("others are suspected, or it is not")
+			t.Error("other networks are suspects, or this one is not")
 		}
 		<-time.After(none.Next - time.Second)
 		quotas, err := limits.SpendFailure(t.Context(), flood)
@@ -137,7 +138,7 @@ func TestLimits_Suspects(t *testing.T) {
 		}
 		<-time.After(time.Second)
 		if limits.Suspects(flood) {
-			t.Error("it is still suspected")
+			t.Error("still a suspect")
 		}
 		limiter.EXPECT().Allow(gomock.Any(), gomock.Any(), perMinute).Return(some, nil)
 		if _, err := limits.SpendFailure(t.Context(), flood); err != nil {

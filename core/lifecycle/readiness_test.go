@@ -46,7 +46,7 @@ func TestReadiness_Ready(t *testing.T) {
 			ill.EXPECT().Degraded().Return("no Redis").AnyTimes()
 			degraded, err := lifecycle.NewReadiness(store, clock, well, ill).Ready(t.Context())
 			if (err == nil) != slices.Equal(degraded, []string{"no Redis"}) {
-				t.Errorf("degraded are %q", degraded)
+				t.Errorf("degraded %q", degraded)
 			}
 			if session.ReasonOf(err) != c.reason || (err == nil) != (c.reason == "") || (err != nil && session.KindOf(err) != session.KindUnavailable) {
 				t.Errorf("Ready = %v, want the reason %q", err, c.reason)
@@ -55,8 +55,8 @@ func TestReadiness_Ready(t *testing.T) {
 	}
 }
 
-// However many ask, the store is probed once at a time and once a second, for
-// all of them; who gives up ends nobody else's probe.
+// The store is probed once a second and once at a time, for all callers
+// together. A caller that gives up does not end the probe.
 func TestReadiness_ProbesOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestReadiness_ProbesOnce(t *testing.T) {
 			}
 		}).AnyTimes()
 		ready := lifecycle.NewReadiness(store, clock)
-		// asks lets so many ask at once and wants one answer for all.
+		// asks calls Ready this often at once, and wants the same answer for all.
 		asks := func(want error, probed int) {
 			t.Helper()
 			said := make(chan error, 100)
@@ -88,7 +88,7 @@ func TestReadiness_ProbesOnce(t *testing.T) {
 				}
 			}
 			if probes != probed {
-				t.Errorf("%d probes, want %d", probes, probed)
+				t.Errorf("probed %d times, want %d", probes, probed)
 			}
 		}
 		gone, cancel := context.WithCancel(t.Context())
@@ -96,7 +96,7 @@ func TestReadiness_ProbesOnce(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		if _, err := ready.Ready(gone); !errors.Is(err, session.KindUnavailable) {
-			t.Errorf("who gave up was told %v", err)
+			t.Errorf("the caller that gave up got %v", err)
 		}
 		asks(nil, 1)
 		answer = errDown
@@ -105,23 +105,23 @@ func TestReadiness_ProbesOnce(t *testing.T) {
 		<-time.After(time.Millisecond)
 		asks(errDown, 2)
 		answer = nil
-		asks(errDown, 2) // a no is remembered, too
+		asks(errDown, 2) // an error is reused, too
 		<-time.After(time.Second)
 		asks(nil, 3)
 	})
 }
 
-// One that is about to stop asks nobody, and says no.
+// A draining replica is not ready, and does not probe the store.
 func TestReadiness_Drain(t *testing.T) {
 	t.Parallel()
 	ctrl := gomock.NewController(t)
 	ready := lifecycle.NewReadiness(portmock.NewMockStoreProbe(ctrl), portmock.NewMockClock(ctrl))
 	if ready.Draining() {
-		t.Error("it drains before it is told to")
+		t.Error("draining before Drain")
 	}
 	ready.Drain()
 	if !ready.Draining() {
-		t.Error("it does not drain")
+		t.Error("not draining after Drain")
 	}
 	if _, err := ready.Ready(t.Context()); session.KindOf(err) != session.KindUnavailable || session.ReasonOf(err) != session.ReasonStopping {
 		t.Errorf("Ready = %v", err)

@@ -49,34 +49,34 @@ var (
 	support = session.Must(session.NewActor(session.ActorImpersonator, "user_support"))
 )
 
-// verified is the caller who verified a factor so long before noon. Of the caller
-// as such nobody knows when that was.
+// verified returns the caller with a factor verified this long before noon. The
+// plain caller's time of verification is unknown.
 func verified(ago time.Duration) access.Caller {
 	c := caller
 	c.Verified = noon.Add(-ago)
 	return c
 }
 
-// as is the caller with an actor in their sign-in.
+// as returns the caller with an actor in their sign-in.
 func as(actor session.Actor) access.Caller {
 	c := caller
 	c.Actor = actor
 	return c
 }
 
-// known is what is remembered of a sign-in, "sess_1", or of an actor in one,
-// "sess_1 agent:agent_1", that was verified, and first seen, so long before noon.
+// known returns a remembered sign-in, named "sess_1", or "sess_1 agent:agent_1"
+// with an actor. It was first seen and verified this long before noon.
 func known(name string, ago time.Duration) session.SignIn {
 	signIn, actor, _ := strings.Cut(name, " ")
 	return session.RestoreSignIn(session.StoredSignIn{SignIn: signIn, Actor: actor, FirstSeen: noon.Add(-ago), Verified: noon.Add(-ago)})
 }
 
-// from is a source in the network of an address, of Firefox on Linux.
+// from returns a source in the network of an address, with Firefox on Linux.
 func from(address string) session.Source {
 	return session.NewSource(netip.MustParseAddr(address), session.NewClient("Firefox 133", "Linux", "desktop"))
 }
 
-// thief is a source that differs from all of those.
+// thief returns a source that differs from all others in address and client.
 func thief() session.Source {
 	return session.NewSource(netip.MustParseAddr("203.0.113.9"), session.NewClient("Chrome 130", "Windows 11", "desktop"))
 }
@@ -85,11 +85,11 @@ func id(text string) session.ID             { return session.Must(session.ParseI
 func device(text string) session.DeviceID   { return session.Must(session.ParseDeviceID(text)) }
 func signInID(text string) session.SignInID { return session.Must(session.ParseSignInID(text)) }
 
-// with changes what a session, or a bench, starts as.
+// with changes a session before it is restored.
 type with func(*session.Stored)
 
-// active is a session on the device of its id that was opened an hour ago by
-// the caller's sign-in and then used, with 20 hours left and oldToken.
+// active returns a session on a device named like its id. The caller's sign-in
+// opened it an hour ago; it has 20 hours left and oldToken.
 func active(id string, with ...with) session.Session {
 	s := session.Stored{
 		ID: id, User: "user_1", Device: id, Workflow: "workflow_1", SignIn: "sess_1", Status: session.StatusActive,
@@ -120,12 +120,13 @@ func sealed(sealed string) with {
 func generated(s *session.Stored)  { s.Generated = true }
 func remembered(s *session.Stored) { s.Remembered = true }
 
-// signedOut lets the session be signed out.
+// signedOut ends the session by the user, a minute ago.
 func signedOut(s *session.Stored) {
 	s.Status, s.EndReason, s.EndedAt = session.StatusRevoked, session.EndUser, noon.Add(-time.Minute)
 }
 
-// rotatedAgo lets newToken have superseded oldToken so long ago.
+// rotatedAgo makes oldToken the superseded token of a rotation to newToken this
+// long ago.
 func rotatedAgo(d time.Duration) with {
 	return func(s *session.Stored) {
 		s.Credential.Hash = newToken.Hash()
@@ -133,12 +134,13 @@ func rotatedAgo(d time.Duration) with {
 	}
 }
 
-// offers lets the session have a transfer code of the given time.
+// offers gives the session a transfer code that expires in d.
 func offers(d time.Duration) with {
 	return func(s *session.Stored) { s.Offer = session.Offer{Code: code.Hash(), Until: noon.Add(d)} }
 }
 
-// bench is the use cases' dependencies as mocks, at noon until somebody sets now.
+// bench has mocks of the use cases' dependencies. Its time is noon until a test
+// sets now.
 type bench struct {
 	store   *portmock.MockSessionStore
 	secrets *portmock.MockSecretFinder
@@ -150,8 +152,7 @@ type bench struct {
 	deps    lifecycle.Deps
 	now     time.Time
 
-	// signIns are those that are remembered; holderBlocked is whether the one
-	// that holds the session that an Update is about is blocked.
+	// What Update shows beside the sessions.
 	signIns       session.SignIns
 	holderBlocked bool
 
@@ -195,19 +196,20 @@ func (b *bench) revokes(rules ...session.Rule) {
 	}
 }
 
-// mints lets one token be made, for the session with this id.
+// mints expects one token to be made, for the session with id.
 func (b *bench) mints(id session.ID) {
 	b.ids.EXPECT().Token().Return(newToken, nil)
 	b.sealer.EXPECT().Seal(id, newToken).Return([]byte("new"), nil)
 }
 
-// creates lets one session be made: "new".
+// creates expects one session to be created, with the id "new".
 func (b *bench) creates() {
 	b.ids.EXPECT().SessionID().Return(id("new"), nil)
 	b.mints(id("new"))
 }
 
-// updates lets one Update see sessions and return fails after it has written.
+// updates expects one Update, which reads the sessions and returns fails after
+// its changes.
 func (b *bench) updates(fails error, seen ...session.Session) {
 	b.store.EXPECT().Update(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
 		func(_ context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) error {
@@ -221,11 +223,11 @@ func (b *bench) updates(fails error, seen ...session.Session) {
 		})
 }
 
-// remembers lets sign-ins be remembered.
+// remembers sets the sign-ins that the store remembers.
 func (b *bench) remembers(signIns ...session.SignIn) { b.signIns = signIns }
 
-// wrote is what the last Update wrote of sessions: "id status", and of those that
-// ended, why.
+// wrote returns what the last Update wrote of sessions: "id status" and, for an
+// ended one, the reason.
 func (b *bench) wrote() string {
 	var lines []string
 	for _, s := range b.changes.Sessions {
@@ -238,9 +240,9 @@ func (b *bench) wrote() string {
 	return strings.Join(lines, "; ")
 }
 
-// noted is what the last Update wrote of sign-ins: "sess_1 seen" of one, with how
-// long before noon it was verified; "sess_2 blocked"; "sess_3 forgotten"; and
-// the moment, before noon, too.
+// noted returns what the last Update wrote of sign-ins: "sess_1 seen" with the
+// time from its verification to noon, "sess_2 blocked", "sess_3 forgotten", and
+// the moment as the time to noon.
 func (b *bench) noted() string {
 	var lines []string
 	name := func(h session.Holder) string { return strings.TrimSuffix(h.SignIn.String()+" "+h.Actor.String(), " ") }
@@ -264,12 +266,12 @@ func (b *bench) noted() string {
 func (b *bench) notes(t *testing.T, want string) {
 	t.Helper()
 	if got := b.noted(); got != want {
-		t.Errorf("noted of sign-ins is %q, want %q", got, want)
+		t.Errorf("wrote of sign-ins %q, want %q", got, want)
 	}
 }
 
-// recorded is what the last Update added to the timeline: "type id", from
-// where if somebody did it, and its details.
+// recorded returns what the last Update added to the timeline: "type id", the
+// address if there is one, and the details.
 func (b *bench) recorded(t *testing.T) string {
 	t.Helper()
 	var lines []string
@@ -283,20 +285,21 @@ func (b *bench) recorded(t *testing.T) string {
 		}
 		lines = append(lines, line)
 		if !a.At.Equal(b.now) || a.User != user || !a.ID.IsZero() {
-			t.Errorf("%s is of %s at %s, with the id %q", line, a.User, a.At, a.ID)
+			t.Errorf("record %s has user %s, time %s and id %q", line, a.User, a.At, a.ID)
 		}
 	}
 	return strings.Join(lines, "; ")
 }
 
-// changed checks what the last Update wrote.
+// changed checks what the last Update wrote of sessions and added to the
+// timeline.
 func (b *bench) changed(t *testing.T, wrote, recorded string) {
 	t.Helper()
 	if got := b.wrote(); got != wrote {
 		t.Errorf("wrote %q, want %q", got, wrote)
 	}
 	if got := b.recorded(t); got != recorded {
-		t.Errorf("recorded\n%s, want\n%s", got, recorded)
+		t.Errorf("recorded\n%s\nwant\n%s", got, recorded)
 	}
 }
 
@@ -304,11 +307,12 @@ func (b *bench) changed(t *testing.T, wrote, recorded string) {
 func (b *bench) metered(t *testing.T, want ...session.Rule) {
 	t.Helper()
 	if !slices.Equal(b.counted, want) {
-		t.Errorf("counted are %v, want %v", b.counted, want)
+		t.Errorf("counted anomalies %v, want %v", b.counted, want)
 	}
 }
 
-// used is what waits to be written of sessions' use: "id opens/checks from".
+// used flushes the usage buffer and returns what it wrote: "id opens/checks
+// from address".
 func (b *bench) used(t *testing.T) string {
 	t.Helper()
 	var lines []string
@@ -316,7 +320,7 @@ func (b *bench) used(t *testing.T) string {
 		for _, use := range uses {
 			lines = append(lines, fmt.Sprintf("%s %d/%d from %s", use.Session, use.Opens, use.Checks, use.Source.Address))
 			if !use.At.Equal(b.now) {
-				t.Errorf("used at %s", use.At)
+				t.Errorf("last use at %s, want now", use.At)
 			}
 		}
 		return nil, nil
@@ -328,7 +332,7 @@ func (b *bench) used(t *testing.T) string {
 	return strings.Join(lines, "; ")
 }
 
-// find answers as a store does that has these sessions.
+// find answers Find like a store with these sessions.
 func find(slot session.Slot, by session.SignInID, sessions []session.Session) (session.Session, error) {
 	for _, s := range sessions {
 		same := s.Device() == slot.Device || (slot.Device.IsZero() && s.Generated() && s.Holder().SignIn == by)
@@ -339,8 +343,7 @@ func find(slot session.Slot, by session.SignInID, sessions []session.Session) (s
 	return session.Session{}, session.KindNotFound
 }
 
-// has lets the store be asked for a slot once, and answer as one that has these
-// sessions.
+// has expects one Find, answered like a store with these sessions.
 func (b *bench) has(sessions ...session.Session) {
 	b.store.EXPECT().Find(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(
 		func(_ context.Context, slot session.Slot, by session.SignInID) (session.Session, error) {
@@ -348,12 +351,12 @@ func (b *bench) has(sessions ...session.Session) {
 		})
 }
 
-// hides checks that an error shows no secret.
+// hides checks that an error contains no secret.
 func hides(t *testing.T, err error) {
 	t.Helper()
 	for _, secret := range []string{oldToken.Reveal(), newToken.Reveal(), code.Reveal(), strings.ToLower(code.Reveal())} {
 		if err != nil && strings.Contains(err.Error(), secret) {
-			t.Errorf("the error shows a secret: %v", err)
+			t.Errorf("the error contains a secret: %v", err)
 		}
 	}
 }

@@ -17,14 +17,14 @@ import (
 	"chatkit-session/ports/portmock"
 )
 
-// touches is a UsageBuffer on a store that keeps what it is told.
+// touches is a UsageBuffer on a store that keeps the batches.
 type touches struct {
 	*lifecycle.UsageBuffer
 	now     time.Time
 	batches [][]session.Use
-	busy    []session.ID // once
+	busy    []session.ID // in the next batch
 	fails   error
-	during  func() // runs, once, while the store writes
+	during  func() // runs during the next batch
 }
 
 func newTouches(t *testing.T) *touches {
@@ -49,7 +49,7 @@ func newTouches(t *testing.T) *touches {
 	return s
 }
 
-// flush flushes so long after noon and returns what was written by it: "id
+// flush flushes this long after noon and returns what was written: "id
 // opens/checks@after noon".
 func (s *touches) flush(t *testing.T, after time.Duration) string {
 	t.Helper()
@@ -69,8 +69,8 @@ func (s *touches) written() string {
 	return strings.Join(lines, "; ")
 }
 
-// checked notes a check of a session so long after noon that was found as last
-// active so long after noon.
+// checked adds a check of a session this long after noon. The session was read
+// with its last activity at stored after noon.
 func (s *touches) checked(id string, at, stored time.Duration) {
 	s.Checked(session.Restore(session.Stored{ID: id, LastActivityAt: noon.Add(stored)}), noon.Add(at), atHome)
 }
@@ -79,12 +79,12 @@ func (s *touches) checked(id string, at, stored time.Duration) {
 func check(t *testing.T, got, want string) {
 	t.Helper()
 	if got != want {
-		t.Errorf("written is %q, want %q", got, want)
+		t.Errorf("wrote %q, want %q", got, want)
 	}
 }
 
-// What counts is how long ago the session was written, not when it was used:
-// else the last use before a pause would never be written.
+// A use is due by the time since its session was last written, not since the
+// use: otherwise the last use before a pause would never be written.
 func TestUsageBuffer_Flush_WhenDue(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
@@ -97,8 +97,8 @@ func TestUsageBuffer_Flush_WhenDue(t *testing.T) {
 	check(t, s.flush(t, 30*time.Second), "b 0/1@30s")
 }
 
-// A use that was seen while a flush was running, or whose session was read
-// before the flush was done, does not know of it, and waits all the same.
+// A use of a session that was read before or during a flush does not show what
+// the flush wrote. It stays pending until it is due anyway.
 func TestUsageBuffer_Flush_OnceInAResolution(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
@@ -109,16 +109,16 @@ func TestUsageBuffer_Flush_OnceInAResolution(t *testing.T) {
 	check(t, s.flush(t, time.Minute+time.Second), "")
 	check(t, s.flush(t, 2*time.Minute-us), "")
 	check(t, s.flush(t, 2*time.Minute), "a 0/2@1m1s")
-	s.checked("a", 2*time.Minute, time.Minute+time.Second) // read when it was written
+	s.checked("a", 2*time.Minute, time.Minute+time.Second) // read after it was written
 	check(t, s.flush(t, 2*time.Minute), "")
 	check(t, s.flush(t, 2*time.Minute+time.Second), "a 0/1@2m0s")
-	// One that waits and is read anew, as written by another replica.
+	// A session with a pending use is read again, written by another replica.
 	s.checked("b", 0, -time.Hour)
 	s.checked("b", time.Second, time.Second)
 	check(t, s.flush(t, time.Minute), "")
 	check(t, s.flush(t, time.Minute+time.Second), "b 0/2@1s")
 	s.checked("c", 0, time.Second)
-	s.checked("c", 0, -time.Hour) // read before that
+	s.checked("c", 0, -time.Hour) // read before the write
 	check(t, s.flush(t, time.Minute), "")
 }
 
@@ -126,7 +126,7 @@ func TestUsageBuffer_SumsUp(t *testing.T) {
 	t.Parallel()
 	address, client := session.Source{Address: atHome.Address}, session.Source{Client: thief().Client}
 	for name, c := range map[string]struct {
-		first, second session.Source // a second apart
+		first, second session.Source // one second apart
 		want          session.Source
 	}{
 		"TheLatestWins":        {atHome, thief(), thief()},
@@ -147,14 +147,14 @@ func TestUsageBuffer_SumsUp(t *testing.T) {
 				}
 				check(t, s.flush(t, time.Hour), "a 1/1@1s")
 				if got := s.batches[0][0].Source; got != c.want {
-					t.Errorf("from %v, want %v", got, c.want)
+					t.Errorf("source %v, want %v", got, c.want)
 				}
 			}
 		})
 	}
 }
 
-// However many use a session at once, all count and it is written once.
+// Concurrent uses of a session all count, and are written once.
 func TestUsageBuffer_Concurrent(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
@@ -166,12 +166,12 @@ func TestUsageBuffer_Concurrent(t *testing.T) {
 	check(t, s.flush(t, 0), "0 0/32@0s; 1 0/32@0s")
 	check(t, s.flush(t, 0), "")
 	if len(s.batches) != 0 {
-		t.Error("the store is asked to write nothing")
+		t.Error("the store was called with an empty batch")
 	}
 }
 
-// What somebody else is changing waits, and what was seen of it meanwhile: as
-// it was not written, it is due at once.
+// A use of a busy session stays pending together with newer uses. It was not
+// written, so it is due at once.
 func TestUsageBuffer_Flush_Busy(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
@@ -187,11 +187,11 @@ func TestUsageBuffer_Flush_Busy(t *testing.T) {
 	s.checked("c", 0, -time.Hour)
 	s.busy = []session.ID{id("c")}
 	check(t, s.flush(t, 0), "")
-	s.checked("c", 0, -time.Hour) // read before, seen after
+	s.checked("c", 0, -time.Hour) // read before the flush, used after
 	check(t, s.flush(t, 0), "c 0/2@0s")
 }
 
-// What could not be written is kept, and what was is not written again.
+// Unwritten uses stay pending, and written ones are not written again.
 func TestUsageBuffer_Flush_StoreDown(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
@@ -205,21 +205,21 @@ func TestUsageBuffer_Flush_StoreDown(t *testing.T) {
 		t.Errorf("Flush = %v", err)
 	}
 	if len(s.batches) != 1 || len(s.batches[0]) != 1000 {
-		t.Fatalf("%d batches went well", len(s.batches))
+		t.Fatalf("%d batches succeeded", len(s.batches))
 	}
 	first := s.batches[0]
 	s.fails = nil
 	s.during = func() { s.checked(first[0].Session.String(), us, -time.Hour) }
 	s.flush(t, 0)
 	if len(s.batches) != 2 || len(s.batches[0]) != 1000 || len(s.batches[1]) != 500 {
-		t.Errorf("%d batches, the first of %d", len(s.batches), len(s.batches[0]))
+		t.Errorf("%d batches, the first with %d uses", len(s.batches), len(s.batches[0]))
 	}
 	all := map[session.ID]bool{}
 	for _, use := range slices.Concat(append(s.batches, first)...) {
 		all[use.Session] = true
 	}
 	if len(all) != 2500 {
-		t.Errorf("%d of 2500 are written", len(all))
+		t.Errorf("wrote %d of 2500", len(all))
 	}
 }
 
@@ -234,7 +234,7 @@ func TestUsageBuffer_FlushAll(t *testing.T) {
 	check(t, s.written(), "a 0/1@0s; b 0/1@0s")
 }
 
-// When many wait they are written early.
+// Many pending uses are written early.
 func TestUsageBuffer_Flush_ManyAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
@@ -249,7 +249,8 @@ func TestUsageBuffer_Flush_ManyAtOnce(t *testing.T) {
 	}
 }
 
-// What waits is bounded; those who wait still count.
+// The number of sessions with pending uses is bounded. Further uses of those
+// sessions still count.
 func TestUsageBuffer_Bounded(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
@@ -261,7 +262,7 @@ func TestUsageBuffer_Bounded(t *testing.T) {
 	if err := s.Flush(t.Context()); !errors.Is(err, errDown) {
 		t.Errorf("Flush = %v", err)
 	}
-	s.checked("200000", 0, 0) // there is no room
+	s.checked("200000", 0, 0) // dropped: the buffer is full
 	s.fails = nil
 	s.flush(t, 0)
 	counts := map[string]int{}
@@ -269,12 +270,12 @@ func TestUsageBuffer_Bounded(t *testing.T) {
 		counts[use.Session.String()] += use.Checks
 	}
 	if len(counts) != 100_000 || counts["99999"] != 2 || counts["100000"] != 0 || counts["200000"] != 0 {
-		t.Errorf("%d are written, one that waited %d times", len(counts), counts["99999"])
+		t.Errorf("wrote %d sessions, a pending one with %d checks", len(counts), counts["99999"])
 	}
 }
 
-// Which session is the longest unused is decided by when each was used, not by
-// what is written of that yet: before, while and after it is written.
+// Exact returns the same last activity before, during and after the flush that
+// writes it.
 func TestUsageBuffer_Exact(t *testing.T) {
 	t.Parallel()
 	s := newTouches(t)
@@ -289,16 +290,16 @@ func TestUsageBuffer_Exact(t *testing.T) {
 			lines = append(lines, fmt.Sprintf("%s@%s", one.ID(), one.LastActivityAt().Sub(noon)))
 		}
 		if !read[0].LastActivityAt().Equal(noon) {
-			t.Error("what was read has changed")
+			t.Error("Exact changed its argument")
 		}
 		return strings.Join(lines, "; ")
 	}
 	check(t, shown(), "a@0s; b@0s")
 	s.checked("a", 2*time.Second, 0)
-	s.checked("b", -time.Second, -time.Hour) // older than what is stored
+	s.checked("b", -time.Second, -time.Hour) // older than stored
 	check(t, shown(), "a@2s; b@0s")
 	s.during = func() { check(t, shown(), "a@2s; b@0s") }
 	check(t, s.flush(t, time.Hour), "a 0/1@2s; b 0/1@-1s")
-	s.checked("a", 3*time.Second, 0) // read before that was written
+	s.checked("a", 3*time.Second, 0) // read before the write
 	check(t, shown(), "a@3s; b@0s")
 }
