@@ -258,7 +258,7 @@ var inSettings = strings.NewReplacer(
 	"the remembered longest life", "CHATKIT_REMEMBER_LONGEST_LIFE", "the longest life", "CHATKIT_LONGEST_LIFE",
 	"the remembered idle timeout", "CHATKIT_REMEMBER_IDLE_TIMEOUT", "the idle timeout", "CHATKIT_IDLE_TIMEOUT",
 	"the warning window", "CHATKIT_WARNING_WINDOW", "the lifetime of transfer codes", "CHATKIT_TRANSFER_CODE_LIFETIME",
-	"the most sessions of a user", "CHATKIT_MAX_SESSIONS",
+	"the session limit of a user", "CHATKIT_MAX_SESSIONS",
 )
 
 // aboutAny reports whether any of these settings has a mistake.

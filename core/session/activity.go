@@ -2,11 +2,11 @@ package session
 
 import "time"
 
-// ActivityType is what happened.
+// ActivityType is what happened to a session.
 type ActivityType string
 
-// The types of activity. Reuse and checks are none: they are summed up in a
-// session's counts and last activity.
+// The types of activity. Reuse and checks are not recorded one by one: a session
+// has counts and a last activity for them.
 const (
 	ActivityCreated     ActivityType = "created"
 	ActivityRefreshed   ActivityType = "refreshed"
@@ -19,63 +19,62 @@ const (
 
 // The names of an activity's details.
 const (
-	// DetailBy says who revoked: DetailByUser, DetailByAdmin or
+	// DetailBy is who revoked the session: DetailByUser, DetailByAdmin or
 	// DetailByService.
 	DetailBy = "by"
-	// DetailActor names who acted when it was not the user in person: an
-	// admin, or one who impersonates the user.
+	// DetailActor identifies the admin or actor who acted instead of the user in
+	// person.
 	DetailActor = "actor"
-	// DetailReason says why: "sign_out", "sign_out_all", "replaced", or the rule
-	// of an anomaly.
+	// DetailReason is why the session was revoked: "sign_out", "sign_out_all",
+	// "replaced", or the rule of an anomaly.
 	DetailReason = "reason"
-	// DetailDevice is the device that the session is on.
+	// DetailDevice is the session's device.
 	DetailDevice = "deviceId"
-	// DetailFromDevice is the device that the session was on.
+	// DetailFromDevice is the session's device before a transfer.
 	DetailFromDevice = "fromDeviceId"
-	// DetailSuccessor is the session that came in this one's place.
+	// DetailSuccessor is the id of the session that took this one's place.
 	DetailSuccessor = "successor"
-	// DetailRule and DetailAction say which anomaly was seen and what was done
-	// about it.
+	// DetailRule and DetailAction are the rule and the action of an anomaly.
 	DetailRule   = "rule"
 	DetailAction = "action"
 )
 
-// Who revokes, as DetailBy says it.
+// The values of DetailBy.
 const (
 	DetailByUser    = "user"
 	DetailByAdmin   = "admin"
 	DetailByService = "service"
 )
 
-// Activity is the record of something that happened to a session. It is never
-// changed and holds no secret.
+// Activity is the record of an event in a session's life. It is never changed and
+// contains no secret.
 type Activity struct {
-	// ID identifies it; zero until it is stored.
+	// ID is zero until the record is stored.
 	ID      ID
 	User    UserID
 	Session ID
 	Type    ActivityType
 	At      time.Time
-	// Source is from where it was done; zero when nobody did it.
+	// Source is where the request came from; zero when no request caused the event.
 	Source Source
-	// Detail is more about it, by name; see DetailBy and its like.
+	// Detail maps names such as DetailBy to values.
 	Detail map[string]string
 }
 
-// RestoreActivity completes an activity from storage with names that were
-// checked when they were written. ONLY STORES CALL IT.
+// RestoreActivity completes an activity from storage with ids, WITHOUT validating
+// them. ONLY STORES CALL IT.
 func RestoreActivity(id, user, session string, a Activity) Activity {
 	a.ID, a.User, a.Session = ID{name{id}}, UserID{name{user}}, ID{name{session}}
 	return a
 }
 
-// Use is how a session was used since it was last written.
+// Use is how a session was used since its use was last stored.
 type Use struct {
 	Session ID
-	// At is when it was used last.
+	// At is the time of the last use.
 	At time.Time
-	// Opens and Checks count how often it was opened and its token checked.
+	// Opens and Checks count opens and successful token checks.
 	Opens, Checks int
-	// Source is from where it was used last; zero when unknown.
+	// Source is where the last use came from; zero when unknown.
 	Source Source
 }

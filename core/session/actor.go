@@ -2,18 +2,18 @@ package session
 
 import "strings"
 
-// ActorKind is what an actor is.
+// ActorKind is a kind of actor.
 type ActorKind string
 
 // The kinds of actors.
 const (
-	// ActorImpersonator is an admin of the Clerk instance who acts as the user.
+	// ActorImpersonator is an admin of the Clerk instance who impersonates the user.
 	ActorImpersonator ActorKind = "impersonator"
-	// ActorAgent is a browser that an AI drives in the user's name.
+	// ActorAgent is a browser that an AI controls in the user's name.
 	ActorAgent ActorKind = "agent"
 )
 
-// ParseActorKind accepts the name of a kind.
+// ParseActorKind returns the kind with this name, or a KindInvalid error.
 func ParseActorKind(text string) (ActorKind, error) {
 	switch kind := ActorKind(text); kind {
 	case ActorImpersonator, ActorAgent:
@@ -22,20 +22,20 @@ func ParseActorKind(text string) (ActorKind, error) {
 	return "", Invalid("actor", "must be impersonator or agent")
 }
 
-// MaxActorSubjectLength bounds the subject of an actor, in characters.
+// MaxActorSubjectLength is the maximum length of an actor's subject, in characters.
 const MaxActorSubjectLength = 128
 
-// Actor is somebody, or something, that acts in a user's name with a credential
-// of the user's that says so: the outermost actor of its "act" claim (RFC 8693,
-// section 4.1). The zero Actor means that the user is there in person.
+// Actor is a party that acts in a user's name, with a credential that says so: the
+// outermost actor of its "act" claim (RFC 8693, section 4.1). The zero Actor means
+// that the user acts in person.
 type Actor struct {
 	kind    ActorKind
 	subject string
 }
 
-// NewActor returns the actor of this kind that subject identifies: 1 to
-// MaxActorSubjectLength printable ASCII characters without spaces, so that it
-// is safe in a header. It returns a KindInvalid error otherwise.
+// NewActor returns the actor of this kind that subject identifies. To be safe in a
+// header, subject must have 1 to MaxActorSubjectLength printable ASCII characters
+// without spaces; otherwise NewActor returns a KindInvalid error.
 func NewActor(kind ActorKind, subject string) (Actor, error) {
 	if subject == "" || len(subject) > MaxActorSubjectLength || strings.ContainsFunc(subject, notVisible) {
 		return Actor{}, Invalid("act.sub", "must have 1 to 128 printable ASCII characters without spaces")
@@ -45,13 +45,14 @@ func NewActor(kind ActorKind, subject string) (Actor, error) {
 
 func notVisible(r rune) bool { return r <= ' ' || r > '~' }
 
-// RestoreActor rebuilds an actor from what String returned. ONLY STORES CALL IT.
+// RestoreActor rebuilds an actor from its String, WITHOUT validating it. ONLY
+// STORES CALL IT.
 func RestoreActor(text string) Actor {
 	kind, subject, _ := strings.Cut(text, ":")
 	return Actor{ActorKind(kind), subject}
 }
 
-// String returns "kind:subject", or nothing for no actor.
+// String returns "kind:subject", and "" for the zero Actor.
 func (a Actor) String() string {
 	if a.IsZero() {
 		return ""
@@ -59,11 +60,11 @@ func (a Actor) String() string {
 	return string(a.kind) + ":" + a.subject
 }
 
-// IsZero reports whether the user is there in person.
+// IsZero reports whether the user acts in person.
 func (a Actor) IsZero() bool { return a == Actor{} }
 
-// Kind returns what the actor is.
+// Kind returns the actor's kind.
 func (a Actor) Kind() ActorKind { return a.kind }
 
-// Subject returns who the actor is.
+// Subject returns the identifier of the actor.
 func (a Actor) Subject() string { return a.subject }

@@ -2,25 +2,26 @@ package session
 
 import "time"
 
-// Rule is something that people rarely do and those who stole something often.
+// Rule detects one kind of anomaly: use that is rare for users and typical of
+// attackers.
 type Rule string
 
 // The rules.
 const (
-	// RuleNewDevices is many new devices of a user in a short time.
+	// RuleNewDevices detects many new devices of a user in a short time.
 	RuleNewDevices Rule = "new_devices"
-	// RuleOpens is many opens of a sign-in in a short time.
+	// RuleOpens detects many opens of a sign-in in a short time.
 	RuleOpens Rule = "opens"
-	// RuleSupersededToken is the use of the token that the last refresh
-	// superseded, after its grace. Those before it are refused unseen.
+	// RuleSupersededToken detects the use of the superseded token after its grace.
+	// Older tokens are refused, too, but not detected.
 	RuleSupersededToken Rule = "superseded_token"
-	// RuleAddresses is one session's token used from several networks in a
+	// RuleAddresses detects the use of one session's token from many networks in a
 	// short time.
 	RuleAddresses Rule = "addresses"
-	// RuleForeignCode is a transfer code used by somebody else.
+	// RuleForeignCode detects that another user tries a transfer code.
 	RuleForeignCode Rule = "foreign_code"
-	// RuleContestedDevice is a sign-in that wants a device that a newer one of
-	// the same user is using.
+	// RuleContestedDevice detects a sign-in that opens a session on a device that a
+	// newer sign-in of the same user is using.
 	RuleContestedDevice Rule = "contested_device"
 )
 
@@ -29,21 +30,20 @@ func Rules() []Rule {
 	return []Rule{RuleNewDevices, RuleOpens, RuleSupersededToken, RuleAddresses, RuleForeignCode, RuleContestedDevice}
 }
 
-// Action is what is done about an anomaly besides recording it.
+// Action is what happens on an anomaly, in addition to recording it.
 type Action string
 
 // The actions.
 const (
-	// ActionRecord does nothing more.
+	// ActionRecord does nothing else.
 	ActionRecord Action = "record"
-	// ActionRevoke ends the session that it is about. Where the anomaly is in
-	// what a sign-in does (RuleNewDevices, RuleOpens, RuleContestedDevice) it
-	// blocks that sign-in and ends all its sessions: the new devices must be its
-	// own then.
+	// ActionRevoke ends the session. For the rules about a sign-in (RuleNewDevices,
+	// RuleOpens, RuleContestedDevice) it blocks the sign-in and ends all its
+	// sessions; for RuleNewDevices only if the sign-in's own devices exceed the limit.
 	ActionRevoke Action = "revoke"
 )
 
-// ParseAction accepts the name of an action.
+// ParseAction returns the action with this name, or a KindInvalid error.
 func ParseAction(text string) (Action, error) {
 	switch action := Action(text); action {
 	case ActionRecord, ActionRevoke:
@@ -52,27 +52,26 @@ func ParseAction(text string) (Action, error) {
 	return "", Invalid("action", "must be record or revoke")
 }
 
-// AnomalyRules say what is an anomaly and what to do about it.
+// AnomalyRules define what an anomaly is and what happens then.
 type AnomalyRules struct {
 	// NewDevices bounds how many devices of a user may be new.
 	NewDevices Limit
 	// Opens bounds how often a sign-in may open sessions.
 	Opens Limit
-	// Addresses bounds from how many networks one session's token may be used.
+	// Addresses limits the number of networks that use one session's token.
 	Addresses Limit
-	// SupersededAfter is for how long after its grace a superseded token's use
-	// is still no anomaly. Negative means that it never is one.
+	// SupersededAfter is how long after its grace a superseded token may still be
+	// used without an anomaly. Negative turns the rule off.
 	SupersededAfter time.Duration
-	// ForeignCodes is how many tries of somebody else with one transfer code
-	// are an anomaly; 0 means that none are.
+	// ForeignCodes is the number of tries of one transfer code by other users that
+	// makes an anomaly; 0 turns the rule off.
 	ForeignCodes int
-	// Actions says what to do; a rule that it lacks is recorded.
+	// Actions maps rules to actions. The default is ActionRecord.
 	Actions map[Rule]Action
 }
 
-// DefaultAnomalyRules allow what ten devices in ten minutes, two opens a
-// second, and a phone and a laptop with two networks each do; everything is
-// recorded and nothing revoked.
+// DefaultAnomalyRules allow ten new devices in ten minutes, 120 opens a minute and
+// five networks in five minutes. They record anomalies and revoke nothing.
 func DefaultAnomalyRules() AnomalyRules {
 	return AnomalyRules{
 		NewDevices:   Limit{Most: 10, Within: 10 * time.Minute},
@@ -82,7 +81,7 @@ func DefaultAnomalyRules() AnomalyRules {
 	}
 }
 
-// Action returns what is done about rule.
+// Action returns the action for rule.
 func (r AnomalyRules) Action(rule Rule) Action {
 	if action, set := r.Actions[rule]; set {
 		return action
@@ -90,16 +89,16 @@ func (r AnomalyRules) Action(rule Rule) Action {
 	return ActionRecord
 }
 
-// Superseded reports whether the use of the token with this hash at now is an
-// anomaly that was not reported yet: s superseded it, and its grace is over.
+// Superseded reports whether using the token with this hash at now is an anomaly
+// that has not been recorded yet: it is s's superseded token, after its grace.
 func (r AnomalyRules) Superseded(now time.Time, s Session, hash TokenHash) bool {
 	return r.SupersededAfter >= 0 && s.status == StatusActive && !s.supersededSeen &&
 		hash == s.previous && !now.Before(s.previousUntil.Add(r.SupersededAfter))
 }
 
-// SupersededAction is what is done about a superseded token that was used from
-// source: one that came from the device itself, such as a laptop that wakes
-// up, is only recorded.
+// SupersededAction returns the action for a superseded token of s that was used
+// from source. Use that may come from the session's own device, such as a laptop
+// that wakes up, is only recorded.
 func (r AnomalyRules) SupersededAction(s Session, source Source) Action {
 	if !source.Differs(s.source) {
 		return ActionRecord
@@ -107,8 +106,8 @@ func (r AnomalyRules) SupersededAction(s Session, source Source) Action {
 	return r.Action(RuleSupersededToken)
 }
 
-// ForeignCode reports whether the last of refused tries of others with one
-// transfer code makes them an anomaly.
+// ForeignCode reports whether the last of this many refused tries of a transfer
+// code by other users makes them an anomaly.
 func (r AnomalyRules) ForeignCode(refused int) bool {
 	return r.ForeignCodes > 0 && refused == r.ForeignCodes
 }

@@ -4,23 +4,23 @@ import (
 	"time"
 )
 
-// Contest is what happens when a sign-in wants the place of a session that
-// another sign-in holds.
+// Contest is the result when a sign-in opens a session in a slot where another
+// sign-in of the user holds one.
 type Contest int
 
 const (
-	// ContestNone means that the session was not used since the user verified a
-	// factor in the sign-in that wants its place: it is left over.
+	// ContestNone means that there is no contest: the old session was not used since
+	// the opening sign-in was verified.
 	ContestNone Contest = iota
-	// ContestWon means that both are in use and that the one that wants the
-	// place is not older than the holder.
+	// ContestWon means that both are in use and the opening sign-in is not older
+	// than the holder.
 	ContestWon
-	// ContestLost means that it is older.
+	// ContestLost means that both are in use and the opening sign-in is older.
 	ContestLost
 )
 
-// Contest says whether the sign-in of bearer gets the place of s, which another
-// sign-in holds, at now.
+// Contest decides at now whether bearer's sign-in may take the slot of s, which
+// another sign-in holds.
 func (l SignIns) Contest(s Session, bearer Bearer, now time.Time) Contest {
 	verified := l.VerifiedBy(bearer, now)
 	switch {

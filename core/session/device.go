@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// DeviceID names where a session lives. The zero value stands for "the client
-// named no device".
+// DeviceID identifies the device of a session. The zero value means that the client
+// sent no device id.
 type DeviceID struct{ name }
 
 // ParseDeviceID accepts 1 to MaxDeviceIDLength characters of A–Z a–z 0–9 . _ : -
@@ -16,7 +16,7 @@ func ParseDeviceID(value string) (DeviceID, error) {
 	return DeviceID{n}, err
 }
 
-// GenerateDeviceID makes the name of a device whose client gave none:
+// GenerateDeviceID returns the id for a device whose client sent none:
 // device_{userId}_{unix milliseconds}.
 func GenerateDeviceID(user UserID, at time.Time) DeviceID {
 	return DeviceID{name{fmt.Sprintf("device_%s_%d", user, at.UnixMilli())}}

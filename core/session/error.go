@@ -2,67 +2,65 @@ package session
 
 import "errors"
 
-// Kind says what sort of failure an error is, so that callers can decide what
-// to do about it without knowing where it came from. A Kind is itself an error,
-// so errors.Is(err, session.KindUnavailable) tells kinds apart however often
-// the error was wrapped.
+// Kind classifies errors, so that callers can handle them without knowing where
+// they came from. A Kind is itself an error: errors.Is(err,
+// session.KindUnavailable) works however often the error was wrapped.
 type Kind int
 
 const (
 	// KindInternal is any failure without a kind of its own: a bug, or data
 	// that should not exist.
 	KindInternal Kind = iota
-	// KindInvalid means that the caller's input breaks a rule; the error's
-	// Field and Problem name it.
+	// KindInvalid means that the caller's input is invalid; the error's Field and
+	// Problem say where and why.
 	KindInvalid
-	// KindUnauthenticated means that the credential is missing or not good.
+	// KindUnauthenticated means that the credential is missing or invalid.
 	KindUnauthenticated
-	// KindNoRole means that the user is known but has no role.
+	// KindNoRole means that the user is authenticated but has no role.
 	KindNoRole
-	// KindForbidden means that the user's role does not permit the action.
+	// KindForbidden means that the user's role lacks the permission.
 	KindForbidden
-	// KindNotConfigured means that the operator has not named a workflow.
+	// KindNotConfigured means that the operator has not configured a workflow.
 	KindNotConfigured
-	// KindNotFound means that there is no such thing for this caller.
+	// KindNotFound means that the object does not exist or is not the caller's.
 	KindNotFound
-	// KindConflict means that somebody else's write got in first, or that a
-	// value that must be unique is taken; trying again may succeed.
+	// KindConflict means that a concurrent write came first, or that a unique value
+	// is taken. Retrying may succeed.
 	KindConflict
-	// KindUnavailable means that something this service depends on cannot
-	// answer now; trying again later may succeed.
+	// KindUnavailable means that a dependency of this service cannot answer now.
+	// Retrying later may succeed.
 	KindUnavailable
-	// KindUnreadable means that no key opens a sealed token.
+	// KindUnreadable means that no key decrypts a sealed token.
 	KindUnreadable
-	// KindCreateFailed means that a session could not be created, for a reason
-	// other than KindUnavailable.
+	// KindCreateFailed means that creating a session failed, for a reason other than
+	// KindUnavailable.
 	KindCreateFailed
-	// KindSignedOut means that this sign-in was signed out from elsewhere: it
-	// may do nothing any more.
+	// KindSignedOut means that the caller's sign-in was signed out elsewhere: all its
+	// calls are refused.
 	KindSignedOut
-	// KindContested means that the device is in use by a newer sign-in of the
-	// user.
+	// KindContested means that a newer sign-in of the user is using the device.
 	KindContested
-	// KindOtherSignIn means that only the sign-in that holds the session may do
-	// this.
+	// KindOtherSignIn means that the action is for the sign-in that holds the
+	// session only.
 	KindOtherSignIn
-	// KindActorDenied means that this is for the user in person, not for an
+	// KindActorDenied means that the action is for the user in person, not for an
 	// actor.
 	KindActorDenied
-	// KindReverification means that the caller must verify a factor anew before
-	// they may do this.
+	// KindReverification means that the action requires step-up: the caller must
+	// verify a factor again first.
 	KindReverification
-	// KindRefreshFailed means that a session could not be refreshed, for a
-	// reason other than KindUnavailable.
+	// KindRefreshFailed means that refreshing a session failed, for a reason other
+	// than KindUnavailable.
 	KindRefreshFailed
-	// KindRateLimited means that the caller asks more often than they may;
-	// trying again later succeeds.
+	// KindRateLimited means that the caller exceeded a rate limit. Retrying later
+	// succeeds.
 	KindRateLimited
-	// KindOverloaded means that more is asked at a time than can be answered;
-	// nothing was done, and trying again later may succeed.
+	// KindOverloaded means that too many requests are in flight. Nothing was done;
+	// retrying later may succeed.
 	KindOverloaded
 )
 
-// Kinds lists every kind, for tests that must cover them all.
+// Kinds lists every kind, for tests that cover them all.
 func Kinds() []Kind {
 	kinds := make([]Kind, 0, KindOverloaded+1)
 	for kind := KindInternal; kind <= KindOverloaded; kind++ {
@@ -105,32 +103,31 @@ func (k Kind) Error() string {
 	case KindActorDenied:
 		return "actor denied"
 	case KindReverification:
-		return "reverification needed"
+		return "reverification required"
 	case KindRefreshFailed:
 		return "session not refreshed"
 	case KindRateLimited:
-		return "asked too often"
+		return "rate limited"
 	case KindOverloaded:
 		return "overloaded"
 	}
 	return "unknown kind of error"
 }
 
-// Error is a failure with a kind. Its text is for logs; it never reaches a
-// user except for Field and Problem, which are written for them.
+// Error is an error with a kind. Its text is for logs. Only Field and Problem are
+// shown to users.
 type Error struct {
-	// Kind is what sort of failure it is.
+	// Kind classifies the error.
 	Kind Kind
-	// Field names the input that is wrong, in the wire's words ("deviceId",
-	// "metadata.a.b"); only set for KindInvalid.
+	// Field is the invalid input as the API names it ("deviceId", "metadata.a.b");
+	// only set for KindInvalid.
 	Field string
-	// Problem says what is wrong, fit for the user's eyes; only set for
-	// KindInvalid.
+	// Problem says for users what is wrong with Field; only set for KindInvalid.
 	Problem string
-	// Reason says for operators why a caller was turned away, if that is known
-	// more exactly than by the kind.
+	// Reason says for operators why the caller was refused, in more detail than the
+	// kind; it may be empty.
 	Reason Reason
-	// Cause is the error underneath, if there is one.
+	// Cause is the wrapped error; it may be nil.
 	Cause error
 }
 
@@ -139,7 +136,7 @@ func Invalid(field, problem string) *Error {
 	return &Error{Kind: KindInvalid, Field: field, Problem: problem}
 }
 
-// Wrap returns cause with a kind. It returns nil when cause is nil.
+// Wrap returns cause with a kind, or nil when cause is nil.
 func Wrap(kind Kind, cause error) error {
 	if cause == nil {
 		return nil
@@ -147,7 +144,8 @@ func Wrap(kind Kind, cause error) error {
 	return &Error{Kind: kind, Cause: cause}
 }
 
-// Error is the text for the log: the kind, the field and the cause.
+// Error returns the text for the log: the kind, the field, the problem and the
+// cause.
 func (e *Error) Error() string {
 	text := e.Kind.Error()
 	if e.Field != "" {
@@ -162,7 +160,7 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap gives errors.Is and errors.As the cause.
+// Unwrap returns the cause, for errors.Is and errors.As.
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Is reports whether target is this error's kind.
@@ -171,8 +169,8 @@ func (e *Error) Is(target error) bool {
 	return ok && kind == e.Kind
 }
 
-// KindOf returns the kind of the outermost error of err's chain that has one,
-// and KindInternal when none has.
+// KindOf returns the kind of the outermost error in err's chain that has one, and
+// KindInternal when none has.
 func KindOf(err error) Kind {
 	var e *Error
 	if errors.As(err, &e) {

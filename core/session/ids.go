@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of the names that come from outside, in characters.
+// The maximum lengths of ids from outside, in characters.
 const (
 	MaxDeviceIDLength   = 128
 	MaxUserIDLength     = 100 // leaves room for device_{userId}_{milliseconds}
@@ -14,13 +14,13 @@ const (
 	MaxSignInIDLength   = 128
 )
 
-// name is a short identifier that is safe in URLs, logs and SQL keys.
+// name is a short id that is safe in URLs, logs and SQL keys.
 type name struct{ value string }
 
-// String returns the name as it was given.
+// String returns the text of the id.
 func (n name) String() string { return n.value }
 
-// IsZero reports whether there is no name.
+// IsZero reports whether the id is missing.
 func (n name) IsZero() bool { return n.value == "" }
 
 func parseName(field, value string, limit int) (name, error) {
@@ -44,17 +44,18 @@ func isForeign(r rune) bool {
 	return !strings.ContainsRune("._:-", r)
 }
 
-// ID identifies a session for as long as it exists, across refreshes and
-// transfers. It is not a secret.
+// ID identifies a session. Refreshes and transfers do not change it. It is not
+// secret.
 type ID struct{ name }
 
-// ParseID accepts the text of an ID: a name of at most 64 characters.
+// ParseID accepts 1 to 64 characters of A–Z a–z 0–9 . _ : - and returns a
+// KindInvalid error otherwise.
 func ParseID(value string) (ID, error) {
 	n, err := parseName("id", value, 64)
 	return ID{n}, err
 }
 
-// JoinIDs writes ids into one text, for SplitIDs.
+// JoinIDs encodes ids as one text, for SplitIDs.
 func JoinIDs(ids []ID) string {
 	texts := make([]string, len(ids))
 	for i, id := range ids {
@@ -63,7 +64,7 @@ func JoinIDs(ids []ID) string {
 	return strings.Join(texts, " ")
 }
 
-// SplitIDs returns the ids of a text; what is none is left out.
+// SplitIDs decodes the text of JoinIDs. It skips invalid ids.
 func SplitIDs(text string) []ID {
 	var ids []ID
 	for part := range strings.FieldsSeq(text) {
@@ -84,7 +85,7 @@ func ParseUserID(value string) (UserID, error) {
 	return UserID{n}, err
 }
 
-// WorkflowID names the ChatKit workflow or agent that a session is for.
+// WorkflowID identifies the ChatKit workflow or agent that a session is for.
 type WorkflowID struct{ name }
 
 // ParseWorkflowID accepts 1 to MaxWorkflowIDLength characters of

@@ -6,47 +6,48 @@ import (
 	"time"
 )
 
-// Terms are the times that differ between sessions that are remembered and
-// those that are not.
+// Terms are the times that differ between remembered sessions and others.
 type Terms struct {
-	// Duration is how long a session lives after it was created or refreshed.
+	// Duration is how long a session lives after being created or refreshed.
 	Duration time.Duration
-	// LongestLife bounds a session's life from its creation, refreshes
-	// included.
+	// LongestLife is the maximum life of a session from its creation, including
+	// refreshes.
 	LongestLife time.Duration
-	// IdleTimeout ends a session that is not used for so long; 0 means never.
+	// IdleTimeout ends a session that was not used for this long; 0 disables it.
 	IdleTimeout time.Duration
 }
 
-// Policy holds what the life of a session follows.
+// Policy decides when sessions are created, refreshed and accepted, and when they
+// expire.
 type Policy struct {
-	// Usual and Remembered are the terms of sessions; see Session.Remembered.
+	// Usual and Remembered are the terms of sessions that are not remembered and of
+	// those that are.
 	Usual, Remembered Terms
-	// ActorDuration is how long an actor's session lives. It is neither refreshed
-	// nor remembered; otherwise it follows the usual terms.
+	// ActorDuration is how long an actor's session lives. It is never refreshed or
+	// remembered; otherwise it follows the usual terms.
 	ActorDuration time.Duration
-	// Threshold is how much of its life may be left when a session is
-	// refreshed instead of reused.
+	// Threshold is the remaining life at or below which opening a session refreshes
+	// it instead of reusing it.
 	Threshold time.Duration
-	// Grace is how long a superseded token stays good after a refresh, for
+	// Grace is how long the superseded token is still accepted after a refresh, for
 	// requests in flight and other tabs.
 	Grace time.Duration
-	// Warning: with less of its life left than this, a session's clients are
-	// warned; 0 means that they never are.
+	// Warning is the remaining life below which a session's clients are warned; 0
+	// disables warnings.
 	Warning time.Duration
-	// OfferLifetime is how long a transfer code is good.
+	// OfferLifetime is how long a transfer code is valid.
 	OfferLifetime time.Duration
-	// MostSessions is how many active sessions a user may have; 0 means any
-	// number. Those of actors do not count; see MostOfActor.
+	// MostSessions is the maximum number of active sessions of a user; 0 means no
+	// limit. Actors' sessions do not count; see MostOfActor.
 	MostSessions int
 }
 
 const day = 24 * time.Hour
 
-// DefaultPolicy lets a session live for 24 hours, be refreshed in the last hour,
-// and end after 30 days; the grace is 30 seconds. Remembered sessions live for
-// 30 days, and end after 90, or after 7 without use; actors' live for an hour. A
-// user has at most ten sessions.
+// DefaultPolicy returns the default settings: sessions live for 24 hours, are
+// refreshed in the last hour, and end after 30 days; the grace is 30 seconds.
+// Remembered sessions live for 30 days and end after 90 days, or after 7 days
+// without use. Actors' sessions live for an hour. A user has at most ten sessions.
 func DefaultPolicy() Policy {
 	return Policy{
 		Usual:         Terms{Duration: day, LongestLife: 30 * day},
@@ -60,9 +61,9 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// Validate checks, for both terms, 0 ≤ threshold < duration ≤ longest life and
-// 0 ≤ grace < duration − threshold, and that nothing else is negative. Its
-// error has one line for each rule that is broken.
+// Validate checks that, for both terms, 0 ≤ threshold < duration ≤ longest life and
+// 0 ≤ grace < duration − threshold, and that the other settings are in range. Its
+// error has one line for each broken rule.
 func (p Policy) Validate() error {
 	var broken []error
 	rule := func(holds bool, format string, args ...any) {
@@ -73,10 +74,10 @@ func (p Policy) Validate() error {
 	rule(p.Threshold >= 0, "the refresh threshold (%s) must not be negative", p.Threshold)
 	rule(p.Grace >= 0, "the rotation grace (%s) must not be negative", p.Grace)
 	rule(p.Warning >= 0, "the warning window (%s) must not be negative", p.Warning)
-	rule(p.OfferLifetime > 0, "the lifetime of transfer codes (%s) must be longer than nothing", p.OfferLifetime)
+	rule(p.OfferLifetime > 0, "the lifetime of transfer codes (%s) must be positive", p.OfferLifetime)
 	rule(p.ActorDuration > 0, "the duration of actors' sessions (%s) must be positive", p.ActorDuration)
 	rule(p.ActorDuration <= p.Usual.LongestLife, "the duration of actors' sessions (%s) must not be longer than the longest life (%s)", p.ActorDuration, p.Usual.LongestLife)
-	rule(p.MostSessions >= 0, "the most sessions of a user (%d) must not be negative", p.MostSessions)
+	rule(p.MostSessions >= 0, "the session limit of a user (%d) must not be negative", p.MostSessions)
 	for _, terms := range []struct {
 		of string
 		Terms
@@ -96,14 +97,13 @@ func (p Policy) terms(remembered bool) Terms {
 	return p.Usual
 }
 
-// lastsUntil is when the session's time is up, however much it is used.
+// lastsUntil returns when s expires, however much it is used.
 func (p Policy) lastsUntil(s Session) time.Time {
 	return earlier(s.expiresAt, s.createdAt.Add(p.terms(s.remembered).LongestLife))
 }
 
-// StatusAt returns where the session is in its life at now: one that is past
-// its expiry, its longest life or its idle timeout has expired, whether or not
-// somebody wrote that down yet.
+// StatusAt returns the status of s at now. An active session has expired at its
+// expiry, its longest life or its idle timeout, even if that is not stored yet.
 func (p Policy) StatusAt(now time.Time, s Session) Status {
 	if s.status != StatusActive {
 		return s.status
@@ -115,9 +115,8 @@ func (p Policy) StatusAt(now time.Time, s Session) Status {
 	return StatusActive
 }
 
-// Left returns for how long the session still lives at now if it is used, and
-// whether its clients are to be warned of its end. Both are zero when it does
-// not live any more.
+// Left returns the remaining life of s at now, if it stays in use, and whether its
+// clients should be warned that it ends soon. Both are zero when s has ended.
 func (p Policy) Left(now time.Time, s Session) (left time.Duration, warn bool) {
 	if p.StatusAt(now, s) != StatusActive {
 		return 0, false
@@ -126,23 +125,24 @@ func (p Policy) Left(now time.Time, s Session) (left time.Duration, warn bool) {
 	return left, left < p.Warning
 }
 
-// Cutoff says which active sessions' time is up at a moment, for stores.
+// Cutoff describes which active sessions have expired at some time, for stores: a
+// session has expired when any of its conditions holds.
 type Cutoff struct {
-	// ExpiresAt is the moment: those that expire then or before.
+	// ExpiresAt is that time: sessions whose expiry is at or before it.
 	ExpiresAt time.Time
-	// Usual and Remembered say, of sessions with those terms, which others.
+	// Usual and Remembered have conditions for sessions with those terms.
 	Usual, Remembered TermsCutoff
 }
 
-// TermsCutoff is the part of a Cutoff that the terms decide.
+// TermsCutoff is the part of a Cutoff that depends on the terms.
 type TermsCutoff struct {
-	// CreatedAt: those created then or before.
+	// CreatedAt: sessions created at or before it.
 	CreatedAt time.Time
-	// LastActivityAt: those last used then or before; zero for none.
+	// LastActivityAt: sessions last used at or before it; zero selects none.
 	LastActivityAt time.Time
 }
 
-// Cutoff returns which sessions StatusAt would call expired at now.
+// Cutoff returns the conditions under which StatusAt is StatusExpired at now.
 func (p Policy) Cutoff(now time.Time) Cutoff {
 	of := func(t Terms) TermsCutoff {
 		c := TermsCutoff{CreatedAt: now.Add(-t.LongestLife)}

@@ -4,10 +4,10 @@ import (
 	"time"
 )
 
-// Outcome is what opening did.
+// Outcome is what opening or transferring a session did.
 type Outcome string
 
-// The outcomes of opening a session, and of moving one to another device.
+// The outcomes.
 const (
 	OutcomeCreated     Outcome = "created"
 	OutcomeReused      Outcome = "reused"
@@ -15,27 +15,32 @@ const (
 	OutcomeTransferred Outcome = "transferred"
 )
 
-// Decision is what opening has to do.
+// Decision is what opening a session has to do.
 type Decision struct {
 	Outcome Outcome
-	// ExpiresAt is the expiry of the session that the caller gets, Remembered
-	// whether it lives by the terms of remembered ones.
+	// ExpiresAt is the new expiry, and Remembered whether the session has the terms
+	// of remembered sessions.
 	ExpiresAt  time.Time
 	Remembered bool
 }
 
-// Found is a session that a request may continue.
+// Found is the session in the slot of a request.
 type Found struct {
 	Session Session
-	// Unreadable says that no key opens its sealed token any more: its owner
-	// cannot be shown it, so it must rotate.
+	// Unreadable reports that no key decrypts the sealed token any more. It cannot be
+	// returned to its owner, so it must be rotated.
 	Unreadable bool
 }
 
-// Decide says what becomes of the session a request found, or of the request
-// that found none, at now. A session that was found and whose time is up ends
-// when another is created. remember is whether the request wants the session
-// remembered; nil leaves it as it is.
+// Decide decides at now whether a request creates, reuses or refreshes its session.
+// found is nil when the slot has no session. remember is whether the request asks
+// for a remembered session; nil keeps it.
+//
+// An active session is reused while more than the threshold of its life is left.
+// At the threshold it is refreshed, if its longest life leaves more than the
+// threshold after that; otherwise a new session is created and the old one must
+// end. An actor's session is reused until it expires. A change of remember
+// recomputes the expiry and keeps the token.
 func (p Policy) Decide(now time.Time, actor Actor, found *Found, remember *bool) Decision {
 	if found == nil {
 		return p.Create(now, actor, remember, false)
@@ -74,9 +79,8 @@ func continued(expiresAt time.Time, rotate, remembered bool) Decision {
 	return d
 }
 
-// Create is the decision to create a session at now. before is whether the one
-// in whose place it comes was remembered, which counts when the request does
-// not say.
+// Create returns the decision to create a session at now. before is whether the
+// session that it replaces was remembered, which applies when remember is nil.
 func (p Policy) Create(now time.Time, actor Actor, remember *bool, before bool) Decision {
 	if !actor.IsZero() {
 		return Decision{Outcome: OutcomeCreated, ExpiresAt: now.Add(p.ActorDuration)}
@@ -87,8 +91,8 @@ func (p Policy) Create(now time.Time, actor Actor, remember *bool, before bool) 
 	return Decision{Outcome: OutcomeCreated, ExpiresAt: now.Add(p.terms(before).Duration), Remembered: before}
 }
 
-// RefreshAfter returns from when on opening the session refreshes it. An actor's
-// session is never refreshed: then it is when the session expires.
+// RefreshAfter returns when opening s starts to refresh it. An actor's session is
+// never refreshed: for it, RefreshAfter is the expiry.
 func (p Policy) RefreshAfter(s Session) time.Time {
 	if !s.slot.Actor.IsZero() {
 		return s.expiresAt

@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// MostOfActor is how many active sessions of one user an actor may have.
+// MostOfActor is the maximum number of active sessions of an actor for one user.
 const MostOfActor = 10
 
-// Excess returns which of a user's live sessions must end so that holder may
-// have one more. First come those that were not used for a day, then the
-// holder's own, then others', each from the longest unused on. An actor has a
-// number of its own, and what actors have does not count towards the user's.
+// Excess returns which of a user's live sessions must end so that holder can have
+// one more. Sessions end in this order, and within each group the least recently
+// used first: sessions not used for a day, holder's own, those of other sign-ins.
+// An actor has its own limit, MostOfActor; its sessions do not count towards the
+// user's.
 func (p Policy) Excess(now time.Time, live []Session, holder Holder) []Session {
 	most := p.MostSessions
 	if !holder.Actor.IsZero() {
@@ -38,5 +39,5 @@ func (p Policy) Excess(now time.Time, live []Session, holder Holder) []Session {
 	return counted[:over]
 }
 
-// Unused reports whether the session was not used for a day.
+// Unused reports whether the session has not been used for a day.
 func (s Session) Unused(now time.Time) bool { return now.Sub(s.lastActivityAt) >= day }
