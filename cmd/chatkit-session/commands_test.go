@@ -55,7 +55,7 @@ func start(t *testing.T, environ []string, args ...string) *running {
 	return r
 }
 
-// paste does what the printed curl line does.
+// paste returns a function that does the same as the printed curl command.
 func (r *running) paste(t *testing.T) func() answer {
 	t.Helper()
 	parts, printed := <-r.curls
@@ -66,7 +66,7 @@ func (r *running) paste(t *testing.T) func() answer {
 	return func() answer { return r.openAs(t, r.pasted) }
 }
 
-// openAs opens a session where the printed curl line does, with a credential.
+// openAs opens a session at the URL of the printed curl command.
 func (r *running) openAs(t *testing.T, credential string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.openURL, http.NoBody)
@@ -83,7 +83,7 @@ func (r *running) openAs(t *testing.T, credential string) answer {
 
 var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 
-// url waits until serve listens and returns where.
+// url waits until serve listens and returns its URL.
 func (r *running) url(t *testing.T) string {
 	t.Helper()
 	return "http://" + r.logs.await(t, listening)[1]
@@ -129,7 +129,7 @@ func TestRun_Small(t *testing.T) {
 	}
 }
 
-// A bug ends the process as a bug, not as a success.
+// A panic is not turned into a success.
 func TestRun_Panics(t *testing.T) {
 	t.Parallel()
 	defer func() {

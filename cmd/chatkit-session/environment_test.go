@@ -20,8 +20,7 @@ func file(t *testing.T, content string) string {
 	return path
 }
 
-// What editors, shells and files of variables put around a value is no part of
-// it.
+// Quotes, spaces and byte order marks around a value are removed.
 func TestReadEnviron_Cleans(t *testing.T) {
 	t.Parallel()
 	const list, both = "ALLOWED_ORIGINS", "https://a.example.com,https://b.example.com"
@@ -59,7 +58,7 @@ func TestReadEnviron_Cleans(t *testing.T) {
 	}
 }
 
-// Every setting with entries reads them one a line.
+// Every list may have one entry per line.
 func TestParseSettings_ListsOfFiles(t *testing.T) {
 	t.Parallel()
 	one, two := keyring.Generate(), keyring.Generate()
@@ -88,7 +87,7 @@ func TestParseSettings_ListsOfFiles(t *testing.T) {
 	}
 }
 
-// A mistake in a file names the file, and a file that says nothing is one.
+// An error in a file names the file. An empty file is an error.
 func TestParseSettings_NamesFiles(t *testing.T) {
 	t.Parallel()
 	const secret = "not-a-key-at-all" //nolint:gosec // it is none
@@ -123,8 +122,8 @@ func TestParseSettings_NamesFiles(t *testing.T) {
 	}
 }
 
-// Slips of the pen are told, for every setting; what other programs are set by
-// is not.
+// A misspelling of any setting causes a warning. Variables of other programs do
+// not.
 func TestEnvironment_Warnings(t *testing.T) {
 	t.Parallel()
 	told := func(environ ...string) []string {
@@ -182,7 +181,8 @@ func TestEnvironment_Warnings(t *testing.T) {
 	}
 }
 
-// What would keep sessions in a file of an odd name, or nowhere, is refused.
+// A URL that would store sessions in a file of an odd name, or only in memory, is
+// refused.
 func TestDatabaseKind(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[secret]string{

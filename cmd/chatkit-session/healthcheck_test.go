@@ -33,7 +33,7 @@ func TestRun_Healthcheck(t *testing.T) {
 	}
 }
 
-// It asks this machine, on whatever address, and no proxy.
+// healthcheck connects to this machine, on any listen address, without a proxy.
 func TestRun_Healthcheck_Addresses(t *testing.T) { //nolint:paralleltest // it sets the process's environment
 	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a proxy is asked") }))
 	t.Cleanup(proxy.Close)
@@ -87,7 +87,7 @@ func addresses(t *testing.T) []string {
 	return append(hosts, "::1%lo") // a zone, where there are no such addresses
 }
 
-// What is not ready says why.
+// The reason why the service is not ready is printed.
 func TestRun_Healthcheck_NotReady(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -38,8 +38,8 @@ func TestRun_Cleanup(t *testing.T) {
 	}
 }
 
-// Where the schema is current, nobody waits for a migration elsewhere on the
-// server.
+// With a current schema, migrate does not wait for another program's migration on
+// the same server.
 func TestRun_Migrate_TakesNoLockForNothing(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)

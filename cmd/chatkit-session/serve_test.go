@@ -17,9 +17,7 @@ import (
 	"chatkit-session/adapters/postgres/pgtest"
 )
 
-// Where nobody says where sessions are kept, or to whom credentials may have been
-// issued, serve says what it makes of that.
-func TestRun_Serve_WarnsOfWhatIsUnset(t *testing.T) {
+func TestRun_Serve_WarnsOfUnsetSettings(t *testing.T) {
 	t.Parallel()
 	const party, store = "CLERK_AUTHORIZED_PARTIES is not set", "DATABASE_URL is not set: sessions are stored in the SQLite file chatkit-session.db"
 	for name, test := range map[string]struct {
@@ -52,7 +50,7 @@ func TestRun_Serve_WarnsOfWhatIsUnset(t *testing.T) {
 	}
 }
 
-// Whoever has Redis has replicas, and those need one database.
+// Redis implies several replicas, which must share one database.
 func TestRun_Serve_RefusesRedisWithoutADatabase(t *testing.T) {
 	t.Parallel()
 	err := run(t.Context(), []string{"serve"}, testEnviron(t, "REDIS_URL=redis://:hunter2@127.0.0.1:1"), io.Discard, io.Discard)
@@ -61,9 +59,9 @@ func TestRun_Serve_RefusesRedisWithoutADatabase(t *testing.T) {
 	}
 }
 
-// What it listens for, and where it keeps sessions, is in one line; an address
-// that it cannot have is named by its setting.
-func TestRun_Serve_SaysWhere(t *testing.T) {
+// One log line has the address and the store. An address that is in use is an
+// error that names its setting.
+func TestRun_Serve_LogsAddressAndStore(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "sessions.db")
 	s := start(t, testEnviron(t, "DATABASE_URL=sqlite:"+path), "serve")
@@ -80,9 +78,9 @@ func TestRun_Serve_SaysWhere(t *testing.T) {
 	}
 }
 
-// An operator whose issuer is wrong, so that everybody is refused, reads it in
-// the log at its usual level, and in the metrics.
-func TestRun_Serve_SaysWhoIsTurnedAway(t *testing.T) {
+// A wrong issuer, which refuses every user, shows in the log at the default level
+// and in the metrics.
+func TestRun_Serve_ReportsRefusals(t *testing.T) {
 	t.Parallel()
 	trusted, err := identity()
 	if err != nil {
@@ -106,8 +104,8 @@ func TestRun_Serve_SaysWhoIsTurnedAway(t *testing.T) {
 	}
 }
 
-// Behind a proxy that the service does not know, all clients count as one: it
-// says so, where that matters.
+// Behind an unknown proxy all clients share one rate limit. serve warns of that if
+// the limit is on.
 func TestRun_Serve_WarnsOfUnknownProxies(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -129,8 +127,7 @@ func TestRun_Serve_WarnsOfUnknownProxies(t *testing.T) {
 	}
 }
 
-// No token and no secret is in the database, the log or the output of a run
-// that handed out many.
+// No token and no secret is in the database or in the log after many opens.
 func TestRun_Serve_KeepsSecrets(t *testing.T) {
 	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
@@ -204,7 +201,7 @@ func keepsSecrets(t *testing.T, database string, dump func() string) {
 	}
 }
 
-// offer asks for a transfer code.
+// offer requests a transfer code.
 func (r *running) offer(t *testing.T, credential, id string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url(t)+"/api/chatkit/sessions/"+id+"/transfer", http.NoBody)

@@ -33,7 +33,7 @@ func TestParseSettings(t *testing.T) {
 	}
 }
 
-// What a setting says that is not good is said of that setting alone.
+// An invalid setting is one line of the error, and no other setting is.
 func TestParseSettings_RefusesEach(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
@@ -91,7 +91,7 @@ func TestParseSettings_RefusesEach(t *testing.T) {
 	}
 }
 
-// What would be accepted and have no effect is refused.
+// Values that would parse but have no effect are refused.
 func TestParseSettings_RefusesWhatHasNoEffect(t *testing.T) {
 	t.Parallel()
 	zeros := base64.StdEncoding.EncodeToString(make([]byte, keyring.KeySize))
@@ -163,8 +163,8 @@ func TestParseSettings_RefusesWhatHasNoEffect(t *testing.T) {
 	}
 }
 
-// What is written in another way than it is compared is made right.
-func TestParseSettings_MakesRight(t *testing.T) {
+// Values are converted to the form in which they are compared.
+func TestParseSettings_Normalizes(t *testing.T) {
 	t.Parallel()
 	c, warnings, err := parseSettings(testEnviron(t,
 		"CLERK_AUTHORIZED_PARTIES=https://App.Example.com:443/,https://bücher.example.",
@@ -189,7 +189,7 @@ func TestParseSettings_MakesRight(t *testing.T) {
 	}
 }
 
-// What is good and may not have been meant is said.
+// Valid settings that are probably unintended cause a warning.
 func TestParseSettings_Warns(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// openedAnswer is what is checked of the answer to an open.
+// openedAnswer is the part of an answer to open that is checked.
 type openedAnswer struct {
 	Outcome string `json:"outcome"`
 	Session struct {
@@ -19,21 +19,22 @@ type openedAnswer struct {
 	} `json:"session"`
 }
 
-// refused is the failure that an answer with another status than want is: its
-// status, and the service's code for it.
+// refused returns a failure unless the answer has the status want. It names the
+// status and the error code.
 func refused(got answer, want int) error {
 	if got.status == want {
 		return nil
 	}
 	var body struct{ Code string }
-	_ = json.Unmarshal(got.body, &body) // without one the status says it all
+	_ = json.Unmarshal(got.body, &body) // without a code the status is enough
 	if body.Code == "" {
 		return failure("status " + strconv.Itoa(got.status))
 	}
 	return failure("status " + strconv.Itoa(got.status) + " " + body.Code)
 }
 
-// readOpened checks an answer to an open: who it is for, and that it is whole.
+// readOpened checks that an answer to open is complete and for the user and
+// device.
 func readOpened(got answer, user, device string) (opened openedAnswer, err error) {
 	if err := refused(got, http.StatusOK); err != nil {
 		return opened, err
@@ -53,7 +54,7 @@ func readOpened(got answer, user, device string) (opened openedAnswer, err error
 	return opened, nil
 }
 
-// checkReused wants the token that the caller holds.
+// checkReused expects the session's current token.
 func checkReused(got answer, user, device, token string) error {
 	opened, err := readOpened(got, user, device)
 	switch {
@@ -67,7 +68,7 @@ func checkReused(got answer, user, device, token string) error {
 	return nil
 }
 
-// checkOutcome wants the outcome.
+// checkOutcome expects an outcome.
 func checkOutcome(got answer, user, device, outcome string) error {
 	opened, err := readOpened(got, user, device)
 	if err == nil && opened.Outcome != outcome {
@@ -76,7 +77,7 @@ func checkOutcome(got answer, user, device, outcome string) error {
 	return err
 }
 
-// checkVerified wants the headers that tell whose the token is.
+// checkVerified expects the headers that identify the session.
 func checkVerified(got answer, user, device, id string) error {
 	if err := refused(got, http.StatusNoContent); err != nil {
 		return err
@@ -88,7 +89,7 @@ func checkVerified(got answer, user, device, id string) error {
 	return nil
 }
 
-// checkIntrospected wants an active token of the user.
+// checkIntrospected expects an active token of the session.
 func checkIntrospected(got answer, user, device, id string) error {
 	if err := refused(got, http.StatusOK); err != nil {
 		return err
@@ -110,8 +111,7 @@ func checkIntrospected(got answer, user, device, id string) error {
 	return nil
 }
 
-// checkListed wants sessions of the user alone, the one that is held among
-// them.
+// checkListed expects sessions of this user alone, including the session id.
 func checkListed(got answer, user, id string) error {
 	if err := refused(got, http.StatusOK); err != nil {
 		return err

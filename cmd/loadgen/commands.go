@@ -15,13 +15,13 @@ type process struct {
 
 // commands is the command line.
 type commands struct {
-	Run     runCommand     `cmd:"" help:"Ask a service and report how fast it answers."`
-	Seed    seedCommand    `cmd:"" help:"Fill a database's sessions by COPY."`
-	Floor   floorCommand   `cmd:"" help:"Serve the floor: the least that any service of this kind has to do."`
-	Compare compareCommand `cmd:"" help:"Measure a chatkit-session binary against the floor, in turns, from scratch."`
-	Scale   scaleCommand   `cmd:"" help:"Measure what much data and its clean-up do to a chatkit-session binary, from scratch."`
+	Run     runCommand     `cmd:"" help:"Send requests to a service and report its latencies and throughput."`
+	Seed    seedCommand    `cmd:"" help:"Fill a database with sessions, by COPY."`
+	Floor   floorCommand   `cmd:"" help:"Serve the floor: a server that does the least work that any service of this kind must do."`
+	Compare compareCommand `cmd:"" help:"Measure a chatkit-session binary against the floor, in alternate rounds, on a new database."`
+	Scale   scaleCommand   `cmd:"" help:"Measure how many stored sessions, and their clean-up, slow a chatkit-session binary down, on a new database."`
 
-	Overload overloadCommand `cmd:"" help:"Measure what a chatkit-session binary does with more than it can answer, from scratch."`
+	Overload overloadCommand `cmd:"" help:"Measure a chatkit-session binary under more load than it can answer, on a new database."`
 }
 
 // run is the whole program.

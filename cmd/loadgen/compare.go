@@ -19,29 +19,28 @@ import (
 // compareCommand measures the service against the floor.
 type compareCommand struct {
 	Service     string        `name:"chatkit-session" required:"" type:"existingfile" placeholder:"PATH" help:"The binary to measure."`
-	Database    string        `placeholder:"URL" help:"An empty database, as its owner; a throw-away server of installed binaries, without fsync, when not given."`
-	Durable     bool          `help:"Let the throw-away server write as one does that is to keep what it has: fsync, full_page_writes and synchronous_commit on."`
-	Sessions    int           `default:"100000" help:"How many sessions are stored."`
-	Users       int           `default:"4000" help:"How many users ask."`
-	Connections int           `default:"32" help:"How many connections they ask on."`
-	Rounds      int           `default:"3" help:"How many rounds each is measured in turn; the median of their ratios counts."`
-	Duration    time.Duration `default:"10s" help:"How long a round takes."`
+	Database    string        `placeholder:"URL" help:"URL of an empty database, as its owner. By default, a temporary server is started from the installed binaries, without fsync."`
+	Durable     bool          `help:"Run the temporary server with fsync, full_page_writes and synchronous_commit on, as in production."`
+	Sessions    int           `default:"100000" help:"Number of stored sessions."`
+	Users       int           `default:"4000" help:"Number of users."`
+	Connections int           `default:"32" help:"Number of connections, with one request at a time on each."`
+	Rounds      int           `default:"3" help:"Number of rounds. Service and floor alternate, and the median of the ratios counts."`
+	Duration    time.Duration `default:"10s" help:"Duration of a round."`
 	JSON        string        `name:"json" type:"path" placeholder:"FILE" help:"Also write all rounds to FILE."`
 }
 
-// budget is a row of the table: how much of the floor's requests/s the service
-// is to reach with some settings.
+// budget is a row of the table: the share of the floor's requests per second that
+// the service must reach with a setup.
 type budget struct {
 	kind string
 	want float64
 	with setup
 }
 
-// setup is what is set beside the defaults, and how that is called.
+// setup is a name for settings that differ from the defaults.
 type setup struct{ name, settings string }
 
-// The setups, in the order in which they are measured. The floor never remembers
-// anything.
+// The setups, in the order in which they are measured. The floor caches nothing.
 var (
 	forgetful  = setup{"each token verified", "CLERK_REMEMBERED_TOKENS=0"}
 	asItIs     = setup{}
@@ -50,11 +49,11 @@ var (
 	setups = []setup{forgetful, asItIs, fromMemory}
 )
 
-// lease is for how long what is remembered counts in fromMemory.
+// lease is CHATKIT_CACHE_LEASE in fromMemory.
 const lease = 5 * time.Second
 
-// budgets are those that are about requests a second. What verify and
-// introspect are compared with checks no signature.
+// budgets are the budgets for requests per second. verify and introspect are
+// compared with a floor that checks no signature.
 var budgets = []budget{
 	{kindReused, 0.70, forgetful},
 	{kindReused, 0.70, asItIs},
@@ -66,13 +65,13 @@ var budgets = []budget{
 
 const mostRounds = 100
 
-// Run builds everything up, measures, and takes everything down again.
+// Run sets up the servers, measures and removes everything again.
 func (c compareCommand) Run(p *process) (err error) {
 	if c.Rounds < 1 || c.Rounds > mostRounds {
 		return fmt.Errorf("--rounds must be 1 to %d", mostRounds)
 	}
 	if c.Durable && c.Database != "" {
-		return errors.New("--durable must not be given with --database, whose server is as it is")
+		return errors.New("--durable has no effect with --database: leave one of them out")
 	}
 	if err := c.asRun(kindReused).check(); err != nil {
 		return err
@@ -119,13 +118,13 @@ func (c compareCommand) database() (string, func(), error) {
 	return u.String(), stop, nil
 }
 
-// asRun is a round as a run.
+// asRun returns the settings of a round.
 func (c compareCommand) asRun(kind string) runCommand {
-	// The tokens last for all rounds: minting would take part of the machine.
+	// The tokens outlive all rounds: minting would take processor time from them.
 	return runCommand{Kind: kind, Users: c.Users, Connections: c.Connections, Duration: c.Duration, TokenLifetime: 24 * time.Hour, IntrospectionKey: "of the bench"}
 }
 
-// bench is what a comparison needs while it runs.
+// bench is the state of a running comparison.
 type bench struct {
 	compareCommand
 	*process
@@ -136,13 +135,13 @@ type bench struct {
 	floor              served
 }
 
-// served is a server that users are signed in to.
+// served is a server and the users who are signed in to it.
 type served struct {
 	serverProcess *serverProcess
 	workload      *workload
 }
 
-// build makes keys, schema and sessions, and starts the floor.
+// build creates the keys, the schema and the sessions, and starts the floor.
 func (b *bench) build() error {
 	keys := filepath.Join(b.dir, "keys")
 	if err := b.call("dev", "--write-keys", keys); err != nil {
@@ -171,8 +170,8 @@ func (b *bench) build() error {
 
 const benchWorkflow = "workflow_load"
 
-// environ are the service's settings. Nobody's own count: figures are to be
-// those of the defaults.
+// environ returns the service's environment. It ignores the caller's, so that the
+// defaults are measured.
 func (b *bench) environ() []string {
 	keys := filepath.Join(b.dir, "keys")
 	return []string{
@@ -183,7 +182,7 @@ func (b *bench) environ() []string {
 		"CLERK_JWT_KEY_FILE=" + filepath.Join(keys, "clerk_jwt_key.pem"),
 		"CLERK_ISSUER_FILE=" + filepath.Join(keys, "clerk_issuer"),
 		"INTROSPECTION_KEYS=" + b.key,
-		// More than anybody asks, so that what counts them still does.
+		// Above any rate that is measured, so that the limiter runs but refuses nothing.
 		"CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE=1000000",
 		"CHATKIT_ANOMALY_OPENS=1000000/1m",
 	}
@@ -194,7 +193,7 @@ func (b *bench) call(args ...string) error {
 	command := exec.CommandContext(b.ctx, b.Service, args...) //nolint:gosec // the caller's own program
 	command.Env = b.environ()
 	if args[0] == "dev" {
-		command.Env = nil // the files that its settings name are not there yet
+		command.Env = nil // its settings name files that do not exist yet
 	}
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("chatkit-session %s: %w\n%s", args[0], err, out)
@@ -234,13 +233,13 @@ func (b *bench) start(name string, how func(address string) (environ, command []
 	return c, nil
 }
 
-// signIn lets the users hold sessions there. They open them, which warms it up.
+// signIn opens the users' sessions on the server. That warms it up.
 func (b *bench) signIn(to *serverProcess) (served, error) {
 	s := &workload{to: &url.URL{Scheme: "http", Host: to.address}, users: b.users, key: b.key}
 	return served{to, s}, s.warmUp(b.ctx, b.Connections)
 }
 
-// stop ends what was started.
+// stop ends the processes.
 func (b *bench) stop() error {
 	var errs []error
 	for _, c := range b.children {
@@ -249,8 +248,8 @@ func (b *bench) stop() error {
 	return errors.Join(errs...)
 }
 
-// serverSettings are what of the database's server makes a difference to what
-// writes cost.
+// serverSettings returns the settings of the database server that decide what a
+// write costs.
 func (b *bench) serverSettings() (text string, err error) {
 	conn, err := postgres.Connect(b.ctx, postgres.Config{URL: b.database})
 	if err != nil {
@@ -278,8 +277,8 @@ func (b *bench) measure() (comparison, error) {
 	return result, nil
 }
 
-// measureSetup runs the service for as long as it is measured: it flushes,
-// cleans up and keeps connections when nobody asks it, too.
+// measureSetup runs the service only while it is measured: an idle service also
+// flushes, cleans up and keeps connections.
 func (b *bench) measureSetup(with setup, into *comparison) error {
 	serverProcess, err := b.startService(strings.Fields(with.settings)...)
 	if err != nil {
@@ -303,8 +302,8 @@ func (b *bench) measureSetup(with setup, into *comparison) error {
 	return serverProcess.stop()
 }
 
-// measureRow lets floor and service take turns, and be the first in turns: what
-// one leaves to be done is done while the other is measured.
+// measureRow alternates floor and service, and also which of them is first: the
+// work that one leaves to PostgreSQL is done while the other is measured.
 func (b *bench) measureRow(row budget, service served) (comparedRow, error) {
 	compared := comparedRow{Kind: row.kind, With: row.with.name, Budget: row.want}
 	for n := range b.Rounds {
@@ -334,7 +333,7 @@ func (b *bench) round(kind string, on served) round {
 	return r
 }
 
-// ownCPU is how much time on a processor this process has had.
+// ownCPU returns the processor time that this process has used.
 func ownCPU() time.Duration {
 	var used syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) != nil {

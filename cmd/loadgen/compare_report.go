@@ -22,10 +22,10 @@ type comparison struct {
 type comparedService struct {
 	With     string `json:"with,omitempty"`
 	Settings string `json:"settings,omitempty"`
-	Memory   int64  `json:"memoryBytes"` // the most that was resident; 0 when unknown
+	Memory   int64  `json:"memoryBytes"` // maximum resident set; 0 when unknown
 }
 
-// memoryBudget is the most that may be resident in any setup.
+// memoryBudget bounds the resident memory in every setup.
 const memoryBudget = 64 << 20
 
 type comparedRow struct {
@@ -35,8 +35,8 @@ type comparedRow struct {
 	Rounds []roundPair `json:"rounds"`
 }
 
-// roundPair are a round of the floor and one of the service beside it. What else the
-// machine does changes from minute to minute: only neighbours are compared.
+// roundPair is a round of the floor and the next one of the service. Other load on
+// the machine changes from minute to minute, so only neighbours are compared.
 type roundPair struct {
 	Floor   round `json:"floor"`
 	Service round `json:"service"`
@@ -45,14 +45,14 @@ type roundPair struct {
 type round struct {
 	report
 	CPU       float64 `json:"cpuMillisecondsPerRequest,omitempty"` // of the server alone; 0 when unknown
-	ClientCPU float64 `json:"clientCPUMillisecondsPerRequest"`     // of what asks
+	ClientCPU float64 `json:"clientCPUMillisecondsPerRequest"`     // of loadgen
 }
 
-// check refuses rounds in which something failed: a wrong answer is fast.
+// check rejects rounds with failed requests: a wrong answer is fast.
 func (p roundPair) check() error {
 	for name, r := range map[string]round{"the floor": p.Floor, "the service": p.Service} {
 		if r.Good == 0 || len(r.Errors) > 0 {
-			return fmt.Errorf("%s answered %d requests well and failed with %v", name, r.Good, r.Errors)
+			return fmt.Errorf("%s: %d requests succeeded, the others failed with %v", name, r.Good, r.Errors)
 		}
 	}
 	return nil
@@ -60,7 +60,7 @@ func (p roundPair) check() error {
 
 func (p roundPair) ratio() float64 { return p.Service.RateReached / p.Floor.RateReached }
 
-// name says what the row is about.
+// name is the row's title.
 func (r comparedRow) name() string {
 	if r.With == "" {
 		return r.Kind
@@ -115,8 +115,8 @@ func (c comparison) print(to io.Writer) error {
 	return c.printServices(to)
 }
 
-// explainMemory says what the rows that are answered from memory are about: few
-// tokens that are asked about often.
+// explainMemory explains the rows that use the cache: they check few tokens, each
+// of them often.
 func (c comparison) explainMemory(to io.Writer) error {
 	var rates []float64
 	for _, row := range c.Rows {

@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	// patience is how long an answer may take.
+	// patience is the timeout of a request.
 	patience = 10 * time.Second
 	// maxAnswer bounds an answer's body.
 	maxAnswer = 1 << 20
 )
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	status int
 	header http.Header
-	body   []byte // good until the connection's next request
+	body   []byte // valid until the connection's next request
 }
 
-// connection asks one request at a time and keeps its TCP connection. It does
-// less than net/http's client, which takes more of a machine than the server
-// that is to be measured on it.
+// connection sends one request at a time and keeps its TCP connection. It uses
+// far less processor time than net/http's client, which needs more than the server
+// under test.
 type connection struct {
 	to     *url.URL
 	conn   net.Conn
@@ -40,7 +40,7 @@ type connection struct {
 
 var errConnection = failure("connection lost")
 
-// do sends a request as it stands and reads the answer.
+// do sends a serialized request and reads the response.
 func (c *connection) do(ctx context.Context, request []byte) (answer, error) {
 	if c.conn == nil {
 		if err := c.dial(ctx); err != nil {
@@ -108,7 +108,7 @@ func (c *connection) exchange(request []byte, deadline time.Time) (answer, error
 	return answer{response.StatusCode, response.Header, c.body.Bytes()}, nil
 }
 
-// close gives the TCP connection up; the next request makes another.
+// close closes the TCP connection. The next request opens another.
 func (c *connection) close() {
 	if c.conn != nil {
 		_ = c.conn.Close()

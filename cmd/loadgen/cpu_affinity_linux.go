@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// half says on which of the processors something runs.
+// half selects a part of the processors.
 type half int
 
 const (
@@ -19,18 +19,18 @@ const (
 	allOfThem
 )
 
-// processors are those that this process was started on.
+// processors is the set of processors that this process was started with.
 var processors = func() (set unix.CPUSet) {
 	_ = unix.SchedGetaffinity(0, &set) // an empty set is refused below
 	return set
 }()
 
-// runOn lets this process, and those that it starts from now on, run on some of
-// its processors alone.
+// runOn restricts this process, and those that it starts from now on, to a part of
+// its processors.
 func runOn(which half) error {
 	count := processors.Count()
 	if count < 2 {
-		return errors.New("there are no two processors to set apart: use --no-apart")
+		return errors.New("splitting the processors needs at least two: use --no-apart")
 	}
 	var set unix.CPUSet
 	for cpu, n := 0, 0; n < count; cpu++ {
@@ -43,9 +43,9 @@ func runOn(which half) error {
 		n++
 	}
 	runtime.GOMAXPROCS(set.Count())
-	for range 2 { // a thread that one not reached yet started meanwhile
+	for range 2 { // a second pass for threads that started during the first
 		if err := moveThreads(&set); err != nil {
-			return fmt.Errorf("set processors apart: %w", err)
+			return fmt.Errorf("split the processors: %w", err)
 		}
 	}
 	return nil

@@ -4,7 +4,7 @@ package main
 
 import "errors"
 
-// half says on which of the processors something runs.
+// half selects a part of the processors.
 type half int
 
 const (
@@ -13,7 +13,7 @@ const (
 	allOfThem
 )
 
-// runOn cannot set processors apart here.
+// runOn is supported on Linux only.
 func runOn(half) error {
-	return errors.New("processors can be set apart on Linux alone: use --no-apart")
+	return errors.New("splitting the processors is supported on Linux only: use --no-apart")
 }

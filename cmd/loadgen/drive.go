@@ -13,15 +13,14 @@ type sender interface {
 	send(ctx context.Context, n int64) error
 }
 
-// drainTime is for how long after the last request was due those that are late
-// are still sent and waited for.
+// drainTime is how long after the end of the schedule late requests are still sent
+// and awaited.
 const drainTime = 5 * time.Second
 
-// drive sends what the schedule asks for, one goroutine a sender, and records
-// into their workerStats. It returns when all is answered, when drainTime is
-// over, or when ctx ends. Requests that were due and never sent count as
-// failed, and with the time that they waited; those that whoever ended ctx cut
-// off count for nothing.
+// drive sends the requests of the schedule, with one goroutine per sender, and
+// records their results. It returns when all are answered, when drainTime is over,
+// or when ctx ends. Requests that were due but never sent count as failed, with the
+// time that they waited. Requests that the end of ctx interrupted do not count.
 func drive(ctx context.Context, s *schedule, senders []sender, into *workerStats) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, s.duration+drainTime)
 	defer cancel()
@@ -51,14 +50,13 @@ func work(ctx context.Context, s *schedule, by sender, into *stats) {
 		}
 		err := by.send(ctx, n)
 		if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-			return // nobody knows how it would have gone
+			return // interrupted: its result is unknown
 		}
 		into.record(time.Since(due), err)
 	}
 }
 
-// wait returns at due, or at once when that is over; false when ctx ends
-// before.
+// wait waits until due. It returns false if ctx ends before.
 func wait(ctx context.Context, timer *time.Timer, due time.Time) bool {
 	left := time.Until(due)
 	if left <= 0 {
@@ -73,7 +71,7 @@ func wait(ctx context.Context, timer *time.Timer, due time.Time) bool {
 	}
 }
 
-// recordUnsent records those that were due by now and that nobody took.
+// recordUnsent records the requests that were due by now but not sent.
 func recordUnsent(s *schedule, into *stats) {
 	now := time.Now()
 	for n := s.taken.Load(); n < s.asked(); n++ {

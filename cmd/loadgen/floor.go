@@ -15,11 +15,11 @@ import (
 
 // floorCommand serves the floor.
 type floorCommand struct {
-	Database    string `required:"" placeholder:"URL" help:"postgres://… of the database that the service uses, too."`
-	Keys        string `required:"" type:"existingdir" placeholder:"DIR" help:"Folder of chatkit-session dev --write-keys."`
+	Database    string `required:"" placeholder:"URL" help:"URL of the database that the service uses."`
+	Keys        string `required:"" type:"existingdir" placeholder:"DIR" help:"Folder that chatkit-session dev --write-keys has written."`
 	Listen      string `default:"127.0.0.1:8081" help:"Loopback address to listen on."`
 	Workflow    string `default:"workflow_dev" help:"The service's CHATKIT_WORKFLOW_ID."`
-	NoSignature bool   `help:"Believe credentials without verifying their signature."`
+	NoSignature bool   `help:"Accept tokens without verifying their signature."`
 }
 
 // floorConnections is the size of the floor's pool, the service's own default.
@@ -72,8 +72,8 @@ func serveFloor(ctx context.Context, listener net.Listener, handler http.Handler
 	return nil
 }
 
-// newFloor returns the floor's handler. Without a key it believes whatever a
-// credential says.
+// newFloor returns the floor's handler. Without a key it does not verify
+// signatures.
 func newFloor(key *rsa.PublicKey, reads *baseline.Reader, workflow string) http.Handler {
 	f := &floor{key: key, reads: reads, workflow: workflow, now: time.Now}
 	routes := http.NewServeMux()

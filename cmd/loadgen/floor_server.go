@@ -19,10 +19,10 @@ import (
 	"chatkit-session/adapters/postgres/baseline"
 )
 
-// floor answers like the service and does the least for it: one signature, one
-// read, one answer. Its tokens are the hashes that the table holds, so that it
-// neither unseals nor hashes; it keeps no secret, which is one reason why it
-// listens on loopback only.
+// floor answers like the service with the least possible work: verify one
+// signature, read one row, write one answer. Its tokens are the stored hashes, so
+// that it neither decrypts nor hashes. They are not secret, which is one reason why
+// the floor listens on loopback only.
 type floor struct {
 	key      *rsa.PublicKey
 	reads    *baseline.Reader
@@ -30,7 +30,7 @@ type floor struct {
 	now      func() time.Time
 }
 
-// publicKey is what the floor verifies with.
+// publicKey is the key that verifies tokens.
 func publicKey(identity *fakeclerk.Instance) (*rsa.PublicKey, error) {
 	block, _ := pem.Decode(identity.PublicPEM())
 	if block == nil {
@@ -92,7 +92,7 @@ func (f *floor) open(w http.ResponseWriter, r *http.Request) {
 	}})
 }
 
-// authenticate returns who the credential is of.
+// authenticate returns the user of the request's token.
 func (f *floor) authenticate(r *http.Request) (string, error) {
 	token, err := jwt.ParseSigned(bearer(r))
 	if err != nil {

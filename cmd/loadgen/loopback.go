@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// parseTarget reads the address of the service to ask. Load is an attack on
-// whoever did not ask for it: a host that is not this machine must be the
-// caller's own, by their word.
+// parseTarget parses the address of the service to measure. Load on somebody
+// else's service is an attack, so the caller must confirm that another host is
+// their own.
 func parseTarget(text string, own bool) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || (u.Path != "" && u.Path != "/") {
 		return nil, errors.New("--url must be like http://127.0.0.1:8080")
 	}
 	if !isLoopback(u.Hostname()) && !own {
-		return nil, fmt.Errorf("--url: %q is not this machine: say --i-own-this-host if it is yours", u.Hostname())
+		return nil, fmt.Errorf("--url: %q is not this machine: add --i-own-this-host if it is yours", u.Hostname())
 	}
 	u.Path = ""
 	return u, nil
 }
 
-// checkDatabase refuses to fill a database elsewhere: it may be the one that a
-// product lives on.
+// checkDatabase refuses to fill a database on another machine, which may be a
+// production database, unless the caller confirms it.
 func checkDatabase(text string, own bool) error {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -36,7 +36,7 @@ func checkDatabase(text string, own bool) error {
 	}
 	for host := range strings.SplitSeq(hosts, ",") {
 		if host != "" && !strings.HasPrefix(host, "/") && !isLoopback(host) && !own {
-			return fmt.Errorf("--database: %q is not this machine: say --i-own-this-host if it is yours, and nobody's sessions are in it", host)
+			return fmt.Errorf("--database: %q is not this machine: add --i-own-this-host if it is yours and holds no real sessions", host)
 		}
 	}
 	return nil
@@ -47,7 +47,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// requireLoopback refuses to listen where others can reach.
+// requireLoopback returns an error unless the address is a loopback address.
 func requireLoopback(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

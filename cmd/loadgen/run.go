@@ -25,7 +25,7 @@ type runCommand struct {
 	TokenLifetime    time.Duration `default:"10m" help:"How long the minted tokens are good; they are minted again in time."`
 	IntrospectionKey string        `env:"INTROSPECTION_KEY" help:"One of the service's INTROSPECTION_KEYS."`
 	JSON             string        `name:"json" type:"path" placeholder:"FILE" help:"Also write the report to FILE."`
-	IOwnThisHost     bool          `name:"i-own-this-host" help:"Ask a host that is not this machine."`
+	IOwnThisHost     bool          `name:"i-own-this-host" help:"Confirm that a host that is not this machine is yours."`
 }
 
 // The bounds of a run.
@@ -36,7 +36,7 @@ const (
 	longestRun      = time.Hour
 )
 
-// check refuses what makes no sense or has no end.
+// check validates the flags.
 func (r runCommand) check() error {
 	for _, rule := range []struct {
 		holds bool
@@ -45,7 +45,7 @@ func (r runCommand) check() error {
 		{r.Users >= 1 && r.Users <= mostUsers, fmt.Sprintf("--users must be 1 to %d", mostUsers)},
 		{r.Connections >= 1 && r.Connections <= mostConnections, fmt.Sprintf("--connections must be 1 to %d", mostConnections)},
 		{r.Rate >= 0 && r.Rate <= mostRate, fmt.Sprintf("--rate must be 0 to %d", mostRate)},
-		{r.Duration > 0 && r.Duration <= longestRun, "--duration must be more than nothing and at most " + longestRun.String()},
+		{r.Duration > 0 && r.Duration <= longestRun, "--duration must be more than 0s and at most " + longestRun.String()},
 		{r.Requests >= 0, "--requests must not be negative"},
 		{r.TokenLifetime >= 10*time.Second && r.TokenLifetime <= 24*time.Hour, "--token-lifetime must be 10s to 24h"},
 		{r.Kind != kindIntrospect || r.IntrospectionKey != "", "introspect needs --introspection-key"},
@@ -57,8 +57,8 @@ func (r runCommand) check() error {
 	return nil
 }
 
-// Run measures and reports. Failed requests are part of the report; only a run
-// in which none went well is an error.
+// Run measures and reports. The report counts failed requests; it is an error only
+// if no request succeeded.
 func (r runCommand) Run(p *process) error {
 	target, err := parseTarget(r.URL, r.IOwnThisHost)
 	if err := errors.Join(err, r.check()); err != nil {
@@ -81,12 +81,12 @@ func (r runCommand) Run(p *process) error {
 		}
 	}
 	if result.Good == 0 {
-		return errors.New("no request went well")
+		return errors.New("no request succeeded")
 	}
 	return p.ctx.Err()
 }
 
-// workload signs the users in and lets them open their sessions.
+// workload signs the users in and opens their sessions.
 func (r runCommand) workload(ctx context.Context, to *url.URL) (*workload, error) {
 	identity, err := loadIdentity(r.Keys)
 	if err != nil {
@@ -118,7 +118,7 @@ func (r runCommand) workload(ctx context.Context, to *url.URL) (*workload, error
 	return s, nil
 }
 
-// measure asks for as long as is wanted.
+// measure runs the workload for the run's duration.
 func (r runCommand) measure(ctx context.Context, s *workload, show progress) report {
 	return r.measureOn(ctx, s.workers(r.Kind, r.Connections), show)
 }

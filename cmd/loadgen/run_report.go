@@ -16,15 +16,15 @@ import (
 // each request was due.
 type report struct {
 	Kind        string           `json:"kind"`
-	RateAsked   float64          `json:"rateAsked,omitempty"` // absent in the closed loop
-	RateReached float64          `json:"rateReached"`         // good answers a second
+	RateAsked   float64          `json:"rateAsked,omitempty"` // absent in a closed loop
+	RateReached float64          `json:"rateReached"`         // successful requests per second
 	Connections int              `json:"connections"`
 	Users       int              `json:"users"`
 	Seconds     float64          `json:"seconds"`
 	Requests    int64            `json:"requests"`
 	Good        int64            `json:"good"`
 	Errors      map[string]int64 `json:"errors"`              // by status and code, or by what was wrong with the answer
-	Latency     percentiles      `json:"latencyMilliseconds"` // of good answers
+	Latency     percentiles      `json:"latencyMilliseconds"` // of successful requests
 	Failed      *percentiles     `json:"failedLatencyMilliseconds,omitempty"`
 }
 
@@ -54,8 +54,7 @@ func percentilesOf(of *hdrhistogram.Histogram) percentiles {
 	return percentiles{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: float64(of.Max()) / 1000}
 }
 
-// milliseconds is the latency that so many per cent of the good answers did not
-// exceed.
+// milliseconds returns a percentile of the latencies of successful requests.
 func (t *stats) milliseconds(percent float64) float64 {
 	return float64(t.latencies.ValueAtPercentile(percent)) / 1000
 }
@@ -85,7 +84,7 @@ latency   %s
 	return err
 }
 
-// writeJSON leaves value in a file.
+// writeJSON writes value to a file.
 func writeJSON(path string, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {

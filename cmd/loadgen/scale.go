@@ -16,30 +16,31 @@ import (
 	"chatkit-session/adapters/postgres/seed"
 )
 
-// scaleCommand measures what much data does to the service.
+// scaleCommand measures how the service slows down with many stored sessions.
 type scaleCommand struct {
 	Service     string        `name:"chatkit-session" required:"" type:"existingfile" placeholder:"PATH" help:"The binary to measure."`
-	Few         int           `default:"100000" help:"How many sessions are few, the six of each of --users included; at least those are made."`
-	Sessions    int           `default:"10000000" help:"How many are many: the hot paths are compared on a server with these and on one with few; 0 to leave that out."`
-	Due         int           `default:"1000000" help:"How many sessions are past their time beside the few when the clean-up is measured; 0 to leave that out."`
-	Rate        float64       `help:"Requests a second while the clean-up is measured; when 0, a third of what the service can do."`
-	Users       int           `default:"4000" help:"How many users ask."`
-	Connections int           `default:"32" help:"How many connections they ask on."`
-	Rounds      int           `default:"3" help:"How many rounds each is measured; the median counts."`
-	Duration    time.Duration `default:"10s" help:"How long a round takes."`
-	Durable     bool          `help:"Let the servers write as those do that are to keep what they have: fsync, full_page_writes and synchronous_commit on."`
+	Few         int           `default:"100000" help:"Number of sessions of the small database, including the six of each of --users, which is the minimum."`
+	Sessions    int           `default:"10000000" help:"Number of sessions of the large database. The hot paths are compared on both. 0 skips the comparison."`
+	Due         int           `default:"1000000" help:"Number of expired sessions that are added to the small database to measure the clean-up. 0 skips it."`
+	Rate        float64       `help:"Requests per second while the clean-up is measured. 0 is a third of the capacity."`
+	Users       int           `default:"4000" help:"Number of users."`
+	Connections int           `default:"32" help:"Number of connections, with one request at a time on each."`
+	Rounds      int           `default:"3" help:"Number of rounds. The median counts."`
+	Duration    time.Duration `default:"10s" help:"Duration of a round."`
+	Durable     bool          `help:"Run the temporary servers with fsync, full_page_writes and synchronous_commit on, as in production."`
 	JSON        string        `name:"json" type:"path" placeholder:"FILE" help:"Also write all rounds to FILE."`
 }
 
-// hotPaths are what is compared, opening new devices last: it adds sessions.
+// hotPaths are the kinds of requests that are compared. Opening new devices is
+// last, because it adds sessions.
 var hotPaths = []string{kindReused, kindVerify, kindIntrospect, kindList, kindCreated}
 
-// Run builds everything up, measures, and takes everything down again.
+// Run sets up the servers, measures and removes everything again.
 func (c scaleCommand) Run(p *process) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
-	own := c.Users * seed.PerUser // those who ask have as many in any case
+	own := c.Users * seed.PerUser // the minimum: the sessions of the users
 	c.Few = max(c.Few, own)
 	if c.Sessions > 0 {
 		c.Sessions = max(c.Sessions, own)
@@ -83,8 +84,8 @@ func (c scaleCommand) check() error {
 	return c.round(kindMixed, c.Rate).check()
 }
 
-// round is a round as a run. The tokens last for all rounds: minting would take
-// part of the machine.
+// round returns the settings of a round. The tokens outlive all rounds: minting
+// would take processor time from them.
 func (c scaleCommand) round(kind string, rate float64) runCommand {
 	return runCommand{
 		Kind: kind, Users: c.Users, Connections: c.Connections, Duration: c.Duration, Rate: rate,
@@ -92,9 +93,9 @@ func (c scaleCommand) round(kind string, rate float64) runCommand {
 	}
 }
 
-// compareSizes measures in turns with few sessions and with many, each the first
-// in turns: what else the machine does changes from minute to minute, and what
-// one leaves to be done is done while the other is measured.
+// compareSizes alternates rounds on the small and on the large database, and also
+// which of them is first: other load on the machine changes from minute to minute,
+// and the work that one round leaves to PostgreSQL is done during the next.
 func (c scaleCommand) compareSizes(p *process, few *testbed) (rows []scaledRow, err error) {
 	many, err := c.testbed(p, c.Sessions)
 	if err != nil {
@@ -113,7 +114,8 @@ func (c scaleCommand) compareSizes(p *process, few *testbed) (rows []scaledRow, 
 	return rows, nil
 }
 
-// inTurns does one and the other so often, and either first every other time.
+// inTurns calls both functions the given number of times, and changes the order
+// each time.
 func inTurns(times int, one, other func() error) error {
 	for n := range times {
 		first, second := one, other
@@ -130,7 +132,7 @@ func inTurns(times int, one, other func() error) error {
 	return nil
 }
 
-// cleanUp measures what callers notice of a clean-up that has much to do.
+// cleanUp measures requests before, during and after a large clean-up.
 func (c scaleCommand) cleanUp(on *testbed) (*cleanUp, error) {
 	if err := on.fill(seed.Plan{Due: c.Due, Bulk: true}); err != nil {
 		return nil, err
@@ -163,8 +165,8 @@ func (c scaleCommand) cleanUp(on *testbed) (*cleanUp, error) {
 	return result, rounds(&result.After)
 }
 
-// during measures until the clean-up ends; a round that outlives it does not
-// count.
+// during measures rounds until the clean-up ends. A round that ends after it does
+// not count.
 func (c scaleCommand) during(on *testbed, rate float64, into *cleanUp) error {
 	start, ended := time.Now(), make(chan error, 1)
 	go func() {
@@ -189,14 +191,14 @@ func (c scaleCommand) during(on *testbed, rate float64, into *cleanUp) error {
 	}
 }
 
-// testbed is a server with sessions and the service on it.
+// testbed is a database server with sessions, and the service on it.
 type testbed struct {
 	bench
 	stopDatabase func()
 	workload     *workload
 }
 
-// testbed builds one up. The service on it does not clean up by itself.
+// testbed sets one up. Its service does no clean-up in the background.
 func (c scaleCommand) testbed(p *process, sessions int) (_ *testbed, err error) {
 	dir, err := os.MkdirTemp("", "loadgen-scale-")
 	if err != nil {
@@ -268,27 +270,28 @@ func (s *testbed) serve(c scaleCommand) error {
 	return err
 }
 
-// measure is a round in which nothing may fail: a wrong answer is fast.
+// measure runs a round. Failed requests are an error: a wrong answer is fast.
 func (s *testbed) measure(run runCommand) (report, error) {
-	s.workload.run = strings.ToLower(rand.Text()[:8]) // whose devices nobody has yet
+	s.workload.run = strings.ToLower(rand.Text()[:8]) // names devices that no user has yet
 	r := run.measure(s.ctx, s.workload, newProgress(s.stderr))
 	if err := s.ctx.Err(); err != nil {
 		return r, err
 	}
 	if r.Good == 0 || len(r.Errors) > 0 {
-		return r, fmt.Errorf("%s: %d requests were answered well, others failed with %v", run.Kind, r.Good, r.Errors)
+		return r, fmt.Errorf("%s: %d requests succeeded, the others failed with %v", run.Kind, r.Good, r.Errors)
 	}
 	return r, nil
 }
 
-// add measures a round more.
+// add measures another round.
 func (s *testbed) add(to *[]report, run runCommand) error {
 	r, err := s.measure(run)
 	*to = append(*to, r)
 	return err
 }
 
-// cleanUp runs the service's own and wants so many sessions to be ended.
+// cleanUp runs chatkit-session cleanup. It is an error if it ends fewer than want
+// sessions.
 func (s *testbed) cleanUp(want int) error {
 	command := exec.CommandContext(s.ctx, s.Service, "cleanup") //nolint:gosec // the caller's own program
 	command.Env = s.environ()
@@ -298,7 +301,7 @@ func (s *testbed) cleanUp(want int) error {
 	}
 	var ended int
 	if _, err := fmt.Sscanf(string(said), "expired %d,", &ended); err != nil || ended < want {
-		return fmt.Errorf("the clean-up was to end %d sessions and said %q", want, said)
+		return fmt.Errorf("the clean-up must end %d sessions but reported %q", want, said)
 	}
 	return nil
 }

@@ -6,9 +6,8 @@ import (
 	"text/tabwriter"
 )
 
-// The budgets of scale: how many times slower many sessions may make a hot
-// path, and how many times longer the slowest of a hundred requests may take
-// while the clean-up runs.
+// The budgets of scale: the factor by which many sessions may slow a hot path, and
+// the factor by which the p99 may rise while the clean-up runs.
 const (
 	sizeBudget    = 1.3
 	cleanUpBudget = 2.0
@@ -20,13 +19,13 @@ type scaled struct {
 	Few         int         `json:"few"`
 	Many        int         `json:"many"`
 	Due         int         `json:"due"`
-	Users       int         `json:"users"` // who ask, of as many sessions each whatever is stored
+	Users       int         `json:"users"` // the same number at every size
 	Connections int         `json:"connections"`
 	Rows        []scaledRow `json:"rows,omitempty"`
 	CleanUp     *cleanUp    `json:"cleanUp,omitempty"`
 }
 
-// scaledRow are the rounds of a hot path, those of equal number measured one
+// scaledRow holds the rounds of a hot path. Few[i] and Many[i] were measured one
 // after the other.
 type scaledRow struct {
 	Kind string   `json:"kind"`
@@ -34,7 +33,7 @@ type scaledRow struct {
 	Many []report `json:"many"`
 }
 
-// slower is the median of how many times faster few sessions were.
+// slower returns the median of the ratios of the rates.
 func (r scaledRow) slower() float64 {
 	ratios := make([]float64, len(r.Few))
 	for i := range r.Few {
@@ -43,7 +42,7 @@ func (r scaledRow) slower() float64 {
 	return median(ratios)
 }
 
-// cleanUp are the rounds around a clean-up and how long it took.
+// cleanUp holds the rounds around a clean-up and its duration.
 type cleanUp struct {
 	Seconds float64  `json:"seconds"`
 	Before  []report `json:"before"`
@@ -51,7 +50,7 @@ type cleanUp struct {
 	After   []report `json:"after"`
 }
 
-// medianOf is the median of what of says of each round.
+// medianOf returns the median of a value over the rounds.
 func medianOf(rounds []report, of func(report) float64) float64 {
 	values := make([]float64, len(rounds))
 	for i, r := range rounds {
@@ -64,7 +63,7 @@ func rateOf(r report) float64 { return r.RateReached }
 func p50Of(r report) float64  { return r.Latency.P50 }
 func p99Of(r report) float64  { return r.Latency.P99 }
 
-// verdict says whether what may be so much is no more.
+// verdict says whether a value is within its budget.
 func verdict(value, most float64) string {
 	if value > most {
 		return "missed"
@@ -72,7 +71,7 @@ func verdict(value, most float64) string {
 	return "met"
 }
 
-// print writes tables; each figure is the median of its rounds by itself.
+// print writes tables. Each figure is the median over its rounds.
 func (s scaled) print(to io.Writer) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	if len(s.Rows) > 0 {
@@ -93,7 +92,7 @@ func (s scaled) print(to io.Writer) error {
 	return s.CleanUp.tell(to, s)
 }
 
-// tell writes what callers noticed.
+// tell writes the table of the clean-up.
 func (c cleanUp) tell(to io.Writer, s scaled) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "the clean-up\trounds\trequests/s\tp50\tp99\tp99 ratio\tbudget\t")

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// schedule says when requests are due. With a rate they are due at even
-// steps, whether or not those before are answered (open loop): a client out
-// there does not wait for another one's answer, so the wait of a request that
-// could not be sent in time is part of how long it took. Without a rate a
-// request is due whenever somebody is free (closed loop).
+// schedule decides when requests are due. With a rate it is an open loop: requests
+// are due at even intervals, whether or not earlier ones are answered. Clients do
+// not wait for each other, so the latency of a request includes the time that it
+// waited to be sent. Without a rate it is a closed loop: a request is due whenever
+// a connection is free.
 type schedule struct {
 	start    time.Time
 	duration time.Duration
-	rate     float64 // a second; 0 is the closed loop
-	most     int64   // requests; 0 is any number
+	rate     float64 // per second; 0 means a closed loop
+	most     int64   // number of requests; 0 means no bound
 	taken    atomic.Int64
 }
 
-// take returns the number of the next request and when it is due. It is false
-// when there is none any more.
+// take returns the number of the next request and when it is due. ok is false
+// after the last one.
 func (s *schedule) take() (n int64, due time.Time, ok bool) {
 	n = s.taken.Add(1) - 1
 	if s.most > 0 && n >= s.most {
@@ -37,8 +37,7 @@ func (s *schedule) due(n int64) time.Time {
 	return s.start.Add(time.Duration(float64(n) / s.rate * float64(time.Second)))
 }
 
-// asked is how many requests the schedule has by rate; 0 in the closed loop,
-// which has as many as there is time for.
+// asked returns the number of requests in an open loop, and 0 in a closed loop.
 func (s *schedule) asked() int64 {
 	if s.rate <= 0 {
 		return 0

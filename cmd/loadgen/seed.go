@@ -16,19 +16,19 @@ import (
 
 // seedCommand fills a database.
 type seedCommand struct {
-	Database string `required:"" placeholder:"URL" help:"postgres://… as the owner of a schema that is up to date."`
-	Keys     string `required:"" type:"existingdir" placeholder:"DIR" help:"Folder of chatkit-session dev --write-keys: its token_keys seal the tokens."`
-	Sessions int    `default:"1000000" help:"How many sessions there are to be, the six of each of --users included; at least those are made."`
-	Users    int    `default:"1000" help:"How many of run's users to prepare."`
+	Database string `required:"" placeholder:"URL" help:"URL of a database with an up-to-date schema, as its owner."`
+	Keys     string `required:"" type:"existingdir" placeholder:"DIR" help:"Folder that chatkit-session dev --write-keys has written. Its token_keys encrypt the tokens."`
+	Sessions int    `default:"1000000" help:"Number of sessions, including the six of each of --users, which is the minimum."`
+	Users    int    `default:"1000" help:"Number of users to prepare for run."`
 	Workflow string `default:"workflow_dev" help:"The service's CHATKIT_WORKFLOW_ID."`
 
-	IOwnThisHost bool `name:"i-own-this-host" help:"Fill a database on a host that is not this machine."`
+	IOwnThisHost bool `name:"i-own-this-host" help:"Confirm that a database on another machine is yours."`
 }
 
-// mostSessions bounds a seed: ten times what the service is measured with.
+// mostSessions bounds --sessions: ten times the size that scale measures.
 const mostSessions = 100_000_000
 
-// Run fills and says how fast.
+// Run fills the database and reports how fast.
 func (s seedCommand) Run(p *process) error {
 	if s.Sessions < 0 || s.Sessions > mostSessions || s.Users < 0 || s.Users > mostUsers {
 		return fmt.Errorf("--sessions must be at most %d and --users at most %d", mostSessions, mostUsers)

@@ -14,25 +14,24 @@ import (
 	"time"
 )
 
-// serverProcess is a server that runs as a process of its own, as it would elsewhere:
-// what it takes of the machine can be told apart.
+// serverProcess is a server in a process of its own, as in production, so that its
+// processor time and memory can be measured apart.
 type serverProcess struct {
 	name    string
 	address string
-	log     string // the file of what it says
+	log     string // path of the file with its output
 	command *exec.Cmd
-	ended   chan struct{} // closed when it has
-	err     error         // why, once it has
+	ended   chan struct{} // closed when it has ended
+	err     error         // why it ended
 }
 
-// startServer starts a server that is to listen on address and waits until it
-// is ready.
+// startServer starts a server that listens on address and waits until it is ready.
 func startServer(ctx context.Context, name, address, log string, environ []string, program string, args ...string) (*serverProcess, error) {
 	file, err := os.Create(log)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // the serverProcess has its own
+	defer file.Close() //nolint:errcheck // the process has its own descriptor
 	c := &serverProcess{name: name, address: address, log: log, ended: make(chan struct{})}
 	c.command = exec.CommandContext(context.WithoutCancel(ctx), program, args...) //nolint:gosec // the caller's own program
 	c.command.Env, c.command.Stdout, c.command.Stderr = environ, file, file
@@ -81,14 +80,14 @@ func ready(ctx context.Context, address string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// lastWords are the end of what it said.
+// lastWords returns the end of the output.
 func (c *serverProcess) lastWords() string {
 	const most = 2000
-	text, _ := os.ReadFile(c.log) // no words otherwise
+	text, _ := os.ReadFile(c.log) // empty if it cannot be read
 	return string(text[max(0, len(text)-most):])
 }
 
-// stop ends the process, kindly first, and waits until it is gone.
+// stop ends the process, with SIGTERM first, and waits for it.
 func (c *serverProcess) stop() error {
 	_ = c.command.Process.Signal(syscall.SIGTERM) // unless it has ended
 	select {
@@ -97,21 +96,21 @@ func (c *serverProcess) stop() error {
 	case <-time.After(startTimeout):
 		_ = c.command.Process.Kill()
 		<-c.ended
-		return fmt.Errorf("%s did not end when it was told to", c.name)
+		return fmt.Errorf("%s did not end after SIGTERM", c.name)
 	}
 }
 
-// ticksPerSecond is in what the kernel counts the time of processes.
+// ticksPerSecond is the unit in which Linux counts the time of processes.
 const ticksPerSecond = 100
 
-// cpu is how much time on a processor the process has had, 0 where the system
-// does not say it in Linux's way.
+// cpu returns the processor time of the process, or 0 where there is no /proc as
+// on Linux.
 func (c *serverProcess) cpu() time.Duration {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(c.command.Process.Pid) + "/stat")
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(text), ") ") // the name before may have spaces
+	_, rest, _ := strings.Cut(string(text), ") ") // the process name before it may contain spaces
 	fields := strings.Fields(rest)
 	const user, system = 11, 12
 	if len(fields) <= system {
@@ -125,8 +124,8 @@ func (c *serverProcess) cpu() time.Duration {
 	return time.Duration(u+s) * time.Second / ticksPerSecond
 }
 
-// memory is the most that the process has had resident, in bytes; 0 where the
-// system does not say it in Linux's way.
+// memory returns the maximum resident set of the process in bytes, or 0 where
+// there is no /proc as on Linux.
 func (c *serverProcess) memory() int64 {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(c.command.Process.Pid) + "/status")
 	if err != nil {
@@ -144,7 +143,7 @@ func (c *serverProcess) memory() int64 {
 	return kilobytes << 10
 }
 
-// freeAddress is a loopback address that nobody listens on.
+// freeAddress returns a free loopback address.
 func freeAddress(ctx context.Context) (string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,14 +8,14 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// failure is why a request counts as failed, in words that are few enough to
-// count by.
+// failure is the reason why a request failed. There are few reasons, so that they
+// can be counted.
 type failure string
 
 func (f failure) Error() string { return string(f) }
 
-// The histograms know latencies from a microsecond to ten minutes, to three
-// digits.
+// The histograms hold latencies from a microsecond to ten minutes, with three
+// significant digits.
 const (
 	slowest = 10 * time.Minute
 	digits  = 3
@@ -25,11 +25,11 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, slowest.Microseconds(), digits)
 }
 
-// stats is what became of the requests of some connections.
+// stats holds the results of the requests of some connections.
 type stats struct {
 	mu        sync.Mutex
-	latencies *hdrhistogram.Histogram // of good answers
-	failures  *hdrhistogram.Histogram // of the others; nil where there are none
+	latencies *hdrhistogram.Histogram // of successful requests
+	failures  *hdrhistogram.Histogram // of failed requests; nil if there are none
 	good      int64
 	errors    map[string]int64
 }
@@ -38,9 +38,9 @@ func newStats() *stats {
 	return &stats{latencies: newHistogram(), errors: map[string]int64{}}
 }
 
-// record counts a request that took so long since it was due. How long a failed
-// one took is kept apart: a refusal at once would make a service look fast, and
-// one that comes late tells of the client's patience.
+// record counts a request with the time since it was due. Failed requests have a
+// histogram of their own: fast refusals would make a service look fast, and slow
+// ones only show the client's timeout.
 func (t *stats) record(took time.Duration, err error) {
 	microseconds := min(max(took, time.Microsecond), slowest).Microseconds()
 	t.mu.Lock()
@@ -57,14 +57,14 @@ func (t *stats) record(took time.Duration, err error) {
 	_ = t.failures.RecordValue(microseconds)
 }
 
-// maxStats is how many there are at most: each has a histogram of some hundred
-// kilobytes, and all are summed up every second.
+// maxStats bounds the number of stats: each has a histogram of some hundred
+// kilobytes, and all are summed every second.
 const maxStats = 64
 
-// workerStats are those of all connections.
+// workerStats holds the stats of all connections.
 type workerStats struct{ each []*stats }
 
-// newWorkerStats returns workerStats for n connections.
+// newWorkerStats returns empty stats for n connections.
 func newWorkerStats(n int) *workerStats {
 	all := &workerStats{}
 	for range min(n, maxStats) {
@@ -73,10 +73,10 @@ func newWorkerStats(n int) *workerStats {
 	return all
 }
 
-// of is the stats of connection number i.
+// of returns the stats of connection number i.
 func (t *workerStats) of(i int) *stats { return t.each[i%len(t.each)] }
 
-// sum is all of them together, as they are now.
+// sum returns the current total.
 func (t *workerStats) sum() *stats {
 	total := newStats()
 	for _, each := range t.each {
@@ -101,7 +101,7 @@ func (t *stats) addTo(total *stats) {
 	}
 }
 
-// failed is how many requests did not go well.
+// failed returns the number of failed requests.
 func (t *stats) failed() (n int64) {
 	for _, count := range t.errors {
 		n += count

@@ -14,11 +14,11 @@ import (
 	"chatkit-session/adapters/clerk/fakeclerk"
 )
 
-// issuer is that of the keys that chatkit-session dev --write-keys makes.
+// issuer is the issuer of chatkit-session dev --write-keys.
 const issuer = "https://dev.clerk.accounts.dev"
 
-// Whose sessions are opened: those that seed has prepared, and others who come
-// with a new device each time, so that they push no prepared session out.
+// The users: those that seed has prepared, and others that open a new device each
+// time, so that no prepared session is evicted.
 const (
 	measuredUsers = "user_load_"
 	creatingUsers = "user_create_"
@@ -26,14 +26,14 @@ const (
 
 func userName(prefix string, i int) string { return fmt.Sprintf("%s%06d", prefix, i) }
 
-// clientAddress is where user number i is: always on the same network, which is
-// nobody else's. It is one of those for examples.
+// clientAddress returns the address of user number i, in a network of its own. It
+// is from the range for documentation (RFC 3849).
 func clientAddress(i int) string {
 	return "2001:db8:" + strconv.FormatInt(int64(i>>16), 16) + ":" + strconv.FormatInt(int64(i&0xffff), 16) + "::7"
 }
 
-// userPool are users who are signed in. Signing a token takes a hundred times as
-// long as sending it: each user's is signed beforehand, and again in the
+// userPool holds signed-in users. Signing a token takes a hundred times as long as
+// sending it, so each user's token is signed beforehand, and again in the
 // background before it expires.
 type userPool struct {
 	identity    *fakeclerk.Instance
@@ -42,11 +42,11 @@ type userPool struct {
 	credentials []atomic.Pointer[string]
 }
 
-// loadIdentity reads the key that signs tokens from the keys' folder.
+// loadIdentity reads the signing key from the folder of keys.
 func loadIdentity(dir string) (*fakeclerk.Instance, error) {
 	private, err := os.ReadFile(filepath.Join(dir, "signing_key.pem"))
 	if err != nil {
-		return nil, fmt.Errorf("--keys must be a folder of chatkit-session dev --write-keys: %w", err)
+		return nil, fmt.Errorf("--keys must be a folder that chatkit-session dev --write-keys has written: %w", err)
 	}
 	return fakeclerk.Load(private, issuer)
 }
@@ -93,8 +93,8 @@ func (c *userPool) user(i int) string { return userName(c.prefix, i) }
 
 func (c *userPool) credential(i int) string { return *c.credentials[i].Load() }
 
-// keepSignedIn signs every token again when half of its life is over, evenly
-// spread, so that it takes the same small part of the machine all the time.
+// keepSignedIn signs every token again after half of its lifetime. It spreads the
+// work evenly, so that it takes the same small share of the machine all the time.
 func (c *userPool) keepSignedIn(ctx context.Context) {
 	ticker := time.NewTicker(max(c.lifetime/2/time.Duration(c.size()), time.Microsecond))
 	defer ticker.Stop()
@@ -103,7 +103,7 @@ func (c *userPool) keepSignedIn(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			_ = c.mint(i) // the key has signed before
+			_ = c.mint(i) // cannot fail: the key has signed before
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"chatkit-session/adapters/postgres/seed"
 )
 
-// learn opens a session for each user, unmeasured, so that the workload knows the
-// tokens that they hold from then on.
+// warmUp opens a session for each user without measuring it, and stores the
+// sessions' tokens in the workload.
 func (s *workload) warmUp(ctx context.Context, connections int) error {
 	s.held = make([]held, s.users.size())
 	var next atomic.Int64

@@ -21,11 +21,12 @@ const (
 	kindIntrospect = "introspect"
 	kindList       = "list"
 	kindMixed      = "mixed"
-	// kindUnknown is verify of tokens that are nobody's.
+	// kindUnknown is verify of unknown tokens.
 	kindUnknown = "verify-unknown"
 )
 
-// requestsByKind says how a request of each kind is made and checked.
+// requestsByKind holds the functions that send a request of each kind and check
+// its answer.
 var requestsByKind = map[string]func(*worker, context.Context, int64) error{
 	kindReused:     (*worker).reuse,
 	kindCreated:    (*worker).create,
@@ -37,17 +38,17 @@ var requestsByKind = map[string]func(*worker, context.Context, int64) error{
 	kindUnknown:    (*worker).verifyUnknown,
 }
 
-// held is the session that a user holds on a device.
+// held is a session of a user on a device.
 type held struct{ id, token string }
 
-// workload is what all workers of a run share.
+// workload is the state that all workers of a run share.
 type workload struct {
 	to       *url.URL
-	users    *userPool // who hold sessions on seed.DeviceFresh
-	held     []held    // theirs, in the same order
-	creators *userPool // who come with a new device each time; nil where nobody does
-	run      string    // makes new devices' names unique
-	key      string    // of introspection
+	users    *userPool // with a session on seed.DeviceFresh each
+	held     []held    // their sessions, in the same order
+	creators *userPool // open a new device each time; nil if the kind does not need them
+	run      string    // makes the names of new devices unique
+	key      string    // introspection key
 }
 
 // worker is one client on one connection.
@@ -74,7 +75,7 @@ func (s *workload) worker(kind string) *worker {
 
 func (p *worker) send(ctx context.Context, n int64) error { return p.request(p, ctx, n) }
 
-// anyone picks a user who holds a session.
+// anyone picks a random user with a session.
 func (p *worker) anyone() (i int, user string, holds held) {
 	i = rand.IntN(p.users.size()) //nolint:gosec // no secret
 	return i, p.users.user(i), p.held[i]
@@ -118,8 +119,8 @@ func (p *worker) verify(ctx context.Context, _ int64) error {
 	return checkVerified(got, user, seed.DeviceFresh, holds.id)
 }
 
-// verifyUnknown wants nothing but an answer that lets nobody in: whoever sends
-// tokens that are nobody's may be told to wait.
+// verifyUnknown expects any refusal: a client that sends unknown tokens may also
+// be throttled.
 func (p *worker) verifyUnknown(ctx context.Context, _ int64) error {
 	got, err := p.conn.do(ctx, p.ask.verify(uuid.NewString()))
 	if err != nil {
@@ -150,8 +151,8 @@ func (p *worker) list(ctx context.Context, _ int64) error {
 	return checkListed(got, user, holds.id)
 }
 
-// mix is what a product's day looks like: a chat back end checks each message,
-// pages open the session they have, few people are new or look at their list.
+// mix is the mix of a product: the chat back end checks each message, pages open
+// the session that they have, and few users are new or list their sessions.
 func (p *worker) mix(ctx context.Context, n int64) error {
 	switch dice := rand.IntN(100); { //nolint:gosec // no secret
 	case dice < 40:
