@@ -15,7 +15,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// onNewDevices are sessions of the caller's on as many devices, new since age.
+// onNewDevices returns n sessions of the caller on as many devices, created
+// this long ago.
 func onNewDevices(n int, since time.Duration, more ...with) []session.Session {
 	var sessions []session.Session
 	for i := range n {
@@ -62,7 +63,7 @@ func TestOpener_Open_NewDevices(t *testing.T) {
 		"Revoke/OneTooMany": {
 			onNewDevices(3, time.Minute), true, goneAll[2:], createdHere + fmt.Sprintf(anomaly, "revoke") + goneAllRecorded, 1,
 		},
-		// Those who sign in anew are not kept out for what another sign-in did.
+		// A new sign-in is not blocked for the devices of another one.
 		"Revoke/NoFurtherOne": {append(onNewDevices(4, time.Minute, signedOut), active("old")), true, "new active", createdHere, 0},
 		"Revoke/OtherSignInsStay": {
 			append(onNewDevices(3, time.Minute), active("theirs", by("sess_2"))), true, goneAll[2:], createdHere + fmt.Sprintf(anomaly, "revoke") + goneAllRecorded, 1,
@@ -97,7 +98,7 @@ func TestOpener_Open_NewDevices(t *testing.T) {
 	}
 }
 
-// Nothing is counted that was not stored.
+// An anomaly that is not stored is not counted.
 func TestOpener_Open_NewDevices_StoreDown(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -112,8 +113,8 @@ func TestOpener_Open_NewDevices_StoreDown(t *testing.T) {
 	b.metered(t)
 }
 
-// A person who sets up a phone, a tablet, two computers, a television and a
-// game console in one sitting is no anomaly.
+// A user who sets up a phone, a tablet, two computers, a television and a game
+// console in one sitting causes no anomaly.
 func TestOpener_Open_NewDevices_HandfulInOneSitting(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -131,7 +132,7 @@ func TestOpener_Open_NewDevices_HandfulInOneSitting(t *testing.T) {
 	b.metered(t)
 }
 
-// repeated opens on the phone, where there is a session, again and again.
+// repeated opens the same session on the phone again and again.
 type repeated struct {
 	*bench
 	opener  *lifecycle.Opener
@@ -146,7 +147,8 @@ func newRepeated(t *testing.T, limit session.Limit, rules ...session.Rule) *repe
 	return &repeated{b, b.opener(), []session.Session{active("phone", left(day))}}
 }
 
-// open opens once more; crossing says that this one passes the limit.
+// open opens once more; crossing says that this open takes the count past the
+// limit.
 func (o *repeated) open(t *testing.T, after time.Duration, crossing bool) error {
 	t.Helper()
 	o.now = noon.Add(after)
@@ -185,8 +187,8 @@ func TestOpener_Open_Opens_Record(t *testing.T) {
 	o.metered(t, session.RuleOpens, session.RuleOpens)
 }
 
-// One that took its time and comes after those of the next minute counts with
-// them, and takes nothing of theirs away; a clock that was set back begins anew.
+// An open that took long and ends after opens of the next window counts in that
+// one, without resetting it. After the clock is set back, counting starts anew.
 func TestOpener_Open_Opens_Late(t *testing.T) {
 	t.Parallel()
 	o := newRepeated(t, session.Limit{Most: 2, Within: time.Minute})
@@ -219,7 +221,7 @@ func TestOpener_Open_Opens_SwitchedOff(t *testing.T) {
 	o.metered(t)
 }
 
-// Who opens too often is blocked, and all that the sign-in has ends.
+// A sign-in that opens too often is blocked, and its sessions end.
 func TestOpener_Open_Opens_Revoke(t *testing.T) {
 	t.Parallel()
 	o := newRepeated(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens)
@@ -234,12 +236,12 @@ func TestOpener_Open_Opens_Revoke(t *testing.T) {
 		"anomaly phone from 192.0.2.1 action=revoke rule=opens; revoked a by=service reason=opens; revoked phone by=service reason=opens")
 	o.notes(t, "sess_1 blocked")
 	o.metered(t, session.RuleOpens)
-	if used := o.used(t); used != "phone 1/0 from 192.0.2.1" { // of the first
-		t.Errorf("used are %q", used)
+	if used := o.used(t); used != "phone 1/0 from 192.0.2.1" { // the first open
+		t.Errorf("wrote the uses %q", used)
 	}
 }
 
-// Two rules at once end each session once, and both are counted.
+// Two rules in one call end each session once, and both are counted.
 func TestOpener_Open_TwoAnomaliesAtOnce(t *testing.T) {
 	t.Parallel()
 	o := newRepeated(t, session.Limit{Most: 1, Within: time.Minute}, session.RuleOpens, session.RuleNewDevices)
@@ -259,13 +261,13 @@ func TestOpener_Open_TwoAnomaliesAtOnce(t *testing.T) {
 	o.metered(t, session.RuleNewDevices, session.RuleOpens)
 }
 
-// What fails is no anomaly, and is not counted.
+// An open that fails reports no anomaly; the next one does.
 func TestOpener_Open_Opens_Fails(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		arrange  func(*repeated)
 		want     session.Kind
-		recorded string // until the store forgot it
+		recorded string // before the store failed
 	}{
 		"StoreDown": {func(o *repeated) { o.updates(errDown, o.current...) }, session.KindUnavailable, "anomaly phone from 192.0.2.1 action=record rule=opens"},
 		"NoToken": {func(o *repeated) {
@@ -285,7 +287,7 @@ func TestOpener_Open_Opens_Fails(t *testing.T) {
 			}
 			o.changed(t, "", c.recorded)
 			o.metered(t)
-			if err := o.open(t, 0, true); err != nil { // the next one says it
+			if err := o.open(t, 0, true); err != nil { // the next open reports it
 				t.Errorf("then Open = %v", err)
 			}
 			o.metered(t, session.RuleOpens)
@@ -293,8 +295,8 @@ func TestOpener_Open_Opens_Fails(t *testing.T) {
 	}
 }
 
-// A page whose parts each open the session when it loads is no anomaly, not
-// even in twenty tabs.
+// A page whose components each open the session is no anomaly, even in twenty
+// tabs.
 func TestOpener_Open_Opens_ManyOfOnePageLoad(t *testing.T) {
 	t.Parallel()
 	o := newRepeated(t, session.DefaultAnomalyRules().Opens, session.Rules()...)
@@ -306,8 +308,8 @@ func TestOpener_Open_Opens_ManyOfOnePageLoad(t *testing.T) {
 	o.metered(t)
 }
 
-// failing is a store that finds nothing out while it is down. A mock would take
-// longer than all that is tested with a hundred thousand users.
+// failing is a store without sessions that can be down. A mock would take too
+// long for a hundred thousand sign-ins.
 type failing struct {
 	ports.SessionStore
 	down bool
@@ -320,9 +322,9 @@ func (f *failing) Find(ctx context.Context, slot session.Slot, by session.SignIn
 	return f.SessionStore.Find(ctx, slot, by)
 }
 
-// Sign-ins are counted each by themselves. Memory is bounded: those who were not
-// seen for longest are forgotten, and whoever comes is counted, however many
-// others did.
+// Each sign-in is counted on its own. Memory is bounded: counts without recent
+// opens are evicted, and new sign-ins are counted, however many others there
+// are.
 func TestOpener_Open_Opens_CountsEachSignIn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -339,7 +341,7 @@ func TestOpener_Open_Opens_CountsEachSignIn(t *testing.T) {
 		defer func() { store.down = false }()
 		for range n {
 			others++
-			_ = opensIn(fmt.Sprint("other_", others)) // it is counted, and then fails
+			_ = opensIn(fmt.Sprint("other_", others)) // counted before it fails
 		}
 	}
 	passes := func(name string) {
@@ -364,21 +366,22 @@ func TestOpener_Open_Opens_CountsEachSignIn(t *testing.T) {
 	within("sess_1")
 	flood(49_999)
 	passes("sess_1")
-	flood(60_000) // more than there is room for
+	flood(60_000) // evicts the others
 	within("sess_2")
 	passes("sess_2")
 	flood(100_000)
-	within("sess_1") // it is forgotten
+	within("sess_1") // evicted
 }
 
-// tells expects others to be told of n opens since noon, and to have seen.
+// tells expects n opens to be added to the shared counter, which answers seen
+// or fails.
 func (o *repeated) tells(n int, seen ports.Count, fails error) {
 	key := ports.CounterKey{Rule: session.RuleOpens, Subject: "sess_1", Start: noon, Window: time.Minute}
 	o.shared.EXPECT().Add(gomock.Any(), key, n).Return(seen, fails)
 }
 
-// newRepeatedShared is one of replicas that count together and tell each other of
-// two opens at once.
+// newRepeatedShared has a shared counter and adds opens to it in batches of
+// two.
 func newRepeatedShared(t *testing.T) *repeated {
 	t.Helper()
 	o := newRepeated(t, session.Limit{Most: 40, Within: time.Minute})
@@ -387,13 +390,13 @@ func newRepeatedShared(t *testing.T) *repeated {
 	return o
 }
 
-// Replicas count together: others are told of a twentieth of the limit at once,
-// and the one who passes it reports it.
-func TestOpener_Open_Opens_Together(t *testing.T) {
+// Opens are added to the shared counter in batches of a twentieth of the limit.
+// The replica whose batch takes the total past the limit reports.
+func TestOpener_Open_Opens_SharedCounter(t *testing.T) {
 	t.Parallel()
 	o := newRepeatedShared(t)
 	for i, step := range []struct {
-		seen     ports.Count // after the second
+		seen     ports.Count // at the second open
 		crossing bool
 	}{
 		{ports.Count{Before: 37, After: 39}, false},
@@ -411,10 +414,9 @@ func TestOpener_Open_Opens_Together(t *testing.T) {
 	o.metered(t, session.RuleOpens)
 }
 
-// While they cannot count together, or have forgotten what they counted, a
-// replica goes by what it saw itself, and tells of the one that is too many at
-// once.
-func TestOpener_Open_Opens_Alone(t *testing.T) {
+// While the shared counter fails, or after it lost its counts, the replica's
+// own count decides. The open past its own limit is added at once.
+func TestOpener_Open_Opens_SharedCounterFails(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]struct {
 		seen  ports.Count

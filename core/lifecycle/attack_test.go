@@ -18,8 +18,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// vault is a store of one user's sessions in memory that keeps to what
-// ports.SessionStore promises of sign-ins.
+// vault is an in-memory store of one user's sessions. It keeps what
+// ports.SessionStore specifies about sign-ins.
 type vault struct {
 	t  *testing.T
 	mu sync.Mutex
@@ -31,8 +31,8 @@ type vault struct {
 
 var _ ports.SessionStore = (*vault)(nil)
 
-// blocks reports whether a sign-in is blocked: as it is remembered, or, where it
-// is not, because it was verified before the moment.
+// blocks reports whether a sign-in is blocked: by its record or, without one,
+// because it was verified before the moment.
 func (v *vault) blocks(by session.Bearer) bool {
 	if known, remembered := v.signIns[by.Holder]; remembered {
 		return !known.BlockedAt().IsZero()
@@ -134,7 +134,7 @@ func (v *vault) store(changes ports.Changes) {
 	if changes.Moment.After(v.moment) {
 		v.moment = changes.Moment
 	}
-	const most = 20 // that ended
+	const most = 20 // ended sessions
 	ended := v.all(func(s session.Session) bool { return !isActive(s) })
 	for _, s := range ended[:max(0, len(ended)-most)] {
 		delete(v.sessions, s.ID())
@@ -142,7 +142,7 @@ func (v *vault) store(changes ports.Changes) {
 	v.check()
 }
 
-// check checks that no blocked sign-in holds a session, and that no place has
+// check checks that no blocked sign-in holds a session, and that no slot has
 // two.
 func (v *vault) check() {
 	places := map[session.Slot]bool{}
@@ -157,7 +157,7 @@ func (v *vault) check() {
 	}
 }
 
-// drama is a user whose older sign-in somebody stole, second by second.
+// drama is a user one of whose older sign-ins was stolen, second by second.
 type drama struct {
 	*bench
 	vault   *vault
@@ -166,7 +166,7 @@ type drama struct {
 	lister  *lifecycle.Lister
 
 	thief access.Caller
-	// suffered are what the thief was refused, by kind.
+	// suffered counts the thief's errors by kind.
 	suffered map[session.Kind]int
 }
 
@@ -197,8 +197,8 @@ func newDrama(t *testing.T, thief access.Caller, stepUp time.Duration) *drama {
 	}
 }
 
-// attack lets the thief do all that they can in one second, and returns how much
-// of it went well.
+// attack makes the thief try everything once in this second, and returns how
+// many calls succeeded.
 func (d *drama) attack(t *testing.T) int {
 	t.Helper()
 	d.now = d.now.Add(time.Second)
@@ -226,8 +226,8 @@ func (d *drama) attack(t *testing.T) int {
 	return well
 }
 
-// signsIn is a person who has just verified a factor in a new sign-in; says is
-// whether the credential says so.
+// signsIn returns a person who just verified a factor in a new sign-in; says is
+// whether the credential has the time of that.
 func (d *drama) signsIn(says bool) access.Caller {
 	person := caller
 	person.SignIn = signInID("sess_new")
@@ -237,18 +237,18 @@ func (d *drama) signsIn(says bool) access.Caller {
 	return person
 }
 
-// A thief has an older sign-in of the user, and signs out all, each of what
-// there is, and opens on the user's device, every second. The user signs in
-// anew, opens, and signs all others out: they have their session all the time,
-// and the thief nothing for good.
+// A thief with an older sign-in of the user signs out all sessions, signs out
+// each one, and opens on the user's device, every second. The user signs in
+// again, opens, and signs all others out. The user never loses the session, and
+// in the end the thief can do nothing.
 func TestAttack_OlderSignIn(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		thief  access.Caller
 		stepUp time.Duration
-		late   time.Duration // after which the user first opens
+		late   time.Duration // until the user first opens
 		says   bool
-		first  bool // the user signs all others out before they open
+		first  bool // whether the user signs out all others before opening
 	}{
 		"OfYesterday":           {thief: verified(day)},
 		"OfYesterdayVerified":   {thief: verified(day), says: true},
@@ -264,7 +264,7 @@ func TestAttack_OlderSignIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDrama(t, c.thief, c.stepUp)
-			// The user was there before, with the sign-in that then was stolen.
+			// The user had a session in the sign-in that was stolen.
 			before := c.thief
 			if _, err := d.opener.Open(t.Context(), before, onPhone); err != nil {
 				t.Fatal(err)
@@ -283,7 +283,7 @@ func TestAttack_OlderSignIn(t *testing.T) {
 	}
 }
 
-// defend lets the person do what a person would while the attack goes on.
+// defend lets the user open and sign out all others during the attack.
 func (d *drama) defend(t *testing.T, person access.Caller, signsOutFirst bool) {
 	t.Helper()
 	signOut := func(keep session.ID) {
@@ -300,28 +300,28 @@ func (d *drama) defend(t *testing.T, person access.Caller, signsOutFirst bool) {
 	if err != nil {
 		t.Fatalf("the user cannot open: %v", err)
 	}
-	for range 30 { // while they look for the button
+	for range 30 { // until the user finds the button
 		d.attack(t)
 		again, err := d.opener.Open(t.Context(), person, onPhone)
 		if err != nil || again.Token != opened.Token || again.Outcome != session.OutcomeReused {
-			t.Fatalf("the user loses the session: %s, %v", again.Outcome, err)
+			t.Fatalf("the user lost the session: %s, %v", again.Outcome, err)
 		}
 	}
 	if !signsOutFirst {
 		if d.suffered[session.KindContested] == 0 || d.suffered[session.KindReverification] == 0 || d.suffered[session.KindSignedOut] > 0 {
-			t.Errorf("the attack was none: refused are %v", d.suffered)
+			t.Errorf("no attack: the thief's errors are %v", d.suffered)
 		}
 		signOut(opened.Session.ID())
 	}
 }
 
-// hasLost checks that the thief can do nothing any more, and the person all.
+// hasLost checks that every call of the thief fails, and none of the user's.
 func (d *drama) hasLost(t *testing.T, person access.Caller) {
 	t.Helper()
 	for i := range 100 {
-		d.now = d.now.Add(time.Duration(i) * time.Minute) // the ten minutes pass, and a day
+		d.now = d.now.Add(time.Duration(i) * time.Minute) // past the ten minutes of protection, and a day
 		if well := d.attack(t); well > 0 {
-			t.Fatalf("the thief succeeds %d times", well)
+			t.Fatalf("%d calls of the thief succeeded", well)
 		}
 		if _, err := d.opener.Open(t.Context(), person, onPhone); err != nil {
 			t.Fatalf("the user cannot open: %v", err)
@@ -332,17 +332,17 @@ func (d *drama) hasLost(t *testing.T, person access.Caller) {
 	}
 	for _, s := range d.vault.all(isActive) {
 		if !s.HeldBy(person.Holder) {
-			t.Errorf("%s has %s", s.Holder().SignIn, s.ID())
+			t.Errorf("%s holds %s", s.Holder().SignIn, s.ID())
 		}
 	}
 }
 
-// The same thief may be an actor: one that the user signs out does not come
-// back, and cannot touch the user's.
+// The thief may be an actor: once signed out, it is blocked, and it never
+// affects the user's sessions.
 func TestAttack_Actor(t *testing.T) {
 	t.Parallel()
 	thief := as(agent)
-	thief.Verified = noon.Add(time.Hour) // newer than any
+	thief.Verified = noon.Add(time.Hour) // newer than all others
 	d := newDrama(t, thief, 0)
 	person := d.signsIn(true)
 	opened, err := d.opener.Open(t.Context(), person, onPhone)
@@ -352,7 +352,7 @@ func TestAttack_Actor(t *testing.T) {
 	for range 60 {
 		d.attack(t)
 		if again, err := d.opener.Open(t.Context(), person, onPhone); err != nil || again.Token != opened.Token {
-			t.Fatalf("the user loses the session: %v", err)
+			t.Fatalf("the user lost the session: %v", err)
 		}
 	}
 	if n, err := d.revoker.RevokeAll(t.Context(), person, opened.Session.ID()); n == 0 || err != nil {

@@ -15,7 +15,7 @@ import (
 	"chatkit-session/ports"
 )
 
-// finds lets the store find a session's outline by oldToken.
+// finds expects one FindByToken of oldToken.
 func (b *bench) finds(found session.Session) {
 	b.secrets.EXPECT().FindByToken(gomock.Any(), oldToken.Hash()).Return(found.Outline(), nil)
 }
@@ -62,7 +62,7 @@ func TestChecker_Check(t *testing.T) {
 				t.Errorf("Check = %+v, %v", got, err)
 			}
 			if got := b.used(t); got != used {
-				t.Errorf("used are %q", got)
+				t.Errorf("wrote the uses %q", got)
 			}
 			hides(t, err)
 			b.metered(t)
@@ -74,7 +74,7 @@ func TestChecker_Check_Refuses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		token string
-		fails error // nil when the store is not asked
+		fails error // nil when the store must not be called
 		want  session.Kind
 	}{
 		"Unknown":          {oldToken.Reveal(), session.KindNotFound, session.KindNotFound},
@@ -95,7 +95,7 @@ func TestChecker_Check_Refuses(t *testing.T) {
 				t.Errorf("Check = %+v, %v", got, err)
 			}
 			if err != nil && c.token != "" && strings.Contains(err.Error(), c.token) {
-				t.Errorf("the error shows the token: %v", err)
+				t.Errorf("the error contains the token: %v", err)
 			}
 		})
 	}
@@ -113,7 +113,7 @@ func TestChecker_Check_Superseded(t *testing.T) {
 	again := active("phone", rotatedAgo(day), func(s *session.Stored) { s.Previous = session.TokenHash{7} })
 	for name, c := range map[string]struct {
 		found    session.Session
-		locked   []session.Session // what is seen under the lock; nil when it must not be taken
+		locked   []session.Session // what Update reads; nil when it must not be called
 		source   session.Source
 		revokes  bool
 		wrote    string
@@ -148,12 +148,12 @@ func TestChecker_Check_Superseded(t *testing.T) {
 			b.changed(t, c.wrote, c.recorded)
 			for _, s := range b.changes.Sessions {
 				if !s.SupersededSeen() {
-					t.Error("it would be reported again")
+					t.Error("the session is not marked as reported")
 				}
 			}
 			b.metered(t, []session.Rule{session.RuleSupersededToken}[:min(1, len(c.recorded))]...)
 			if b.scope != (ports.Scope{User: user}) && c.locked != nil || b.used(t) != "" {
-				t.Errorf("looks at %+v, or counts", b.scope)
+				t.Errorf("Update had the scope %+v, or an anomaly was counted", b.scope)
 			}
 		})
 	}
@@ -181,7 +181,7 @@ func TestChecker_Check_Superseded_SwitchedOff(t *testing.T) {
 	}
 }
 
-// networks are so many addresses, each of another network.
+// networks returns n addresses in different networks.
 func networks(n int) []string {
 	var list []string
 	for i := range n {
@@ -202,7 +202,7 @@ func TestChecker_Check_Addresses(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit     session.Limit
 		addresses []string
-		anomalies []int // the places of those that are
+		anomalies []int // indices of the checks that report one
 	}{
 		"AsManyAsAllowed": {limit, networks(5), nil},
 		"OneTooMany":      {limit, networks(6), []int{5}},
@@ -239,18 +239,18 @@ func TestChecker_Check_Addresses(t *testing.T) {
 				}
 			}
 			if fmt.Sprint(recorded) != fmt.Sprint(c.anomalies) || len(b.counted) != len(c.anomalies) {
-				t.Errorf("recorded are %v, counted %d, want %v", recorded, len(b.counted), c.anomalies)
+				t.Errorf("recorded at %v, counted %d, want %v", recorded, len(b.counted), c.anomalies)
 			}
 			if used, want := b.used(t), fmt.Sprintf("phone 0/%d from %s", len(c.addresses), from(c.addresses[len(c.addresses)-1]).Address); used != want {
-				t.Errorf("used are %q, want %q", used, want)
+				t.Errorf("wrote the uses %q, want %q", used, want)
 			}
 		})
 	}
 }
 
-// Networks are counted for each session by itself, and anew when their time is
-// over; what nobody knows is no network.
-func TestChecker_Check_Addresses_CountsApart(t *testing.T) {
+// Networks are counted per session and per window. An unknown address is no
+// network.
+func TestChecker_Check_Addresses_PerSessionAndWindow(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.deps.Rules.Addresses = session.Limit{Most: 1, Within: time.Minute}
@@ -278,10 +278,10 @@ func TestChecker_Check_Addresses_CountsApart(t *testing.T) {
 	b.metered(t)
 }
 
-// Replicas count together: others are told of a network that is new here, and
-// the one who passes the limit reports it. While they cannot, a replica goes by
-// what it saw itself.
-func TestChecker_Check_Addresses_Together(t *testing.T) {
+// A network that is new on this replica is added to the shared counter, and the
+// replica that takes the total past the limit reports. While the shared counter
+// fails, the replica's own count decides.
+func TestChecker_Check_Addresses_SharedCounter(t *testing.T) {
 	t.Parallel()
 	for name, steps := range map[string][]struct {
 		address  string
@@ -296,7 +296,7 @@ func TestChecker_Check_Addresses_Together(t *testing.T) {
 			{address: "192.0.2.2", told: true, seen: ports.Count{Before: 3, After: 3}},
 			{address: "192.0.2.3", told: true, seen: ports.Count{Before: 3, After: 4}, crossing: true},
 			{address: "192.0.2.4", told: true, seen: ports.Count{Before: 4, After: 5}},
-			{address: "192.0.2.5"}, // more than are normal are here: there is nothing to tell
+			{address: "192.0.2.5"}, // past the limit on this replica: not added
 		},
 		"ReportedElsewhere": {
 			{address: "192.0.2.1", told: true, seen: ports.Count{Before: 7, After: 8}},
@@ -309,24 +309,24 @@ func TestChecker_Check_Addresses_Together(t *testing.T) {
 			{address: "192.0.2.4", told: true, fails: errDown, crossing: true},
 			{address: "192.0.2.5"},
 		},
-		"Forgotten": { // what was counted was lost in between
+		"Forgotten": { // the shared counter lost its counts
 			{address: "192.0.2.1", told: true, seen: ports.Count{Before: 0, After: 1}},
 			{address: "192.0.2.2", told: true, fails: errDown},
 			{address: "192.0.2.3", told: true, fails: errDown},
 			{address: "192.0.2.4", told: true, seen: ports.Count{Before: 0, After: 1}, crossing: true},
 			{address: "192.0.2.5"},
 		},
-		"AnswerLost": { // which may have been the one that said that it is too many
+		"AnswerLost": { // it may have been the one past the limit
 			{address: "192.0.2.1", told: true, fails: errDown},
 			{address: "192.0.2.2", told: true, seen: ports.Count{Before: 4, After: 5}, crossing: true},
 			{address: "192.0.2.3", told: true, seen: ports.Count{Before: 5, After: 6}},
 		},
-		"AnswerLostBefore": { // it was not
+		"AnswerLostBefore": { // it was below the limit
 			{address: "192.0.2.1", told: true, fails: errDown},
 			{address: "192.0.2.2", told: true, seen: ports.Count{Before: 1, After: 2}},
 			{address: "192.0.2.3", told: true, seen: ports.Count{Before: 4, After: 5}},
 		},
-		"LostAfterwards": { // somebody has reported it
+		"LostAfterwards": { // already reported
 			{address: "192.0.2.1", told: true, seen: ports.Count{Before: 4, After: 5}},
 			{address: "192.0.2.2", told: true, fails: errDown},
 			{address: "192.0.2.3", told: true, fails: errDown},
@@ -393,14 +393,14 @@ func TestChecker_Check_Addresses_Revoke(t *testing.T) {
 			b.changed(t, c.wrote, c.recorded)
 			b.metered(t, []session.Rule{session.RuleAddresses}[:c.counted]...)
 			if used := b.used(t); used != "phone 0/1 from 198.51.100.1" {
-				t.Errorf("used are %q", used)
+				t.Errorf("wrote the uses %q", used)
 			}
 		})
 	}
 }
 
-// A token that is only to be recorded stays good while the store is down, and
-// the next check reports it.
+// If the anomaly is only to be recorded, the token stays valid while the store
+// is down, and the next check reports it.
 func TestChecker_Check_Addresses_RecordStoreDown(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -419,11 +419,11 @@ func TestChecker_Check_Addresses_RecordStoreDown(t *testing.T) {
 	b.metered(t)
 	b.updates(nil, active("phone"))
 	check("198.51.100.1")
-	check("198.51.100.3") // reported already
+	check("198.51.100.3") // already reported
 	b.metered(t, session.RuleAddresses)
 }
 
-// What could not be reported before its time was over is nobody's of the next.
+// A report that could not be stored is dropped at the end of its window.
 func TestChecker_Check_Addresses_RecordTooLate(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

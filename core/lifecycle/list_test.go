@@ -23,8 +23,9 @@ func newLister(t *testing.T) (*bench, *portmock.MockActivityStore, *lifecycle.Li
 	return b, activity, lifecycle.NewLister(b.store, activity, b.deps.Clock, b.deps.Policy)
 }
 
-// listable is the n-th of many sessions, each a minute older: the first has
-// oldToken, the second's time is up, the third's nearly.
+// listable returns the n-th of many sessions, each a minute older than the one
+// before. The first has oldToken, the second has expired, and the third is
+// expiring.
 func listable(n int) session.Session {
 	lives := []time.Duration{time.Hour, 0, 4 * time.Minute, time.Hour}[n]
 	hash := func(s *session.Stored) { s.Credential.Hash = session.TokenHash{byte(n)} }
@@ -38,7 +39,7 @@ func TestLister_List(t *testing.T) {
 	t.Parallel()
 	after := ports.Position{At: noon, ID: id("before")}
 	for name, c := range map[string]struct {
-		stored int // of which the store finds as many as it is asked for
+		stored int // sessions in the store
 		want   int
 		next   ports.Position
 	}{
@@ -64,7 +65,7 @@ func TestLister_List(t *testing.T) {
 			for n, listed := range page.Sessions {
 				got := fmt.Sprint(listed.Session.ID(), " ", listed.Status, " ", listed.Current, " ", listed.ExpiresIn, " ", listed.Expiring)
 				if want := []string{"s0 active true 1h0m0s false", "s1 expired false 0s false", "s2 active false 4m0s true"}[n]; got != want {
-					t.Errorf("listed is %s, want %s", got, want)
+					t.Errorf("listed %s, want %s", got, want)
 				}
 			}
 		})
@@ -79,8 +80,8 @@ func TestLister_List(t *testing.T) {
 	})
 }
 
-// Large metadata make a page shorter, never empty, and the next page goes on
-// where it ended.
+// Large metadata make a page shorter but never empty, and the next page
+// continues where it ended.
 func TestLister_List_Bytes(t *testing.T) {
 	t.Parallel()
 	of := func(bytes int) with {
@@ -111,7 +112,7 @@ func TestLister_List_Bytes(t *testing.T) {
 			}
 			last := found[c.want-1]
 			if want := (ports.Position{At: last.CreatedAt(), ID: last.ID()}); (c.want < len(found)) != (page.Next == want) {
-				t.Errorf("the next page goes on at %v", page.Next)
+				t.Errorf("the next page starts after %v", page.Next)
 			}
 		})
 	}
@@ -130,7 +131,7 @@ func TestLister_Show(t *testing.T) {
 	b, _, lister := newLister(t)
 	b.store.EXPECT().FindByID(gomock.Any(), user, id("s0"), caller.Bearer).Return(active("s0", left(0)), nil)
 	if got, err := lister.Show(t.Context(), caller, id("s0"), oldToken.Reveal()); err != nil || got.Current || got.Status != session.StatusExpired {
-		t.Errorf("what is past its time is current: %+v, %v", got, err)
+		t.Errorf("Show of an expired session = %+v, %v, want not current", got, err)
 	}
 	b.store.EXPECT().FindByID(gomock.Any(), user, id("x"), caller.Bearer).Return(session.Session{}, session.KindNotFound)
 	if _, err := lister.Show(t.Context(), caller, id("x"), ""); !errors.Is(err, session.KindNotFound) {
@@ -146,7 +147,7 @@ func TestLister_Activity(t *testing.T) {
 		session session.ID
 		found   int
 		fails   error
-		looks   bool // for the session, which then
+		looks   bool // whether it looks for the session, which then
 		missing error
 		want    error
 		next    ports.Position
@@ -175,15 +176,14 @@ func TestLister_Activity(t *testing.T) {
 			}
 			for i, record := range page.Activity {
 				if record.ID != records[i].ID {
-					t.Errorf("%d is %s", i, record.ID)
+					t.Errorf("record %d is %s", i, record.ID)
 				}
 			}
 		})
 	}
 }
 
-// An actor sees what the actor has: all else is not there for it, and all that
-// happened is for the user alone.
+// An actor sees only its own sessions, and not the whole timeline.
 func TestLister_Actor(t *testing.T) {
 	t.Parallel()
 	x, of, by := active("x", acted(agent)), ports.ActivityRequest{Session: id("x"), Limit: 1}, as(agent).Bearer
@@ -231,7 +231,7 @@ func TestLister_Actor(t *testing.T) {
 	})
 }
 
-// The user sees what actors have.
+// The user sees the sessions of actors.
 func TestLister_UserSeesActors(t *testing.T) {
 	t.Parallel()
 	b, _, lister := newLister(t)
@@ -241,7 +241,8 @@ func TestLister_UserSeesActors(t *testing.T) {
 	}
 }
 
-// An admin lists anybody's, in person, and as themselves.
+// An admin lists any user's sessions, in person, and as the caller that the
+// store checks.
 func TestLister_ListOf(t *testing.T) {
 	t.Parallel()
 	b, _, lister := newLister(t)
@@ -252,11 +253,11 @@ func TestLister_ListOf(t *testing.T) {
 		t.Errorf("ListOf = %+v, %v", page, err)
 	}
 	if _, err := lister.ListOf(t.Context(), actingBoss(), user, ports.ListRequest{Limit: 1}); session.KindOf(err) != session.KindActorDenied {
-		t.Errorf("of an actor, ListOf = %v", err)
+		t.Errorf("ListOf by an actor = %v", err)
 	}
 }
 
-// A sign-in that was signed out reads nothing.
+// A blocked sign-in reads nothing.
 func TestLister_Blocked(t *testing.T) {
 	t.Parallel()
 	b, activity, lister := newLister(t)

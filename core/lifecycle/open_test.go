@@ -24,7 +24,7 @@ var (
 
 func (b *bench) opener() *lifecycle.Opener { return lifecycle.NewOpener(b.deps, workflow) }
 
-// opens opens a session and checks what is so however it went.
+// opens opens a session and checks what holds for every outcome.
 func (b *bench) opens(t *testing.T, caller access.Caller, request ports.OpenRequest) ports.Opened {
 	t.Helper()
 	got, err := b.opener().Open(t.Context(), caller, request)
@@ -33,17 +33,17 @@ func (b *bench) opens(t *testing.T, caller access.Caller, request ports.OpenRequ
 	}
 	s := got.Session
 	if !got.RefreshAfter.Equal(b.deps.Policy.RefreshAfter(s)) || got.ExpiresIn != s.ExpiresAt().Sub(b.now) {
-		t.Errorf("refreshes after %s, expires in %s, at %s", got.RefreshAfter, got.ExpiresIn, s.ExpiresAt())
+		t.Errorf("refreshes after %s, expires in %s at %s", got.RefreshAfter, got.ExpiresIn, s.ExpiresAt())
 	}
 	if s.Credential().Hash != got.Token.Hash() {
-		t.Error("the token is not the session's")
+		t.Error("the token is not the one of the session")
 	}
 	if s.User() != user || s.Workflow() != workflow || !s.HeldBy(caller.Holder) || s.Actor() != caller.Actor {
-		t.Errorf("the session is of %s, %s, %v", s.User(), s.Workflow(), s.Holder())
+		t.Errorf("the session has user %s, workflow %s, holder %v", s.User(), s.Workflow(), s.Holder())
 	}
 	for _, written := range b.changes.Sessions {
 		if written.ID() == s.ID() && !reflect.DeepEqual(written, s) {
-			t.Error("what is written is not what is given out")
+			t.Error("the returned session differs from the written one")
 		}
 	}
 	return got
@@ -154,15 +154,15 @@ func TestOpener_Open_Creates(t *testing.T) {
 				t.Errorf("%s %s, generated %v", got.Outcome, got.Session.ID(), got.Session.Generated())
 			}
 			if used := b.used(t); used != "" {
-				t.Errorf("a new session is opened once, but %q waits", used)
+				t.Errorf("a new session has one open, but %q is pending", used)
 			}
 			b.metered(t)
 		})
 	}
 }
 
-// A new session has what its caller said of it.
-func TestOpener_Open_CreatesWhatIsAskedFor(t *testing.T) {
+// A new session has what the request says.
+func TestOpener_Open_Creates_FromRequest(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		request  ports.OpenRequest
@@ -181,13 +181,13 @@ func TestOpener_Open_CreatesWhatIsAskedFor(t *testing.T) {
 			b.updates(nil)
 			s := b.opens(t, caller, c.request).Session
 			if !s.CreatedAt().Equal(noon) || !s.ExpiresAt().Equal(noon.Add(c.lives)) || s.Remembered() != (c.lives > day) || !s.Metadata().Equal(c.metadata) {
-				t.Errorf("lives from %s to %s, remembered %v, with %v", s.CreatedAt(), s.ExpiresAt(), s.Remembered(), s.Metadata().Tree())
+				t.Errorf("created %s, expires %s, remembered %v, metadata %v", s.CreatedAt(), s.ExpiresAt(), s.Remembered(), s.Metadata().Tree())
 			}
 			if s.Device() != phone || s.Source() != atHome || s.Opens() != 1 || string(s.Credential().Sealed) != "new" {
-				t.Errorf("on %s from %v, opened %d times", s.Device(), s.Source(), s.Opens())
+				t.Errorf("device %s, source %v, %d opens", s.Device(), s.Source(), s.Opens())
 			}
 			if want := (ports.Scope{User: user, By: caller.Bearer, CreatedAfter: noon.Add(-10 * time.Minute), NewDevices: 11}); b.scope != want {
-				t.Errorf("looks at %+v, want %+v", b.scope, want)
+				t.Errorf("Update had the scope %+v, want %+v", b.scope, want)
 			}
 		})
 	}
@@ -200,13 +200,13 @@ func TestOpener_Open_CreatesWhatIsAskedFor(t *testing.T) {
 		b.updates(nil)
 		b.opens(t, caller, onPhone)
 		if want := (ports.Scope{User: user, By: caller.Bearer}); b.scope != want {
-			t.Errorf("looks at %+v, want %+v", b.scope, want)
+			t.Errorf("Update had the scope %+v, want %+v", b.scope, want)
 		}
 	})
 }
 
-// Reuse of what is there is one question to the store and no write: the mocks
-// refuse all else.
+// An unchanged reuse costs one read and no write: the mocks refuse all other
+// calls.
 func TestOpener_Open_Reuse_WritesNothing(t *testing.T) {
 	t.Parallel()
 	same := session.Metadata{}
@@ -230,13 +230,13 @@ func TestOpener_Open_Reuse_WritesNothing(t *testing.T) {
 				t.Errorf("%s %v", got.Outcome, got.Session)
 			}
 			if used := b.used(t); used != c.current.ID().String()+" 1/0 from 192.0.2.1" {
-				t.Errorf("used are %q", used)
+				t.Errorf("wrote the uses %q", used)
 			}
 		})
 	}
 }
 
-func TestOpener_Open_Reuse_WritesWhatIsNew(t *testing.T) {
+func TestOpener_Open_Reuse_WritesChanges(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		current session.Session
@@ -247,7 +247,7 @@ func TestOpener_Open_Reuse_WritesWhatIsNew(t *testing.T) {
 		"Remember":     {active("phone"), ports.OpenRequest{Device: phone, Remember: new(true)}, active("phone", idle(0), remembered, left(30*day))},
 		"NotAnyMore":   {active("phone", remembered, left(20*day)), ports.OpenRequest{Device: phone, Remember: new(false)}, active("phone", idle(0), left(day))},
 		"LateRemember": {active("phone", left(us)), ports.OpenRequest{Device: phone, Remember: new(true)}, active("phone", idle(0), remembered, left(30*day))},
-		// It is in use: it must not be idle by its new terms from the start.
+		// The session is in use: the new terms must not make it idle at once.
 		"RememberOfLongIdle": {active("phone", idle(8*day), age(9*day)), ports.OpenRequest{Device: phone, Remember: new(true)}, active("phone", idle(0), age(9*day), remembered, left(30*day))},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestOpener_Open_Reuse_WritesWhatIsNew(t *testing.T) {
 			b.changed(t, "phone active", "")
 			b.notes(t, "sess_1 seen 0s")
 			if used := b.used(t); used != "phone 1/0 from 192.0.2.1" {
-				t.Errorf("used are %q", used)
+				t.Errorf("wrote the uses %q", used)
 			}
 		})
 	}
@@ -293,7 +293,7 @@ func TestOpener_Open_Refreshes(t *testing.T) {
 				t.Errorf("%s %s until %s", got.Outcome, s.ID(), s.ExpiresAt())
 			}
 			if previous, until := s.Previous(); previous != oldToken.Hash() || !until.Equal(noon.Add(30*time.Second)) {
-				t.Errorf("the superseded token is good until %s", until)
+				t.Errorf("the grace ends at %s", until)
 			}
 			if c.request.Metadata != nil && !s.Metadata().Equal(metadata) {
 				t.Errorf("metadata = %v", s.Metadata().Tree())
@@ -301,13 +301,14 @@ func TestOpener_Open_Refreshes(t *testing.T) {
 			b.changed(t, "phone active", "refreshed phone from 192.0.2.1 deviceId=phone")
 			b.notes(t, "sess_1 seen 0s")
 			if used := b.used(t); used != "phone 1/0 from 192.0.2.1" {
-				t.Errorf("used are %q", used)
+				t.Errorf("wrote the uses %q", used)
 			}
 		})
 	}
 }
 
-// Somebody else was there between the look without a lock and the one under it.
+// Another call changed the session between the read without a lock and the one
+// under it.
 func TestOpener_Open_LosesTheRace(t *testing.T) {
 	t.Parallel()
 	winner := active("phone", rotatedAgo(0), sealed("new"))
@@ -339,8 +340,7 @@ func TestOpener_Open_LosesTheRace(t *testing.T) {
 	}
 }
 
-// The time of the look under the lock is the one that counts: the wait for it
-// may have been long.
+// The time under the lock decides: the wait for it may have been long.
 func TestOpener_Open_TakesTheTimeUnderTheLock(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -412,7 +412,7 @@ func TestOpener_Open_Fails(t *testing.T) {
 				t.Errorf("Open = %v, want %v because of %v", err, c.want, c.cause)
 			}
 			if !reflect.DeepEqual(opened, ports.Opened{}) || b.used(t) != "" {
-				t.Error("a failed opening gives something out, or counts")
+				t.Error("a failed Open returned a session, or counted")
 			}
 			hides(t, err)
 		})

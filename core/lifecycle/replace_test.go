@@ -14,18 +14,18 @@ import (
 	"chatkit-session/ports"
 )
 
-// shows is a request that names no device and shows a token.
+// shows returns a request without a device that shows a token.
 func shows(token session.Token) ports.OpenRequest { return ports.OpenRequest{Token: token.Reveal()} }
 
-// mayMint lets a session be made, or a token.
+// mayMint allows one session or token to be made.
 func (b *bench) mayMint() {
 	b.ids.EXPECT().SessionID().Return(id("new"), nil).MaxTimes(1)
 	b.ids.EXPECT().Token().Return(newToken, nil).MaxTimes(1)
 	b.sealer.EXPECT().Seal(gomock.Any(), newToken).Return([]byte("new"), nil).MaxTimes(1)
 }
 
-// A request continues the session of its user, actor, workflow and device, or,
-// where it names none, the generated one of its sign-in; and none of another
+// A request continues the session of its user, actor, workflow and device or,
+// without a device, the generated one of its sign-in; never one of another
 // sign-in.
 func TestOpener_Open_Continues(t *testing.T) {
 	t.Parallel()
@@ -33,7 +33,7 @@ func TestOpener_Open_Continues(t *testing.T) {
 		caller  access.Caller
 		request ports.OpenRequest
 		stored  []session.Session
-		want    string // "new" or one of them
+		want    string // "new" or the id of a session
 	}{
 		"TheNamedOne":                   {caller, onPhone, []session.Session{active("phone")}, "phone"},
 		"TheNamedOneAmongOthers":        {caller, onPhone, []session.Session{active("a"), active("g", generated), active("phone")}, "phone"},
@@ -65,11 +65,11 @@ func TestOpener_Open_Continues(t *testing.T) {
 				b.updates(nil, c.stored...)
 			}
 			if got := b.opens(t, c.caller, c.request); got.Session.ID() != id(c.want) || got.Session.Actor() != c.caller.Actor {
-				t.Errorf("it continues %s", got.Session.ID())
+				t.Errorf("Open continued %s", got.Session.ID())
 			}
-			for _, s := range b.changes.Sessions { // what ends was another sign-in's of the same
+			for _, s := range b.changes.Sessions { // only the session of another sign-in ends
 				if s.ID() != id("new") && (s.EndReason() != session.EndReplaced || s.Actor() != c.caller.Actor || s.Workflow() != workflow) {
-					t.Errorf("it ends %s", s.ID())
+					t.Errorf("Open ended %s", s.ID())
 				}
 			}
 		})
@@ -78,8 +78,8 @@ func TestOpener_Open_Continues(t *testing.T) {
 
 const replacedBy = " from 192.0.2.1 by=user reason=replaced successor="
 
-// What another sign-in has on the device ends, and a new session comes in its
-// place: no token, sealed or superseded, survives.
+// The session of another sign-in on the device ends and a new one takes its
+// place. No token of it stays valid, also not the superseded one.
 func TestOpener_Open_Replaces(t *testing.T) {
 	t.Parallel()
 	var unseen *session.Metadata
@@ -117,28 +117,28 @@ func TestOpener_Open_Replaces(t *testing.T) {
 				t.Errorf("%s %+v", got.Outcome, s)
 			}
 			if want := (session.Metadata{}); (c.metadata == nil && !s.Metadata().Equal(want)) || (c.metadata != nil && !s.Metadata().Equal(*c.metadata)) {
-				t.Errorf("metadata are %v", s.Metadata().Tree())
+				t.Errorf("metadata = %v", s.Metadata().Tree())
 			}
 			old := b.changes.Sessions[1]
 			if previous, _ := old.Previous(); old.Credential().Sealed != nil || !previous.IsZero() || !old.EndedAt().Equal(noon) {
-				t.Errorf("what ends is %+v", old)
+				t.Errorf("ended %+v", old)
 			}
 		})
 	}
 }
 
-// One that was used since the new sign-in was verified is contended for: the
-// newer, or equal, sign-in gets the device, with step-up where that is set. The
-// older gets nothing, nothing ends, and it is recorded.
+// A session that was used since the caller's sign-in was verified is contested.
+// The newer or equally new sign-in gets the device, with step-up if that is
+// set. The older one is refused, nothing ends, and it is recorded.
 func TestOpener_Open_Contends(t *testing.T) {
 	t.Parallel()
 	const contested = "anomaly phone from 192.0.2.1 action=record rule=contested_device"
 	for name, c := range map[string]struct {
 		caller   access.Caller
 		within   time.Duration
-		used     time.Duration // ago
+		used     time.Duration // before noon
 		holder   string
-		verified time.Duration // ago, in the holder
+		verified time.Duration // of the holder, before noon
 		want     session.Kind  // KindInternal for none
 	}{
 		"Newer":                   {verified(5 * time.Minute), 0, 0, "sess_2", 5*time.Minute + us, 0},
@@ -182,13 +182,13 @@ func TestOpener_Open_Contends(t *testing.T) {
 				b.metered(t)
 			}
 			if err != nil && (!reflect.DeepEqual(got, ports.Opened{}) || b.used(t) != "") {
-				t.Errorf("it gets %+v", got)
+				t.Errorf("Open = %+v", got)
 			}
 		})
 	}
 }
 
-// What this replica knows of the last use counts, be that written or not.
+// The last use that this replica knows decides, written or not.
 func TestOpener_Open_Contends_ExactUse(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -202,7 +202,7 @@ func TestOpener_Open_Contends_ExactUse(t *testing.T) {
 	}
 }
 
-// The older one may open without a device.
+// The older sign-in may open without a device.
 func TestOpener_Open_Contends_WithoutADevice(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -215,8 +215,8 @@ func TestOpener_Open_Contends_WithoutADevice(t *testing.T) {
 	b.changed(t, "new active", "created new from 192.0.2.1 deviceId=device_user_1_1735732800000")
 }
 
-// Where that is what is to be done, the older one is blocked; nothing is counted
-// that was not stored.
+// If the action is to revoke, the older sign-in is blocked. An anomaly that is
+// not stored is not counted.
 func TestOpener_Open_Contends_Revoke(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -242,7 +242,8 @@ func TestOpener_Open_Contends_Revoke(t *testing.T) {
 	}
 }
 
-// Whoever is contested opens too often all the same: the next one says it.
+// A contested open that is also one too many does not report that: the next
+// open does.
 func TestOpener_Open_Contends_TooOften(t *testing.T) {
 	t.Parallel()
 	o := newRepeated(t, session.Limit{Most: 1, Within: time.Minute})
@@ -265,8 +266,8 @@ func TestOpener_Open_Contends_TooOften(t *testing.T) {
 }
 
 // Without a device, the session whose token is shown is replaced if another
-// sign-in of the same user, actor and workflow has it; and a reused open asks
-// the store once, as ever.
+// sign-in of the same user, actor and workflow holds it. A reused open still
+// reads the store once.
 func TestOpener_Open_ShownToken(t *testing.T) {
 	t.Parallel()
 	const hers = "new active; x revoked (replaced)"
@@ -317,7 +318,7 @@ func TestOpener_Open_ShownToken(t *testing.T) {
 	}
 }
 
-// The rules of contention and of what is remembered hold for what is shown, too.
+// The rules of contest and of remembering hold for a shown token, too.
 func TestOpener_Open_ShownToken_Contends(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -347,8 +348,8 @@ func TestOpener_Open_ShownToken_Contends(t *testing.T) {
 	}
 }
 
-// At the limit, sessions of other sign-ins that are in use end for nobody who
-// has not verified a factor, where that is set; and then nothing ends at all.
+// At the limit, ending a session of another sign-in that is in use requires
+// step-up, if that is set. If it fails, nothing ends.
 func TestOpener_Open_Limit_StepUp(t *testing.T) {
 	t.Parallel()
 	others := func(more ...session.Session) []session.Session {
@@ -391,8 +392,8 @@ func TestOpener_Open_Limit_StepUp(t *testing.T) {
 	}
 }
 
-// An actor's session is the actor's own: it lives for its own time, is never
-// remembered, counts for itself, and says whose it is.
+// An actor's session has a lifetime of its own, is never remembered, counts
+// against a limit of its own, and is recorded with its actor.
 func TestOpener_Open_Actor(t *testing.T) {
 	t.Parallel()
 	t.Run("Creates", func(t *testing.T) {
@@ -408,7 +409,7 @@ func TestOpener_Open_Actor(t *testing.T) {
 		b.notes(t, "sess_1 agent:agent_1 seen 0s")
 		s := got.Session
 		if s.Remembered() || !s.ExpiresAt().Equal(noon.Add(time.Hour)) || !got.RefreshAfter.Equal(s.ExpiresAt()) || got.ExpiresIn != time.Hour {
-			t.Errorf("it lives until %s, refreshes after %s", s.ExpiresAt(), got.RefreshAfter)
+			t.Errorf("expires at %s, refreshes after %s", s.ExpiresAt(), got.RefreshAfter)
 		}
 	})
 	t.Run("Reuses", func(t *testing.T) {
@@ -488,8 +489,8 @@ func TestOpener_Open_Actor(t *testing.T) {
 	})
 }
 
-// What is remembered of the caller is brought up to date with what is written,
-// and of the user's sign-ins that hold nothing then, the newest fifty stay.
+// Open remembers the caller's sign-in, and of the user's sign-ins that then
+// hold no session the newest fifty.
 func TestOpener_Open_Remembers(t *testing.T) {
 	t.Parallel()
 	var many session.SignIns
@@ -525,7 +526,7 @@ func TestOpener_Open_Remembers(t *testing.T) {
 	}
 }
 
-// A sign-in that is blocked gets nothing, whatever the store would show it.
+// A blocked sign-in gets no session, whatever the store returns.
 func TestOpener_Open_Blocked(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -536,7 +537,7 @@ func TestOpener_Open_Blocked(t *testing.T) {
 	}
 }
 
-// Of the two in whose place a new session comes, either may have been remembered.
+// A new session may replace two, of which either may have been remembered.
 func TestOpener_Open_ShownToken_OwnWasRemembered(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

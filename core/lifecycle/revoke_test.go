@@ -14,14 +14,14 @@ import (
 	"chatkit-session/ports/portmock"
 )
 
-// three are a user's active sessions, the first of the caller's own sign-in;
-// the last one's time is up.
+// three returns a user's active sessions. The caller's sign-in holds the first;
+// the last one has expired.
 func three() []session.Session {
 	return []session.Session{active("one"), active("two", by("sess_2")), active("old", by("sess_3"), left(0))}
 }
 
-// theirSignIns are what is remembered of those, an hour older than noon, and of
-// one that holds nothing.
+// theirSignIns returns the remembered sign-ins of those, an hour old, and one
+// that holds no session.
 func theirSignIns() session.SignIns {
 	return session.SignIns{known("sess_1", time.Hour), known("sess_2", time.Hour), known("sess_3", time.Hour), known("sess_4", time.Hour)}
 }
@@ -36,15 +36,15 @@ const (
 	oldOut = "expired old"
 )
 
-// Whoever holds a session that is signed out is blocked, and loses all else,
-// but not the caller: that is how people leave a device.
+// The sign-in that holds a session is blocked when the session is signed out,
+// and loses its other sessions, unless it is the caller's own.
 func TestRevoker_Revoke(t *testing.T) {
 	t.Parallel()
 	alsoTheirs := active("more", by("sess_2"), of("workflow_2"))
 	for name, c := range map[string]struct {
 		id       string
 		seen     []session.Session
-		blocked  bool // is the session's holder, already
+		blocked  bool // whether the session's holder is blocked already
 		wrote    string
 		recorded string
 		noted    string
@@ -76,13 +76,13 @@ func TestRevoker_Revoke(t *testing.T) {
 			b.changed(t, c.wrote, c.recorded)
 			b.notes(t, c.noted)
 			if b.scope != (ports.Scope{User: user, By: verified(0).Bearer, Session: id(c.id), Settled: true}) {
-				t.Errorf("looks at %+v", b.scope)
+				t.Errorf("Update had the scope %+v", b.scope)
 			}
 		})
 	}
 }
 
-// What is refused changes nothing.
+// A refused call changes nothing.
 func TestRevoker_Revoke_Refuses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -136,7 +136,8 @@ func TestRevoker_Revoke_Refuses(t *testing.T) {
 }
 
 // Signing out all blocks every sign-in of the user, with or without a session,
-// but the caller's and the one that holds what is kept, and sets the moment.
+// but the caller's and the one that holds the kept session, and sets the
+// moment.
 func TestRevoker_RevokeAll(t *testing.T) {
 	t.Parallel()
 	var none session.ID
@@ -200,14 +201,15 @@ func TestRevoker_RevokeAll(t *testing.T) {
 			b.changed(t, c.wrote, c.recorded)
 			b.notes(t, c.noted)
 			if b.scope != (ports.Scope{User: user, By: verified(0).Bearer, Settled: true}) {
-				t.Errorf("looks at %+v", b.scope)
+				t.Errorf("Update had the scope %+v", b.scope)
 			}
 		})
 	}
 }
 
 // The moment is the later of the caller's verification and ten minutes ago. The
-// caller is remembered with it, so that it never meets them.
+// caller's sign-in is remembered in the same Update, so that the moment does
+// not block it.
 func TestRevoker_RevokeAll_Moment(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -235,9 +237,9 @@ func TestRevoker_RevokeAll_Moment(t *testing.T) {
 	}
 }
 
-// All or none: one that is newer and was verified in the last ten minutes, with
-// or without a session, keeps all from being ended, unless it is kept or an
-// actor's. Whoever signs out all has others in mind, and proves themselves.
+// A newer sign-in that was verified in the last ten minutes prevents signing
+// out all, with or without a session, unless it holds the kept session or is an
+// actor's. Signing out all requires step-up.
 func TestRevoker_RevokeAll_Refuses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -293,8 +295,8 @@ func TestRevoker_RevokeAll_Refuses(t *testing.T) {
 	})
 }
 
-// An actor signs out what the actor has, and nothing else; the user's and other
-// actors' are not there for it. It sets no moment, and is in the record.
+// An actor signs out only its own sessions; others are not found. It sets no
+// moment, and the record names it.
 func TestRevoker_Actor(t *testing.T) {
 	t.Parallel()
 	const out = "revoked x from 192.0.2.1 actor=agent_1 by=user reason="
@@ -335,7 +337,7 @@ func TestRevoker_Actor(t *testing.T) {
 			b.remembers(signIns...)
 			b.updates(nil, seen...)
 			if n, err := c.signOut(lifecycle.NewRevoker(b.deps)); n != c.n || !errors.Is(err, c.want) {
-				t.Errorf("it signs out %d, %v", n, err)
+				t.Errorf("RevokeAll = %d, %v", n, err)
 			}
 			b.changed(t, c.wrote, c.recorded)
 			b.notes(t, c.noted)
@@ -372,14 +374,14 @@ func TestRevoker_Actor(t *testing.T) {
 	}
 }
 
-// The admin acts from elsewhere, in a sign-in of their own, that was verified so
-// long before noon.
+// boss returns the admin, at another address, in a sign-in that was verified
+// this long before noon.
 func boss(ago time.Duration) access.Caller {
 	bearer := session.Bearer{User: session.Must(session.ParseUserID("user_admin")), Holder: session.Holder{SignIn: signInID("sess_admin")}, Verified: noon.Add(-ago)}
 	return access.Caller{Bearer: bearer, Role: admin, Source: from("198.51.100.7")}
 }
 
-// actingBoss is somebody who impersonates the admin.
+// actingBoss returns an impersonator of the admin.
 func actingBoss() access.Caller {
 	c := boss(0)
 	c.Actor = support
@@ -393,7 +395,7 @@ func administrator(t *testing.T) (*bench, *portmock.MockAdminStore, *lifecycle.A
 	return b, store, lifecycle.NewAdministrator(b.deps, store)
 }
 
-// An admin is bound by nobody's protection, and spares nobody but themselves.
+// Protection does not bind an admin, who blocks every sign-in but their own.
 func TestAdministrator_Revoke(t *testing.T) {
 	t.Parallel()
 	const twoOut = "revoked two actor=user_admin by=admin reason=sign_out"
@@ -423,7 +425,7 @@ func TestAdministrator_Revoke(t *testing.T) {
 			b.changed(t, c.wrote, c.recorded)
 			b.notes(t, c.noted)
 			if b.scope != (ports.Scope{User: user, By: boss(us).Bearer, Session: id(c.id), Settled: true}) {
-				t.Errorf("looks at %+v", b.scope)
+				t.Errorf("Update had the scope %+v", b.scope)
 			}
 		})
 	}
@@ -469,11 +471,11 @@ func TestAdministrator_RevokeAll(t *testing.T) {
 				"revoked one"+how+"; revoked two"+how+"; expired old")
 			b.notes(t, "sess_1 blocked; sess_2 blocked; sess_3 blocked; sess_4 blocked; sess_5 blocked; sess_1 agent:agent_1 blocked; moment 5s")
 			if b.scope != (ports.Scope{User: user, By: boss(0).Bearer, Settled: true}) {
-				t.Errorf("looks at %+v", b.scope)
+				t.Errorf("Update had the scope %+v", b.scope)
 			}
 		})
 	}
-	// An admin who signs out themselves loses all sessions, and may go on.
+	// An admin who signs out themselves loses all sessions, but is not blocked.
 	t.Run("Themselves", func(t *testing.T) {
 		t.Parallel()
 		b, _, administrator := administrator(t)
@@ -513,7 +515,7 @@ func TestAdministrator_Refuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, store, administrator := administrator(t)
-			if c.want != session.KindActorDenied { // an actor is refused before anything is looked up
+			if c.want != session.KindActorDenied { // an actor is refused before any read
 				store.EXPECT().OwnerOf(gomock.Any(), gomock.Any(), gomock.Any()).Return(user, nil)
 				b.updates(nil, active("one"))
 				b.updates(nil, active("one"))
@@ -528,7 +530,7 @@ func TestAdministrator_Refuses(t *testing.T) {
 	}
 }
 
-// A blocked sign-in is told that it is blocked, and not to verify a factor.
+// A blocked sign-in gets the error that it is blocked, not that of step-up.
 func TestAdministrator_Refuses_Blocked(t *testing.T) {
 	t.Parallel()
 	b, store, administrator := administrator(t)
@@ -542,7 +544,8 @@ func TestAdministrator_Refuses_Blocked(t *testing.T) {
 	}
 }
 
-// Thirty days, today among them, and what is past its time is expired.
+// Stats covers thirty days including today, and counts expired sessions as
+// expired.
 func TestAdministrator_Stats(t *testing.T) {
 	t.Parallel()
 	b, store, administrator := administrator(t)
@@ -557,6 +560,6 @@ func TestAdministrator_Stats(t *testing.T) {
 		t.Errorf("Stats = %v", err)
 	}
 	if _, err := administrator.Stats(t.Context(), actingBoss()); session.KindOf(err) != session.KindActorDenied {
-		t.Errorf("of an actor, Stats = %v", err)
+		t.Errorf("Stats by an actor = %v", err)
 	}
 }

@@ -62,7 +62,7 @@ func TestTransferrer_Offer(t *testing.T) {
 				}
 			}
 			if b.scope != (ports.Scope{User: user, By: caller.Bearer}) {
-				t.Errorf("looks at %+v", b.scope)
+				t.Errorf("Update had the scope %+v", b.scope)
 			}
 		})
 	}
@@ -76,14 +76,14 @@ func TestTransferrer_Offer(t *testing.T) {
 	})
 }
 
-// noCode lets the store look for what is no code, which tells a blocked sign-in.
+// noCode expects the look-up of a malformed code, whose error is err.
 func noCode(err error) func(*bench) {
 	return func(b *bench) {
 		b.secrets.EXPECT().FindByOffer(gomock.Any(), session.TransferCode{}.Hash(), gomock.Any()).Return(session.Session{}, err)
 	}
 }
 
-// claims is a Transferrer whose store finds a session by the code.
+// claims returns a Transferrer whose store finds a session by the code.
 func claims(b *bench, found session.Session, err error) *lifecycle.Transferrer {
 	b.secrets.EXPECT().FindByOffer(gomock.Any(), code.Hash(), gomock.Any()).Return(found, err)
 	return lifecycle.NewTransferrer(b.deps)
@@ -129,27 +129,27 @@ func TestTransferrer_Claim(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.changed(t, c.wrote, c.recorded)
-			// All but this stays as it was, its times among it.
+			// All other fields are unchanged, including its times.
 			want := active("phone", on("laptop"), idle(0), sealed("new"), func(s *session.Stored) { s.Opens, s.Credential.Hash = 4, newToken.Hash() })
 			if !reflect.DeepEqual(got.Session, want) || !reflect.DeepEqual(b.changes.Sessions[0], want) {
-				t.Errorf("moved is %+v, want %+v", got.Session, want)
+				t.Errorf("moved %+v, want %+v", got.Session, want)
 			}
 			if got.Outcome != session.OutcomeTransferred || got.Token != newToken || got.ExpiresIn != 20*time.Hour || !got.RefreshAfter.Equal(noon.Add(19*time.Hour)) {
 				t.Errorf("Claim = %+v", got)
 			}
 			b.notes(t, "sess_1 seen 0s")
 			if !got.Session.HeldBy(caller.Holder) {
-				t.Errorf("held by %v", got.Session.Holder())
+				t.Errorf("holder %v", got.Session.Holder())
 			}
 			if b.scope != (ports.Scope{User: user, By: caller.Bearer}) {
-				t.Errorf("looks at %+v", b.scope)
+				t.Errorf("Update had the scope %+v", b.scope)
 			}
 		})
 	}
 }
 
-// A generated device that is moved becomes a named one; the code is good in
-// lower case.
+// A session moved from a generated device is on a named one. The code is
+// accepted in lower case.
 func TestTransferrer_Claim_FromAGeneratedDevice(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -163,8 +163,7 @@ func TestTransferrer_Claim_FromAGeneratedDevice(t *testing.T) {
 	b.changed(t, "x active", "transferred x from 192.0.2.1 deviceId=laptop fromDeviceId=x")
 }
 
-// What is refused changes nothing, and no token is made for it: the mocks make
-// none.
+// A refused claim changes nothing and makes no token: the mocks expect none.
 func TestTransferrer_Claim_Refuses(t *testing.T) {
 	t.Parallel()
 	good := active("phone", offers(us))
@@ -190,7 +189,7 @@ func TestTransferrer_Claim_Refuses(t *testing.T) {
 				t.Fatalf("Claim = %+v, %v", got, err)
 			}
 			if want := map[session.Kind]string{session.KindInvalid: "deviceId"}[c.want]; e.Field != want {
-				t.Errorf("the field is %q", e.Field)
+				t.Errorf("the error's field is %q", e.Field)
 			}
 			hides(t, err)
 			b.changed(t, "", "")
@@ -238,14 +237,14 @@ func TestTransferrer_Claim_Fails(t *testing.T) {
 			}
 			hides(t, err)
 			if err != nil && c.text != "" && strings.Contains(err.Error(), c.text) {
-				t.Errorf("the error shows the code: %v", err)
+				t.Errorf("the error contains the code: %v", err)
 			}
 			b.metered(t)
 		})
 	}
 }
 
-// Both need a factor that was verified recently, before anything else happens.
+// Offer and Claim require step-up before they change anything.
 func TestTransferrer_StepUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -271,7 +270,7 @@ func TestTransferrer_StepUp(t *testing.T) {
 	}
 }
 
-// A blocked sign-in is told that it is blocked, and not to verify a factor.
+// A blocked sign-in gets the error that it is blocked, not that of step-up.
 func TestTransferrer_StepUp_Blocked(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -286,8 +285,8 @@ func TestTransferrer_StepUp_Blocked(t *testing.T) {
 	}
 }
 
-// Somebody else has the code: whoever they are, they learn nothing, and the
-// owner's timeline does not say who it was.
+// The caller has a code of another user: the error tells nothing about it, and
+// the owner's timeline does not show who it was.
 func TestTransferrer_Claim_ForeignCode(t *testing.T) {
 	t.Parallel()
 	const (
@@ -339,19 +338,19 @@ func TestTransferrer_Claim_ForeignCode(t *testing.T) {
 			b.changed(t, c.wrote, c.recorded)
 			for _, s := range b.changes.Sessions {
 				if s.Offer().Refused != c.tries {
-					t.Errorf("tried %d times", s.Offer().Refused)
+					t.Errorf("refused %d times", s.Offer().Refused)
 				}
 			}
 			b.metered(t, []session.Rule{session.RuleForeignCode}[:c.counted]...)
 			if b.scope != (ports.Scope{User: user}) {
-				t.Errorf("looks at %+v", b.scope)
+				t.Errorf("Update had the scope %+v", b.scope)
 			}
 		})
 	}
 }
 
-// The owner who mistypes the code, or uses one a second time or too late, is no
-// anomaly; nor is the one who claims it where the session is.
+// It is no anomaly when the owner mistypes a code, uses it twice or too late,
+// or claims it on the session's own device.
 func TestTransferrer_Claim_OwnerIsNoAnomaly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -382,14 +381,14 @@ func TestTransferrer_Claim_OwnerIsNoAnomaly(t *testing.T) {
 	b.metered(t)
 }
 
-// A session that the claiming device has goes by the rules of replacement: a
-// newer sign-in that uses it keeps it, and that somebody wanted it is recorded.
+// A session on the claiming device follows the rules of replacement: a newer
+// sign-in that uses it keeps it, and the attempt is recorded.
 func TestTransferrer_Claim_Contested(t *testing.T) {
 	t.Parallel()
 	const contested = "anomaly laptop from 192.0.2.1 action=%s rule=contested_device"
 	for name, c := range map[string]struct {
 		holder   string
-		verified time.Duration // ago, in what the other sign-in was
+		verified time.Duration // of the other sign-in, before noon
 		used     time.Duration
 		revokes  bool
 		want     error
@@ -430,7 +429,7 @@ func TestTransferrer_Claim_Contested(t *testing.T) {
 			b.metered(t, []session.Rule{session.RuleContestedDevice}[:min(1, len(c.recorded))]...)
 		})
 	}
-	t.Run("ExactUse", func(t *testing.T) { // known on this replica, and not written yet
+	t.Run("ExactUse", func(t *testing.T) { // pending in this replica's usage buffer
 		t.Parallel()
 		b := setup(t)
 		b.remembers(known("sess_3", 0))
@@ -454,7 +453,7 @@ func TestTransferrer_Claim_Contested(t *testing.T) {
 	})
 }
 
-// Actors move nothing: nothing is asked of the stores.
+// Actors cannot transfer: the stores are not called.
 func TestTransferrer_Actor(t *testing.T) {
 	t.Parallel()
 	for _, actor := range []session.Actor{agent, support} {
@@ -468,14 +467,14 @@ func TestTransferrer_Actor(t *testing.T) {
 	}
 }
 
-// However a session ends, its code is void.
-func TestTransferrer_TheEndVoidsTheCode(t *testing.T) {
+// The end of a session voids its code, whatever ended it.
+func TestTransferrer_Offer_VoidAfterEnd(t *testing.T) {
 	t.Parallel()
 	voids := func(t *testing.T, b *bench) {
 		t.Helper()
 		for _, s := range b.changes.Sessions {
 			if s.ID() == id("phone") && (s.Status() == session.StatusActive || s.Offer() != (session.Offer{})) {
-				t.Errorf("%s offers %+v", s.Status(), s.Offer())
+				t.Errorf("status %s, offer %+v", s.Status(), s.Offer())
 			}
 		}
 		if !strings.Contains(b.wrote(), "phone ") {
@@ -504,8 +503,8 @@ func TestTransferrer_TheEndVoidsTheCode(t *testing.T) {
 	})
 }
 
-// The factor must have been verified recently enough when the device is taken
-// from another sign-in, however long that waited.
+// Step-up is required at the time under the lock, however long the wait for it
+// was.
 func TestTransferrer_Claim_StepUpUnderTheLock(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -22,25 +22,24 @@ import (
 	"chatkit-session/ports/portmock"
 )
 
-// shelf is a store of sessions, for watchers, that counts how often it is read.
+// shelf is an in-memory store of sessions that counts its reads.
 type shelf struct {
 	mu    sync.Mutex
 	all   map[session.ID]session.Session
 	reads []time.Time
 	fails error
 	hangs bool
-	// blocked are sign-ins that were signed out.
 	blocked map[session.Holder]bool
 }
 
-// block signs a sign-in out.
+// block blocks a sign-in.
 func (s *shelf) block(holder session.Holder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.blocked[holder] = true
 }
 
-// refuses is the error of a sign-in that was signed out.
+// refuses returns KindSignedOut instead of err for a blocked sign-in.
 func (s *shelf) refuses(by session.Bearer, err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +61,7 @@ func (s *shelf) is(fails error, hangs bool) {
 	s.fails, s.hangs = fails, hangs
 }
 
-// count is how often it was read since the last time.
+// count returns the number of reads since the last call.
 func (s *shelf) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +91,7 @@ func (s *shelf) find(ctx context.Context, matches func(session.Session) bool) (s
 	return session.Session{}, session.KindNotFound
 }
 
-// theatre is a watcher in a bubble, by the bubble's clock.
+// theatre is a Watcher in a synctest bubble, on the bubble's clock.
 type theatre struct {
 	*lifecycle.Watcher
 	shelf  *shelf
@@ -100,7 +99,7 @@ type theatre struct {
 	policy session.Policy
 }
 
-func newTheatre(t *testing.T, relay ports.Relay, streams lifecycle.WatchLimits) *theatre {
+func newTheatre(t *testing.T, relay ports.Relay, limits lifecycle.WatchLimits) *theatre {
 	t.Helper()
 	ctrl := gomock.NewController(t)
 	store, secrets, clock := portmock.NewMockSessionStore(ctrl), portmock.NewMockSecretFinder(ctrl), portmock.NewMockClock(ctrl)
@@ -120,19 +119,19 @@ func newTheatre(t *testing.T, relay ports.Relay, streams lifecycle.WatchLimits) 
 	news := lifecycle.NewAnnouncer(relay, func(error) {})
 	policy := session.DefaultPolicy()
 	return &theatre{
-		Watcher: lifecycle.NewWatcher(lifecycle.Deps{Store: store, Secrets: secrets, Clock: clock, Policy: policy}, news, streams),
+		Watcher: lifecycle.NewWatcher(lifecycle.Deps{Store: store, Secrets: secrets, Clock: clock, Policy: policy}, news, limits),
 		shelf:   s, news: news, policy: policy,
 	}
 }
 
-// now is a session of the user that was just created, with oldToken.
+// now returns a session that was just created, with oldToken.
 func now(id string, more ...with) session.Session {
 	return active(id, append([]with{func(s *session.Stored) {
 		s.CreatedAt, s.LastActivityAt, s.ExpiresAt = time.Now(), time.Now(), time.Now().Add(day)
 	}}, more...)...)
 }
 
-// spectator is somebody who watches and writes down what they hear.
+// spectator watches a session and collects its events.
 type spectator struct {
 	ports.Watch
 	mu    sync.Mutex
@@ -140,13 +139,13 @@ type spectator struct {
 	ended error
 }
 
-// watch begins to watch and listens until ctx ends.
+// watch opens a stream and reads it until ctx ends.
 func (th *theatre) watch(t *testing.T, ctx context.Context, request ports.WatchRequest) *spectator { //nolint:revive // the test comes first
 	t.Helper()
 	return th.watchAs(t, ctx, caller, request)
 }
 
-// watchAs is watch of any caller.
+// watchAs is watch for another caller.
 func (th *theatre) watchAs(t *testing.T, ctx context.Context, caller access.Caller, request ports.WatchRequest) *spectator { //nolint:revive // the test comes first
 	t.Helper()
 	watch, err := th.Watch(ctx, caller, request)
@@ -177,7 +176,7 @@ func (s *spectator) listen(ctx context.Context) {
 	}
 }
 
-// hears is what they heard since the last time.
+// hears returns the events since the last call.
 func (s *spectator) hears() string {
 	synctest.Wait()
 	s.mu.Lock()
@@ -190,13 +189,13 @@ func (s *spectator) hears() string {
 func (s *spectator) expects(t *testing.T, want string) {
 	t.Helper()
 	if got := s.hears(); got != want {
-		t.Errorf("heard is %q, want %q", got, want)
+		t.Errorf("heard %q, want %q", got, want)
 	}
 }
 
 func byID(text string) ports.WatchRequest { return ports.WatchRequest{Session: id(text)} }
 
-// few streams, which look once a minute.
+// few returns limits of a few streams, which poll once a minute.
 func few() lifecycle.WatchLimits {
 	return lifecycle.WatchLimits{Total: 3, PerUser: 2, PollInterval: time.Minute}
 }
@@ -207,8 +206,8 @@ func rotate(s session.Session) session.Session {
 	return s
 }
 
-// What is announced is heard at once, and read from the store: that is what
-// counts, however often it is announced.
+// An announced change is read from the store at once, and is an event only if
+// the session differs, however often it is announced.
 func TestWatch_Announced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -233,17 +232,17 @@ func TestWatch_Announced(t *testing.T) {
 		a.expects(t, "revoked a admin")
 		b.expects(t, "")
 		if took := time.Since(began); took != 0 {
-			t.Errorf("it takes %s", took)
+			t.Errorf("took %s", took)
 		}
 		if a.Known() != "over.a" {
-			t.Errorf("it knows %s", a.Known())
+			t.Errorf("Known = %s", a.Known())
 		}
 	})
 }
 
-// Nobody says anything: it is heard of all the same, within a few minutes, and
-// the store is read a few times in those.
-func TestWatch_NobodySaysSo(t *testing.T) {
+// Without any announcement, a change is found by polling within minutes, with
+// few reads.
+func TestWatch_Unannounced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		th := newTheatre(t, nil, few())
@@ -252,7 +251,7 @@ func TestWatch_NobodySaysSo(t *testing.T) {
 		th.shelf.count()
 		pass(time.Hour)
 		if n := th.shelf.count(); n < 45 || n > 80 {
-			t.Errorf("in an hour the store is read %d times", n)
+			t.Errorf("the store was read %d times in an hour", n)
 		}
 		th.shelf.put(rotate(now("a")))
 		pass(76 * time.Second)
@@ -260,8 +259,8 @@ func TestWatch_NobodySaysSo(t *testing.T) {
 	})
 }
 
-// What time alone brings comes in time, without that anybody says so.
-func TestWatch_Time(t *testing.T) {
+// Events that time alone brings arrive in time, without an announcement.
+func TestWatch_Expiry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		streams := few()
@@ -275,7 +274,7 @@ func TestWatch_Time(t *testing.T) {
 		a.expects(t, "expiring a")
 		pass(5*time.Minute - 2*us)
 		a.expects(t, "")
-		// It is refreshed in its last moment, and nobody says so.
+		// It is refreshed just before its expiry, without an announcement.
 		th.shelf.put(rotate(now("a")))
 		pass(us)
 		a.expects(t, "refreshed a")
@@ -286,9 +285,9 @@ func TestWatch_Time(t *testing.T) {
 	})
 }
 
-// One that comes back hears what it missed and nothing twice, however it names
-// its session.
-func TestWatch_GoesOn(t *testing.T) {
+// A client that resumes gets the events that it missed, and none twice, however
+// it names its session.
+func TestWatch_Resumes(t *testing.T) {
 	t.Parallel()
 	revoked := func(s session.Session) session.Session { s.Revoke(session.EndUser, time.Now()); return s }
 	same := func(s session.Session) session.Session { return s }
@@ -306,7 +305,7 @@ func TestWatch_GoesOn(t *testing.T) {
 	for name, c := range map[string]struct {
 		meanwhile func(session.Session) session.Session
 		names     func(last string) ports.WatchRequest
-		knows     bool // where it left
+		knows     bool // its last event
 		hears     string
 	}{
 		"Nothing":             {same, named, true, ""},
@@ -332,7 +331,7 @@ func TestWatch_GoesOn(t *testing.T) {
 				cancel()
 				synctest.Wait()
 				if !errors.Is(left.ended, context.Canceled) || left.hears() != "" {
-					t.Errorf("it ended with %v", left.ended)
+					t.Errorf("the stream ended with %v", left.ended)
 				}
 				left.Close()
 				th.shelf.put(c.meanwhile(now("a")))
@@ -341,13 +340,13 @@ func TestWatch_GoesOn(t *testing.T) {
 				back.expects(t, c.hears)
 				again, err := th.Watch(t.Context(), caller, c.names(back.Known()))
 				if over := strings.HasPrefix(c.hears, "revoked"); errors.Is(err, session.KindNotFound) != over {
-					t.Errorf("it comes back again: %v", err)
+					t.Errorf("resuming again: %v", err)
 				} else if !over {
 					t.Cleanup(again.Close)
 					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 					defer cancel()
 					if event, err := again.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
-						t.Errorf("it hears twice: %v, %v", event.Type, err)
+						t.Errorf("got an event twice: %v, %v", event.Type, err)
 					}
 				}
 			})
@@ -355,8 +354,8 @@ func TestWatch_GoesOn(t *testing.T) {
 	}
 }
 
-// Its warning, too, is not given twice.
-func TestWatch_GoesOn_Warned(t *testing.T) {
+// A client that resumes is not warned twice of the same expiry.
+func TestWatch_Resumes_Warned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		th := newTheatre(t, nil, few())
@@ -370,8 +369,8 @@ func TestWatch_GoesOn_Warned(t *testing.T) {
 	})
 }
 
-// Sessions that there are not, or not for this user, are watched by nobody, and
-// what a client saw of another session counts for nothing.
+// A session that does not exist or is another user's cannot be watched, and a
+// last event of another session is ignored.
 func TestWatcher_Watch_Refuses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -410,8 +409,8 @@ func TestWatcher_Watch_Refuses(t *testing.T) {
 	})
 }
 
-// No user and nobody has more than there may be; what is closed, also twice,
-// makes room.
+// Streams are limited per user and in total. Closing one, also repeatedly,
+// makes room for one.
 func TestWatcher_Watch_Bounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -439,8 +438,8 @@ func TestWatcher_Watch_Bounded(t *testing.T) {
 	})
 }
 
-// The defaults are the limits that docs/events.md names.
-func TestDefaultWatchLimits_Promised(t *testing.T) {
+// docs/events.md states the default limits.
+func TestDefaultWatchLimits_Documented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/events.md")
 	if err != nil {
@@ -449,16 +448,16 @@ func TestDefaultWatchLimits_Promised(t *testing.T) {
 	sentence := regexp.MustCompile(`allows (\d+) streams for each user \(429 beyond that\) and ([\d,]+) in total \(503\)`)
 	found := sentence.FindSubmatch(page)
 	if found == nil {
-		t.Fatal("docs/events.md names no limits")
+		t.Fatal("docs/events.md does not state the limits")
 	}
 	promised := fmt.Sprintf("%s %s", found[1], bytes.ReplaceAll(found[2], []byte(","), nil))
 	streams := lifecycle.DefaultWatchLimits()
 	if got := fmt.Sprint(streams.PerUser, streams.Total); got != promised {
-		t.Errorf("the limits for a user and in total are %s, and docs/events.md says %s", got, promised)
+		t.Errorf("the limits per user and in total are %s, but docs/events.md says %s", got, promised)
 	}
 }
 
-// Unless somebody says otherwise, a user may have 20.
+// By default, a user may have 20 streams.
 func TestDefaultWatchLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -473,8 +472,8 @@ func TestDefaultWatchLimits(t *testing.T) {
 	})
 }
 
-// A store that cannot answer, or hangs, is asked again soon; when it answers
-// again, what happened is told. What is a bug is not.
+// A stream reads again soon while the store fails or hangs, and returns what
+// happened once it answers. An error that is a bug ends it.
 func TestWatch_StoreFails(t *testing.T) {
 	t.Parallel()
 	for name, hangs := range map[string]bool{"Fails": false, "Hangs": true} {
@@ -490,7 +489,7 @@ func TestWatch_StoreFails(t *testing.T) {
 				pass(time.Minute)
 				a.expects(t, "")
 				if n := th.shelf.count(); n > 60 {
-					t.Errorf("in a minute it is asked %d times", n)
+					t.Errorf("the store was read %d times in a minute", n)
 				}
 				th.shelf.is(nil, false)
 				pass(10 * time.Second)
@@ -498,20 +497,21 @@ func TestWatch_StoreFails(t *testing.T) {
 				th.shelf.is(errBug, false)
 				th.news.Announce(id("a"))
 				if a.expects(t, ""); !errors.Is(a.ended, errBug) {
-					t.Errorf("it ends with %v", a.ended)
+					t.Errorf("the stream ended with %v", a.ended)
 				}
 			})
 		})
 	}
 }
 
-// However small a watch's share, it lets a store that is down come up.
-func TestWatch_StoreFails_SmallShare(t *testing.T) {
+// However small a stream's jitter, it waits before it reads a failing store
+// again.
+func TestWatch_StoreFails_SmallJitter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		th := newTheatre(t, nil, few())
 		th.shelf.put(now("a"))
-		const fibonacci = 10_946 // of the ratio's multiples up to here, none is nearer to a whole one
+		const fibonacci = 10_946 // among the multiples of the ratio up to here, this one has the smallest jitter
 		for range fibonacci - 1 {
 			watch, err := th.Watch(t.Context(), caller, byID("a"))
 			if err != nil {
@@ -525,12 +525,12 @@ func TestWatch_StoreFails_SmallShare(t *testing.T) {
 		th.shelf.count()
 		pass(time.Minute)
 		if n := th.shelf.count(); n < 8 || n > 20 {
-			t.Errorf("in a minute it is asked %d times", n)
+			t.Errorf("the store was read %d times in a minute", n)
 		}
 	})
 }
 
-// Who stops waiting in the middle of a look misses nothing of it.
+// A Next that gives up during a read loses no event.
 func TestWatch_Next_GivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -556,9 +556,9 @@ func TestWatch_Next_GivesUp(t *testing.T) {
 	})
 }
 
-// When replicas are joined again, all look, soon and not at once; and they do
-// so, too, where replicas are joined again and again.
-func TestWatch_AllAreWoken(t *testing.T) {
+// When the relay connects again, all streams read their sessions soon, spread
+// over time, also when it connects again and again.
+func TestWatch_Reconnected(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		air := &ether{receivers: map[*receiver]struct{}{}}
@@ -586,7 +586,7 @@ func TestWatch_AllAreWoken(t *testing.T) {
 		}
 		th.shelf.mu.Unlock()
 		if n := th.shelf.count(); n != many || most > many/20 {
-			t.Errorf("the store is read %d times, of which %d in a tenth of a second", n, most)
+			t.Errorf("the store was read %d times, %d of them within a tenth of a second", n, most)
 		}
 		for range 20 {
 			air.is(true, false, false)
@@ -594,13 +594,13 @@ func TestWatch_AllAreWoken(t *testing.T) {
 			pass(1500 * time.Millisecond)
 		}
 		if n := th.shelf.count(); n < 9*many || n > 20*many {
-			t.Errorf("joined 20 times in half a minute, the store is read %d times", n)
+			t.Errorf("after connecting 20 times in half a minute, the store was read %d times", n)
 		}
 	})
 }
 
-// Those that began together do not look together.
-func TestWatch_LooksApart(t *testing.T) {
+// Streams that were opened together do not poll together.
+func TestWatch_PollsApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const many = 200
@@ -612,7 +612,7 @@ func TestWatch_LooksApart(t *testing.T) {
 		th.shelf.count()
 		pass(30 * time.Second)
 		if n := th.shelf.count(); n != 0 {
-			t.Errorf("half a minute later %d have looked", n)
+			t.Errorf("%d streams read within half a minute", n)
 		}
 		pass(45 * time.Second)
 		perSecond := map[time.Time]int{}
@@ -620,17 +620,17 @@ func TestWatch_LooksApart(t *testing.T) {
 		defer th.shelf.mu.Unlock()
 		for _, at := range th.shelf.reads {
 			if perSecond[at.Truncate(time.Second)]++; perSecond[at.Truncate(time.Second)] > many/10 {
-				t.Fatalf("in the second of %s, more than %d look", at, many/10)
+				t.Fatalf("more than %[2]d streams read in the second of %[1]s", at, many/10)
 			}
 		}
 		if len(th.shelf.reads) != many {
-			t.Errorf("a minute later %d have looked", len(th.shelf.reads))
+			t.Errorf("%d streams read within a minute", len(th.shelf.reads))
 		}
 	})
 }
 
-// A sign-in that is blocked hears that its own session was revoked, and then
-// nothing; of another's it hears nothing but that it was signed out.
+// A blocked sign-in gets the event that its own session was revoked, and
+// nothing after it. It gets nothing of another sign-in's session but the error.
 func TestWatch_SignedOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -641,23 +641,23 @@ func TestWatch_SignedOut(t *testing.T) {
 		ended := now("mine")
 		ended.Revoke(session.EndUser, time.Now())
 		th.shelf.put(ended)
-		th.shelf.put(rotate(now("hers", by("sess_2")))) // which is not for a thief's ears
+		th.shelf.put(rotate(now("hers", by("sess_2")))) // an event that the blocked sign-in must not get
 		th.shelf.block(caller.Holder)
 		th.news.Announce(id("mine"), id("hers"))
 		mine.expects(t, "revoked mine user")
 		hers.expects(t, "")
 		if session.KindOf(hers.ended) != session.KindSignedOut || mine.ended != nil {
-			t.Errorf("they end with %v and %v", mine.ended, hers.ended)
+			t.Errorf("the streams ended with %v and %v", mine.ended, hers.ended)
 		}
 		for _, request := range []ports.WatchRequest{byID("hers"), byID("mine"), {Session: id("mine"), Last: now("mine").Known().String()}, byID("unknown")} {
 			if _, err := th.Watch(t.Context(), caller, request); session.KindOf(err) != session.KindSignedOut {
-				t.Errorf("it watches again: %v", err)
+				t.Errorf("Watch of a blocked sign-in = %v", err)
 			}
 		}
 	})
 }
 
-// An actor watches what the actor has, and no more than there is for the user.
+// An actor watches only its own sessions, within the limits of the user.
 func TestWatcher_Watch_Actor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -675,7 +675,7 @@ func TestWatcher_Watch_Actor(t *testing.T) {
 			}
 		}
 		if _, err := th.Watch(t.Context(), as(support), byID("acted")); session.KindOf(err) != session.KindNotFound {
-			t.Errorf("another actor watches: %v", err)
+			t.Errorf("Watch of another actor = %v", err)
 		}
 		a, users := th.watchAs(t, t.Context(), as(agent), byID("acted")), th.watch(t, t.Context(), byID("acted"))
 		ended := now("acted", acted(agent))
