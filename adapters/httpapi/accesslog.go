@@ -8,20 +8,20 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// What handlers leave for the access log.
+// The context keys under which handlers leave attributes for the access log.
 const (
 	userKey    = "user"
 	outcomeKey = "outcome"
 	codeKey    = "code"
 )
 
-// longestWord is how much of a word that a stranger sent a line has, in bytes:
-// an address has 45 at most, a method 10.
-const longestWord = 64
+// maxLoggedValue bounds a logged value that comes from the client, in bytes.
+// An address has at most 45, a method about 10.
+const maxLoggedValue = 64
 
-// accessLog writes a line for each request: no header, no query and no body,
-// which may hold secrets. Probes that succeed are only of interest at level
-// debug: they come every few seconds.
+// accessLog logs one line for each request, without headers, query and body,
+// which may contain secrets. Successful probes are logged at level debug,
+// because they come every few seconds.
 func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
@@ -40,12 +40,12 @@ func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 		attributes := make([]slog.Attr, 0, 7+len(left))
 		attributes = append(attributes,
 			slog.String("requestId", response.Header().Get(echo.HeaderXRequestID)),
-			slog.String("method", cut(methodOf(c.Request()), longestWord)),
+			slog.String("method", truncate(methodOf(c.Request()), maxLoggedValue)),
 			slog.String("route", c.Path()),
 			slog.Int("status", response.Status),
 			slog.Int64("bytes", response.Size),
 			slog.Float64("milliseconds", float64(time.Since(began).Microseconds())/1000),
-			slog.String("client", cut(c.RealIP(), longestWord)),
+			slog.String("client", truncate(c.RealIP(), maxLoggedValue)),
 		)
 		for _, key := range left {
 			if value, _ := c.Get(key).(string); value != "" {
@@ -57,7 +57,8 @@ func (s *server) accessLog(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// methodOf is the method that the client sent.
+// methodOf returns the method that the client sent, even if
+// verifyByAnyMethod replaced it.
 func methodOf(r *http.Request) string {
 	if method, changed := r.Context().Value(methodKey{}).(string); changed {
 		return method

@@ -26,7 +26,7 @@ func (s *server) ListSessionActivity(c echo.Context, id api.SessionID, params ap
 }
 
 func (s *server) timeline(c echo.Context, of session.ID, params api.ListActivityParams) error {
-	limit, after, err := pageOf(params.Limit, params.Cursor)
+	limit, after, err := parsePage(params.Limit, params.Cursor)
 	if err != nil {
 		return err
 	}

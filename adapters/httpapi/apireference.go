@@ -12,7 +12,7 @@ func spec(c echo.Context) error {
 	return c.Blob(http.StatusOK, "application/yaml", api.Spec)
 }
 
-// docsHeaders let the documentation's own scripts and styles run.
+// docsHeaders allows the API reference to run its own scripts and styles.
 func docsHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderContentSecurityPolicy,

@@ -13,17 +13,17 @@ import (
 	"chatkit-session/core/session"
 )
 
-// sessionCookie is where Clerk keeps the session token of a page on the same
-// site. Its scripts write it under another name, too, which ends in "_" and the
-// instance's suffix: the first characters of the base64url of the SHA-1 of the
-// instance's publishable key. Pages of several instances on one host, as on a
-// developer's localhost, take the first name from each other, and have only the
-// second to themselves.
+// sessionCookie is the cookie in which Clerk keeps the session token for pages
+// of the same site. Clerk's scripts also write it under a second name, which
+// ends in "_" and the instance's suffix: the first characters of the base64url
+// of the SHA-1 of the instance's publishable key. Pages of several instances
+// on one host, such as a developer's localhost, overwrite each other's first
+// cookie, so that only the second belongs to one instance.
 const (
 	sessionCookie = "__session"
 	suffixLength  = 8
-	// mostCookies bounds how many different ones are verified.
-	mostCookies = 4
+	// maxCookies bounds the number of different cookies that are verified.
+	maxCookies = 4
 )
 
 func isSessionCookie(name string) bool {
@@ -31,13 +31,13 @@ func isSessionCookie(name string) bool {
 	return is && (suffix == "" || (suffix[0] == '_' && len(suffix) == 1+suffixLength && !strings.ContainsFunc(suffix, notBase64)))
 }
 
-// notBase64 reports whether a character is none of base64url (RFC 4648, 5).
+// notBase64 reports whether r is not a base64url character (RFC 4648, 5).
 func notBase64(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
 }
 
 // bearer returns the bearer token of the Authorization header (RFC 6750, 2.1),
-// empty when it has none, and whether the header was sent at all.
+// and whether the header was sent at all. The token is empty if there is none.
 func bearer(r *http.Request) (token string, sent bool) {
 	header := r.Header.Get(echo.HeaderAuthorization)
 	scheme, token, _ := strings.Cut(header, " ")
@@ -47,10 +47,10 @@ func bearer(r *http.Request) (token string, sent bool) {
 	return strings.TrimSpace(token), true
 }
 
-// credentials returns the Clerk session tokens that the request carries and that
-// count, none when there are none: the header's, or those of cookies, at most
-// mostCookies different ones. A browser sends cookies for any page: they count
-// only when the page is one of ours.
+// credentials returns the Clerk session tokens of the request: the bearer
+// token if there is an Authorization header, otherwise the values of up to
+// maxCookies session cookies. Browsers attach cookies to requests of every
+// page, so cookies are accepted only from allowed origins.
 func (s *server) credentials(r *http.Request) []string {
 	if token, sent := bearer(r); sent {
 		return []string{token}
@@ -63,9 +63,9 @@ func (s *server) credentials(r *http.Request) []string {
 	return sessionCookies(r)
 }
 
-// sessionCookies returns the different values of session cookies; none when a
-// name comes twice with different ones: then a neighbouring host plants cookies,
-// and those of other names may be its own.
+// sessionCookies returns the different values of the session cookies. It
+// returns none if one name has several values: then another host of the same
+// domain has set cookies, and cookies with other names may be forged, too.
 func sessionCookies(r *http.Request) []string {
 	var tokens []string
 	values := map[string]string{}
@@ -77,7 +77,7 @@ func sessionCookies(r *http.Request) []string {
 			return nil
 		}
 		values[cookie.Name] = cookie.Value
-		if cookie.Value != "" && len(tokens) < mostCookies && !slices.Contains(tokens, cookie.Value) {
+		if cookie.Value != "" && len(tokens) < maxCookies && !slices.Contains(tokens, cookie.Value) {
 			tokens = append(tokens, cookie.Value)
 		}
 	}
@@ -86,10 +86,11 @@ func sessionCookies(r *http.Request) []string {
 
 var errTwoSignIns = errors.New("the request has cookies of several sign-ins")
 
-// identify lets in whom one of the request's credentials is good for: those of
-// other Clerk instances are not. Two that are good, of different sign-ins or of
-// the user and an actor, are as bad as none: one of them may be planted.
-func (s *server) identify(ctx context.Context, credentials []string, wants access.Permission) (access.Caller, error) {
+// authenticate returns the caller of the one valid credential. Cookies of
+// other Clerk instances are invalid and skipped. If two credentials are valid
+// and belong to different sign-ins, none is accepted, because one of them may
+// be forged.
+func (s *server) authenticate(ctx context.Context, credentials []string, wants access.Permission) (access.Caller, error) {
 	if len(credentials) == 0 {
 		return s.Authorizer.Authorize(ctx, "", wants)
 	}

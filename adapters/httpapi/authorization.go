@@ -7,19 +7,20 @@ import (
 	"chatkit-session/ports"
 )
 
-// admissions say, by the id of an operation, what its caller must be permitted
-// for which limit it counts, and how its query is read, in this order. Those of
-// back ends and probes ask for no user. What a proxy asks with is the query of
-// another request, if any: it is not read.
-func (s *server) admissions() map[string][]echo.MiddlewareFunc {
+// operationMiddleware returns, by operation id, the permission that the caller
+// needs, the rate limit that the request counts towards, and how strictly its
+// query is parsed, in this order. Introspection and probes have no user.
+// Forward-auth is absent: its query belongs to the proxy's own request and is
+// ignored.
+func (s *server) operationMiddleware() map[string][]echo.MiddlewareFunc {
 	needs := func(wants access.Permission, group ports.LimitGroup) []echo.MiddlewareFunc {
-		return []echo.MiddlewareFunc{s.admitted(wants, group), strictQuery}
+		return []echo.MiddlewareFunc{s.authorized(wants, group), strictQuery}
 	}
 	ends := func(wants access.Permission, group ports.LimitGroup, parameters ...string) []echo.MiddlewareFunc {
-		return []echo.MiddlewareFunc{s.admitted(wants, group), onlyParameters(parameters...), strictQuery}
+		return []echo.MiddlewareFunc{s.authorized(wants, group), onlyParameters(parameters...), strictQuery}
 	}
 	return map[string][]echo.MiddlewareFunc{
-		"openSession":         {s.admitted(access.ReadOwn, ports.LimitOpens), s.configured, strictQuery},
+		"openSession":         {s.authorized(access.ReadOwn, ports.LimitOpens), s.configured, strictQuery},
 		"claimTransfer":       needs(access.ManageOwn, ports.LimitChanges),
 		"listSessions":        needs(access.ReadOwn, ports.LimitReads),
 		"revokeSessions":      ends(access.ManageOwn, ports.LimitChanges, "keep"),
@@ -38,16 +39,16 @@ func (s *server) admissions() map[string][]echo.MiddlewareFunc {
 	}
 }
 
-// callerKey is where admitted leaves the caller for the handler.
+// callerKey is the context key under which authorized stores the caller.
 const callerKey = "caller"
 
-// admitted lets callers in who may do what they want, and not too often. It
-// comes before the generated readers of parameters: who asks, and how often,
-// comes before what is wrong with what they ask.
-func (s *server) admitted(wants access.Permission, group ports.LimitGroup) echo.MiddlewareFunc {
+// authorized admits callers with the permission who are within their rate
+// limit. It runs before the generated parameter readers, so that
+// authentication errors take precedence over invalid parameters.
+func (s *server) authorized(wants access.Permission, group ports.LimitGroup) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			caller, err := s.admit(c, wants, group)
+			caller, err := s.authorize(c, wants, group)
 			if err != nil {
 				return err
 			}
@@ -57,8 +58,8 @@ func (s *server) admitted(wants access.Permission, group ports.LimitGroup) echo.
 	}
 }
 
-// configured refuses everything while there is no workflow to open sessions
-// for. Like admitted, it comes before what is wrong with what is asked.
+// configured refuses requests while no workflow is configured. It runs before
+// the generated parameter readers, like authorized.
 func (s *server) configured(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if _, err := s.Opener.Workflow(); err != nil {
@@ -68,23 +69,24 @@ func (s *server) configured(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// admit lets one caller in. What they are answered is for them alone.
-func (s *server) admit(c echo.Context, wants access.Permission, group ports.LimitGroup) (access.Caller, error) {
+// authorize authenticates the caller, checks the permission and takes one
+// request from the caller's quota. Its answers must not be cached.
+func (s *server) authorize(c echo.Context, wants access.Permission, group ports.LimitGroup) (access.Caller, error) {
 	noStore(c)
 	ctx := c.Request().Context()
-	caller, err := s.identify(ctx, s.credentials(c.Request()), wants)
+	caller, err := s.authenticate(ctx, s.credentials(c.Request()), wants)
 	c.Set(userKey, caller.User.String())
 	if err != nil {
 		return caller, err
 	}
 	caller.Source = s.source(c)
 	quotas, err := s.Limits.Spend(ctx, group, caller.Holder)
-	showQuotas(c, quotas)
+	setRateLimitHeaders(c, quotas)
 	return caller, err
 }
 
-// callerOf is whom admitted let in. A handler that it does not stand before has
-// nobody to act for: that is a mistake here, and panics.
+// callerOf returns the caller that authorized stored. It panics in a handler
+// without authorized, which is a bug.
 func callerOf(c echo.Context) access.Caller {
 	return c.Get(callerKey).(access.Caller) //nolint:errcheck // see above
 }

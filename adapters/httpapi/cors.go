@@ -9,9 +9,10 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 )
 
-// refuseForeignPreflights tells the developer of a page whose origin is not
-// allowed what to do, where CORS alone would be silent.
-func (s *server) refuseForeignPreflights(next echo.HandlerFunc) echo.HandlerFunc {
+// rejectForeignPreflights answers a preflight from an origin that is not
+// allowed with an error that names the setting. CORS alone would give the
+// developer of the page no hint.
+func (s *server) rejectForeignPreflights(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		origin := r.Header.Get(echo.HeaderOrigin)
@@ -20,19 +21,21 @@ func (s *server) refuseForeignPreflights(next echo.HandlerFunc) echo.HandlerFunc
 			return next(c)
 		}
 		c.Response().Header().Add(echo.HeaderVary, echo.HeaderOrigin)
-		return fmt.Errorf("the page's origin is %q: %w", cut(origin, longestOrigin), &refusal{
+		return fmt.Errorf("the page's origin is %q: %w", truncate(origin, maxLoggedOrigin), &protocolError{
 			status: http.StatusForbidden, title: "Forbidden",
 			message: "The page's origin is not allowed: add it to ALLOWED_ORIGINS", code: codeOrigin, field: echo.HeaderOrigin,
 		})
 	}
 }
 
-// longestOrigin is how much of a foreign origin the log shows, in bytes.
-const longestOrigin = 100
+// maxLoggedOrigin bounds the logged part of an origin that is not allowed, in
+// bytes.
+const maxLoggedOrigin = 100
 
-// traceHeaders are what tools that trace a page's requests add to them: those of
-// W3C's trace context and baggage, Sentry, Zipkin (B3), Datadog, Elastic and New
-// Relic. None is read; a preflight without them would fail the page's request.
+// traceHeaders are the request headers that tracing tools add to a page's
+// requests: W3C trace context and baggage, Sentry, Zipkin (B3), Datadog,
+// Elastic and New Relic. The service ignores them, but a preflight that does
+// not allow them would make the page's request fail.
 var traceHeaders = []string{
 	"traceparent", "tracestate", "baggage", "sentry-trace",
 	"b3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags",
@@ -40,15 +43,16 @@ var traceHeaders = []string{
 	"elastic-apm-traceparent", "newrelic",
 }
 
-// preflightAge is how long a browser may remember a preflight, in seconds.
+// preflightAge is how long a browser may cache a preflight, in seconds.
 const preflightAge = 600
 
-// exposedHeaders are those that a page of another origin may read.
+// exposedHeaders are the response headers that pages of other origins may
+// read.
 var exposedHeaders = []string{echo.HeaderXRequestID, echo.HeaderRetryAfter, headerRateLimit, headerRateLimitPolicy}
 
-// letPagesRead sets what cors sets on the answer of a request that is no
-// preflight, for answers that come before the middleware runs.
-func (s *server) letPagesRead(header http.Header, r *http.Request) {
+// setCORSHeaders sets the headers that cors sets on the answer to an actual
+// request, for answers that are written before the middleware runs.
+func (s *server) setCORSHeaders(header http.Header, r *http.Request) {
 	header.Add(echo.HeaderVary, echo.HeaderOrigin)
 	if origin := r.Header.Get(echo.HeaderOrigin); origin != "" && s.origins.allow(origin) {
 		header.Set(echo.HeaderAccessControlAllowOrigin, origin)

@@ -6,11 +6,12 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// singleCredential refuses a request that says twice who asks.
+// singleCredential refuses requests with more than one Authorization or Origin
+// header.
 func singleCredential(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		for _, name := range []string{echo.HeaderAuthorization, echo.HeaderOrigin} {
-			if err := once(c.Request(), name); err != nil {
+			if err := requireSingle(c.Request(), name); err != nil {
 				return err
 			}
 		}
@@ -18,13 +19,13 @@ func singleCredential(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// once refuses a header that came more than once: proxies and servers would
-// disagree on which one counts.
-func once(r *http.Request, name string) error {
+// requireSingle returns an error if the header was sent more than once:
+// proxies and servers can disagree on which value counts.
+func requireSingle(r *http.Request, name string) error {
 	if len(r.Header.Values(name)) <= 1 {
 		return nil
 	}
-	return &refusal{
+	return &protocolError{
 		status: http.StatusBadRequest, title: "Bad Request",
 		message: "The header " + name + " must be sent only once", code: "duplicate_header", field: name,
 	}

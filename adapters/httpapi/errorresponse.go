@@ -14,18 +14,18 @@ import (
 	"chatkit-session/core/session"
 )
 
-// retryAfter is after how many seconds a client may try again: a failover or a
-// restart takes about as long.
+// retryAfter is the default of the header Retry-After, in seconds. A failover
+// or a restart takes about as long.
 const retryAfter = "2"
 
-// answerError answers with the problem and logs its cause, once.
+// answerError writes the answer for err and logs the cause once.
 func (s *server) answerError(err error, c echo.Context) {
 	p := explain(err)
 	c.Set(codeKey, p.code)
 	s.logError(err, p, c)
-	if turnsAway(p.status) {
+	if isRefusal(p.status) {
 		id := c.Response().Header().Get(echo.HeaderXRequestID)
-		s.refusals.note(whyOf(c.Request(), p, err), example{id, cut(err.Error(), longestCause)})
+		s.refusals.add(refusalCauseOf(c.Request(), p, err), example{id, truncate(err.Error(), maxLoggedCause)})
 	}
 	if c.Response().Committed {
 		return
@@ -56,10 +56,10 @@ func (s *server) answerError(err error, c echo.Context) {
 	_ = c.JSON(p.status, answer)
 }
 
-// reverification is what makes Clerk's front end verify a factor of the user
-// and try again (https://clerk.com/docs/guides/secure/reverification). Clerk
-// counts minutes since a factor was verified: less than within is less than as
-// many minutes, rounded up. With 0 minutes it would never be satisfied.
+// reverification returns the object that makes Clerk's front end verify a
+// factor and retry the request
+// (https://clerk.com/docs/guides/secure/reverification). Clerk counts in whole
+// minutes, so that within is rounded up. 0 minutes could never be satisfied.
 func reverification(within time.Duration) *api.ClerkError {
 	if within <= 0 {
 		within = session.Protection
@@ -72,7 +72,7 @@ func reverification(within time.Duration) *api.ClerkError {
 	}
 }
 
-// challenge says what was wrong with the credential (RFC 6750, 3).
+// challenge returns the WWW-Authenticate header (RFC 6750, 3).
 func challenge(credentials []string) string {
 	if !slices.ContainsFunc(credentials, func(credential string) bool { return credential != "" }) {
 		return "Bearer"
@@ -80,9 +80,9 @@ func challenge(credentials []string) string {
 	return `Bearer error="invalid_token"`
 }
 
-// longestError is how much of an error's text a line about a request has, in
-// bytes: some of it may come from strangers.
-const longestError = 1000
+// maxLoggedError bounds the error text of a log line, in bytes. Clients can
+// influence the text.
+const maxLoggedError = 1000
 
 func (s *server) logError(err error, p problem, c echo.Context) {
 	level := slog.LevelDebug
@@ -93,7 +93,7 @@ func (s *server) logError(err error, p problem, c echo.Context) {
 	attributes := []slog.Attr{
 		slog.String("requestId", c.Response().Header().Get(echo.HeaderXRequestID)),
 		slog.String("code", p.code),
-		slog.String("error", cut(err.Error(), longestError)),
+		slog.String("error", truncate(err.Error(), maxLoggedError)),
 	}
 	var crash *panicked
 	if errors.As(err, &crash) {

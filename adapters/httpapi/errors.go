@@ -11,45 +11,45 @@ import (
 	"chatkit-session/core/session"
 )
 
-// problem is an error as its receiver sees it.
+// problem is an error as the client sees it.
 type problem struct {
 	status               int
 	title, message, code string
 	field                string
-	// verify says that Clerk's front end can help.
+	// verify says that the answer asks Clerk's front end to verify the user.
 	verify bool
 }
 
-// overloadedCode is of requests that are refused so that others are answered.
-// They are counted; a line in the log for each would be work, too.
+// overloadedCode is the code of shed requests. They are counted in metrics but
+// logged only at level debug, because logging each one would add load.
 const overloadedCode = "overloaded"
 
-// refusal is a request that is turned away for reasons of HTTP, which the core
-// does not know.
-type refusal problem
+// protocolError is an error of HTTP itself, which the core does not know.
+type protocolError problem
 
-func (r *refusal) Error() string { return r.code }
+func (r *protocolError) Error() string { return r.code }
 
-// The codes of answers that settings may cause.
+// The codes of errors that a wrong setting can cause.
 const (
 	codeNoRole    = "role_not_found"
 	codeForbidden = "permission_denied"
 	codeOrigin    = "origin_not_allowed"
 )
 
-var errBodyTooLarge = &refusal{
+var errBodyTooLarge = &protocolError{
 	status: http.StatusRequestEntityTooLarge, title: "Content Too Large",
 	message: "The body must not exceed 16 KiB", code: "body_too_large", field: body,
 }
 
-var errEncoded = &refusal{
+var errEncoded = &protocolError{
 	status: http.StatusUnsupportedMediaType, title: "Unsupported Media Type",
 	message: "Send the body uncompressed, without " + echo.HeaderContentEncoding, code: "unsupported_encoding", field: echo.HeaderContentEncoding,
 }
 
-// explain is the one table from errors to answers. No cause is in it.
+// explain maps an error to its answer. It is the only such table, and no
+// answer contains the cause.
 func explain(err error) problem {
-	var refused *refusal
+	var refused *protocolError
 	if errors.As(err, &refused) {
 		return problem(*refused)
 	}
@@ -109,8 +109,8 @@ func explainKind(kind session.Kind) problem {
 	return problem{status: http.StatusInternalServerError, title: "Internal Server Error", message: "Internal error: report the requestId to the operator of the service", code: "internal_error"}
 }
 
-// explainRoute explains what Echo itself refuses, and the generated readers of
-// parameters.
+// explainRoute maps errors of Echo's router and of the generated parameter
+// readers.
 func explainRoute(refused *echo.HTTPError) problem {
 	switch refused.Code {
 	case http.StatusBadRequest:
@@ -129,7 +129,8 @@ func explainRoute(refused *echo.HTTPError) problem {
 	return explainKind(session.KindInternal)
 }
 
-// parameterOf finds the parameter that a generated reader complains of.
+// parameterOf returns the name of the parameter that a generated reader
+// rejected, or "".
 func parameterOf(refused *echo.HTTPError) string {
 	text, _ := refused.Message.(string)
 	for _, complaint := range []string{"Invalid format for parameter ", "Expected one value for "} {

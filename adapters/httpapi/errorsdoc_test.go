@@ -45,7 +45,7 @@ func TestErrorsDoc(t *testing.T) {
 	}
 }
 
-// errorsInSource returns the code and status of each problem and refusal
+// errorsInSource returns the code and status of each problem and protocolError
 // literal in the package, wherever it is.
 func errorsInSource(t *testing.T) map[string]int {
 	t.Helper()
@@ -68,7 +68,7 @@ func errorsInSource(t *testing.T) map[string]int {
 			if !is {
 				return true
 			}
-			if kind, named := literal.Type.(*ast.Ident); !named || (kind.Name != "problem" && kind.Name != "refusal") {
+			if kind, named := literal.Type.(*ast.Ident); !named || (kind.Name != "problem" && kind.Name != "protocolError") {
 				return true
 			}
 			code, status := problemFields(literal, constants)

@@ -19,18 +19,18 @@ import (
 
 // The bounds of a stream of events.
 const (
-	// longestStream is when whoever listens must show anew who they are, or up
+	// maxStreamDuration is when whoever listens must show anew who they are, or up
 	// to a quarter of it earlier, so that not all come back at once.
-	longestStream = time.Hour
+	maxStreamDuration = time.Hour
 	// heartbeat keeps proxies from taking a stream for dead, and finds out
 	// clients that are.
 	heartbeat = 20 * time.Second
-	// slowest is how long a client may take to receive something once buffers
+	// streamWriteTimeout is how long a client may take to receive something once buffers
 	// are full; one that takes longer is dropped.
-	slowest = 10 * time.Second
-	// comeBack is after how long, at least, a client comes back; four times as
+	streamWriteTimeout = 10 * time.Second
+	// reconnectDelay is after how long, at least, a client comes back; four times as
 	// long at most.
-	comeBack = 2 * time.Second
+	reconnectDelay = 2 * time.Second
 )
 
 const contentTypeEvents = "text/event-stream"
@@ -66,17 +66,17 @@ func watchRequest(params api.WatchSessionParams) (ports.WatchRequest, error) {
 // stream passes on what there is to tell until the session ends, the client is
 // gone or too slow, the service stops, or it is time to come back.
 func (s *server) stream(c echo.Context, watch ports.Watch) error {
-	life := longestStream - rand.N(longestStream/4) //nolint:gosec // no secret
+	life := maxStreamDuration - rand.N(maxStreamDuration/4) //nolint:gosec // no secret
 	ctx, cancel := context.WithTimeout(unbounded(c), life)
 	defer cancel()
 	defer context.AfterFunc(s.stopping, cancel)()
-	defer context.AfterFunc(s.draining, func() { time.AfterFunc(s.share(), cancel) })()
+	defer context.AfterFunc(s.draining, func() { time.AfterFunc(s.drainDelay(), cancel) })()
 	to, err := beginStream(c)
 	if err != nil {
 		return err
 	}
 	defer to.end()
-	to.write(fmt.Sprintf("retry: %d\nid: %s\n\n", (comeBack + rand.N(3*comeBack)).Milliseconds(), watch.Known())) //nolint:gosec // no secret
+	to.write(fmt.Sprintf("retry: %d\nid: %s\n\n", (reconnectDelay + rand.N(3*reconnectDelay)).Milliseconds(), watch.Known())) //nolint:gosec // no secret
 	for ctx.Err() == nil && to.broken == nil {
 		event, err := nextWithin(ctx, watch, heartbeat)
 		switch {
@@ -97,7 +97,7 @@ func (s *server) stream(c echo.Context, watch ports.Watch) error {
 
 // share is how long a stream goes on once streams are to end one after the
 // other.
-func (s *server) share() time.Duration {
+func (s *server) drainDelay() time.Duration {
 	return rand.N(time.Duration(s.drainWithin.Load()) + 1) //nolint:gosec // no secret
 }
 
@@ -141,7 +141,7 @@ func (s *eventStream) event(event ports.Event, known string) {
 
 // write lets the client have the text now, or within the time that it has.
 func (s *eventStream) write(text string) {
-	if s.broken = s.control.SetWriteDeadline(time.Now().Add(slowest)); s.broken != nil {
+	if s.broken = s.control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)); s.broken != nil {
 		return
 	}
 	if _, s.broken = io.WriteString(s.response, text); s.broken == nil {
@@ -152,7 +152,7 @@ func (s *eventStream) write(text string) {
 // end gives the answer's end its time.
 func (s *eventStream) end() {
 	if s.broken == nil {
-		_ = s.control.SetWriteDeadline(time.Now().Add(slowest)) // the connection ends then
+		_ = s.control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)) // the connection ends then
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 	"chatkit-session/core/session"
 )
 
-// The headers that name a session to whatever stands behind a proxy.
+// The response headers that identify the session to the service behind a
+// proxy.
 const (
 	headerUser     = "X-Chatkit-User-Id"
 	headerSession  = "X-Chatkit-Session-Id"
@@ -20,18 +21,19 @@ const (
 	headerWarning  = "X-Chatkit-Warning"
 )
 
-// VerifySession lets a proxy's request pass when it carries a good token.
+// VerifySession answers a reverse proxy with 204 if the request has a valid
+// session token, and with 401 otherwise.
 func (s *server) VerifySession(c echo.Context) error {
 	noStore(c)
 	token, _ := bearer(c.Request())
 	asked := s.source(c)
-	checked, err := s.check(c, token, s.sourceBehind(c), asked)
+	checked, err := s.check(c, token, s.proxiedSource(c), asked)
 	if errors.Is(err, session.KindNotFound) {
 		reason := reasonUnknownToken
 		if token == "" {
 			reason = reasonNoToken
 		}
-		return s.failed(c, token, asked, session.Because(session.KindUnauthenticated, reason, err))
+		return s.countFailure(c, token, asked, session.Because(session.KindUnauthenticated, reason, err))
 	}
 	if err != nil {
 		return err
@@ -52,9 +54,10 @@ func (s *server) VerifySession(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// verifyByAnyMethod lets proxies verify a token with the method of the request
-// that they ask about, whatever that is; an OPTIONS, too, is a check here and no
-// preflight. It stands before the router, which knows few methods.
+// verifyByAnyMethod turns every request for the verify path into a GET,
+// because proxies use the method of the request that they ask about. It runs
+// before the router, so that an OPTIONS request is not treated as a preflight
+// here.
 func verifyByAnyMethod(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == verifyRoute && r.Method != http.MethodGet {
@@ -67,9 +70,10 @@ func verifyByAnyMethod(next http.Handler) http.Handler {
 
 type methodKey struct{}
 
-// sourceBehind is from where a request came that a trusted proxy asks about;
-// zero when anybody else asks, who is not its client.
-func (s *server) sourceBehind(c echo.Context) session.Source {
+// proxiedSource returns the source of a request that a trusted proxy forwards.
+// It is zero if the request does not come from a trusted proxy: then the peer
+// is not the client that used the token.
+func (s *server) proxiedSource(c echo.Context) session.Source {
 	if !s.proxies.sent(c.Request()) {
 		return session.Source{}
 	}

@@ -17,37 +17,37 @@ import (
 type server struct {
 	Core
 
-	origins        origins
-	proxies        *proxies
-	backends       backends
-	transferURL    string
-	reverification *api.ClerkError
-	logger         *slog.Logger
-	refusals       *refusals
-	// draining ends when streams are to end one after the other, stopping when
-	// all are to.
+	origins           origins
+	proxies           *proxies
+	introspectionKeys introspectionKeys
+	transferURL       string
+	reverification    *api.ClerkError
+	logger            *slog.Logger
+	refusals          *refusalLog
+	// draining is done when streams start to end one by one, stopping when all
+	// of them must end.
 	draining, stopping context.Context //nolint:containedctx // the service's own life
-	// drainWithin is what draining takes, in nanoseconds.
+	// drainWithin is the duration of draining, in nanoseconds.
 	drainWithin atomic.Int64
 }
 
 var _ api.ServerInterface = (*server)(nil)
 
-// Handler answers requests.
+// Handler serves the HTTP API.
 type Handler struct {
 	http.Handler
 
-	// DrainStreams ends the answers that would go on for an hour, evenly within
-	// this time, so that their clients do not all come back at once. It may be
+	// DrainStreams ends the open event streams at random times within the
+	// given duration, so that clients do not all reconnect at once. It may be
 	// called once.
 	DrainStreams func(within time.Duration)
-	// EndStreams ends those that are left, for a shutdown that waits for answers
-	// in flight; what is asked for later ends at once.
+	// EndStreams ends all remaining event streams at once, so that a shutdown
+	// does not wait for them. Streams that start later end immediately.
 	EndStreams func()
 }
 
-// New returns the service's handler. Its error has a line for each origin that
-// is none, and one for a TransferURL that is none.
+// New returns the handler of the service. Its error has one line for each
+// invalid origin and one for an invalid TransferURL.
 func New(config Config, core Core) (*Handler, error) {
 	allowed, err := parseOrigins(config.AllowedOrigins)
 	if err := errors.Join(err, CheckTransferURL(config.TransferURL)); err != nil {
@@ -61,19 +61,19 @@ func New(config Config, core Core) (*Handler, error) {
 	}
 	s := &server{
 		Core: core, origins: allowed, proxies: newProxies(config.TrustedProxies, config.Logger),
-		backends: newBackends(config.IntrospectionKeys), transferURL: config.TransferURL,
+		introspectionKeys: newIntrospectionKeys(config.IntrospectionKeys), transferURL: config.TransferURL,
 		reverification: reverification(config.StepUpWithin), logger: config.Logger,
-		refusals: newRefusals(config.Logger, config.TurnedAway),
+		refusals: newRefusalLog(config.Logger, config.TurnedAway),
 	}
 	var drain, stop context.CancelFunc
 	s.draining, drain = context.WithCancel(context.Background())
 	s.stopping, stop = context.WithCancel(context.Background()) //nolint:gosec // EndStreams ends it
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.JSONSerializer = asMeasured{}
+	e.JSONSerializer = unescapedJSON{}
 	e.IPExtractor = s.clientAddress
 	s.route(e, config)
-	return &Handler{Handler: s.boundInFlight(verifyByAnyMethod(e)), EndStreams: stop, DrainStreams: func(within time.Duration) {
+	return &Handler{Handler: s.limitInFlight(verifyByAnyMethod(e)), EndStreams: stop, DrainStreams: func(within time.Duration) {
 		s.drainWithin.Store(int64(within))
 		drain()
 	}}, nil

@@ -11,12 +11,12 @@ import (
 	"chatkit-session/ports"
 )
 
-// IntrospectToken tells a back end what a token stands for.
+// IntrospectToken returns the session of a token to a back end (RFC 7662).
 func (s *server) IntrospectToken(c echo.Context) error {
 	noStore(c)
 	key, _ := bearer(c.Request())
-	if err := s.backends.know(key); err != nil {
-		return s.failed(c, key, s.source(c), err)
+	if err := s.introspectionKeys.check(key); err != nil {
+		return s.countFailure(c, key, s.source(c), err)
 	}
 	token, source, err := readIntrospection(c)
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *server) IntrospectToken(c echo.Context) error {
 	}
 	checked, err := s.check(c, token, source, source)
 	if errors.Is(err, session.KindNotFound) {
-		if err := s.failed(c, token, source, nil); err != nil {
+		if err := s.countFailure(c, token, source, nil); err != nil {
 			return err
 		}
 		return c.JSON(http.StatusOK, api.Introspection{})

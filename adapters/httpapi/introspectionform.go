@@ -11,7 +11,8 @@ import (
 
 const formType = "application/x-www-form-urlencoded"
 
-// readIntrospection reads the form's one token, and from where it was used.
+// readIntrospection reads the token from the form, and the client that used
+// it.
 func readIntrospection(c echo.Context) (token string, source session.Source, err error) {
 	if err := checkQuery(c.Request()); err != nil {
 		return "", session.Source{}, err
@@ -43,7 +44,7 @@ func readForm(c echo.Context) (url.Values, error) {
 	return form, nil
 }
 
-// readSource reads what the back end says of its own client.
+// readSource reads the address and the user agent of the back end's client.
 func readSource(form url.Values) (session.Source, error) {
 	const addressField, agentField = "client_ip", "user_agent"
 	for _, field := range []string{addressField, agentField} {

@@ -66,7 +66,7 @@ func listRequest(params api.ListSessionsParams) (ports.ListRequest, error) {
 			return request, err
 		}
 	}
-	request.Limit, request.After, err = pageOf(params.Limit, params.Cursor)
+	request.Limit, request.After, err = parsePage(params.Limit, params.Cursor)
 	return request, err
 }
 

@@ -13,7 +13,7 @@ import (
 	"chatkit-session/ports"
 )
 
-// The routes of checks, as Echo knows them.
+// The paths of token checks.
 const (
 	verifyRoute     = "/api/chatkit/session/verify"
 	introspectRoute = "/api/chatkit/session/introspect"
@@ -33,12 +33,12 @@ func workOf(r *http.Request) ports.Work {
 	return ports.WorkUsers
 }
 
-// boundInFlight bounds the requests that are worked on at a time. It runs before
-// the router and all middleware, so that refusing a request costs little more
-// than reading its header: at five times what a replica can serve, most of what
-// arrives is refused, and what that costs is taken from the requests that are
-// served.
-func (s *server) boundInFlight(next http.Handler) http.Handler {
+// limitInFlight bounds the requests in flight and sheds the rest. It runs
+// before the router and all middleware, so that shedding a request costs
+// little more than reading its headers. Under heavy overload most requests are
+// shed, and every cost of shedding reduces the capacity for the requests that
+// are served.
+func (s *server) limitInFlight(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		work := workOf(r)
 		if work == "" {
@@ -56,13 +56,13 @@ func (s *server) boundInFlight(next http.Handler) http.Handler {
 	})
 }
 
-// shed answers a request that the replica has no capacity for, with all headers
-// that the middleware would have set.
+// shed answers a request that exceeds the capacity, with all headers that the
+// middleware would have set.
 func (s *server) shed(w http.ResponseWriter, r *http.Request, err error) {
 	p, header := explain(err), w.Header()
 	id := requestIDOf(r)
 	s.setSecurityHeaders(header, r)
-	s.letPagesRead(header, r)
+	s.setCORSHeaders(header, r)
 	if s.Readiness.Draining() {
 		header.Set(echo.HeaderConnection, "close")
 	}
@@ -74,9 +74,10 @@ func (s *server) shed(w http.ResponseWriter, r *http.Request, err error) {
 	s.logger.LogAttrs(r.Context(), slog.LevelDebug, "request refused", slog.String("requestId", id), slog.String("code", p.code))
 }
 
-// leaveWhenAnswered takes a request out of the work in flight when its answer
-// begins: how fast the client reads the answer is not the replica's work.
-func leaveWhenAnswered(next echo.HandlerFunc) echo.HandlerFunc {
+// releaseWhenAnswered ends a request's place in flight when its answer begins:
+// the time that the client takes to read the answer is not work of the
+// replica.
+func releaseWhenAnswered(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx := c.Request().Context()
 		c.Response().Before(func() { ports.ReleaseInFlight(ctx) })

@@ -14,16 +14,16 @@ import (
 // The bounds of a page.
 const (
 	defaultPage = 20
-	largestPage = 100
+	maxPage     = 100
 )
 
 // pageOf reads what every list is asked with: how many a page may have, and
 // after what it goes on.
-func pageOf(limit *api.Limit, after *api.Cursor) (int, ports.Position, error) {
+func parsePage(limit *api.Limit, after *api.Cursor) (int, ports.Position, error) {
 	most := defaultPage
 	if limit != nil {
-		if most = *limit; most < 1 || most > largestPage {
-			return 0, ports.Position{}, session.Invalid("limit", "must be between 1 and "+strconv.Itoa(largestPage))
+		if most = *limit; most < 1 || most > maxPage {
+			return 0, ports.Position{}, session.Invalid("limit", "must be between 1 and "+strconv.Itoa(maxPage))
 		}
 	}
 	if after == nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// panicked is the error that a panic becomes.
+// panicked is the error that a panic is converted to.
 type panicked struct {
 	value any
 	stack []byte
@@ -17,7 +17,7 @@ type panicked struct {
 
 func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
-// recovered turns a panic into an error.
+// recovered converts a panic to an error, except http.ErrAbortHandler.
 func recovered(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {

@@ -30,7 +30,7 @@ type notReady struct{ error }
 
 func (n *notReady) Unwrap() error { return n.error }
 
-// answer adds the part that fails. Where it is, and why, is for the log.
+// answer adds the part that fails. Where it is, and refusalCause, is for the log.
 func (n *notReady) answer(to api.Error) api.NotReady {
 	answer := api.NotReady{Error: to.Error, Message: to.Message, Code: to.Code, RequestId: to.RequestId}
 	switch session.ReasonOf(n.error) { //nolint:exhaustive // the others are about callers

@@ -17,9 +17,9 @@ const (
 	headerRateLimitPolicy = "RateLimit-Policy"
 )
 
-// showQuotas tells the client what it may still do, and, where that is
+// setRateLimitHeaders tells the client what it may still do, and, where that is
 // nothing, when to try again.
-func showQuotas(c echo.Context, quotas []ports.Quota) {
+func setRateLimitHeaders(c echo.Context, quotas []ports.Quota) {
 	if len(quotas) == 0 {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// The reasons for which HTTP turns callers away.
+// The reasons that only this package knows.
 const (
 	// reasonCookie means that the credential is in a cookie that does not count,
 	// mostly because the page's origin is not allowed.
@@ -18,15 +18,14 @@ const (
 	// reasonNoToken and reasonUnknownToken are about tokens of sessions.
 	reasonNoToken      session.Reason = "no_token"
 	reasonUnknownToken session.Reason = "unknown_token"
-	// reasonNoBackends, reasonNoKey and reasonUnknownKey are about the keys of
+	// reasonNoKeysSet, reasonNoKey and reasonUnknownKey are about the keys of
 	// back ends.
-	reasonNoBackends session.Reason = "introspection_is_off"
+	reasonNoKeysSet  session.Reason = "introspection_is_off"
 	reasonNoKey      session.Reason = "no_introspection_key"
 	reasonUnknownKey session.Reason = "unknown_introspection_key"
 )
 
-// settingsOf names the settings that may be wrong when callers were refused
-// with a code or for a reason.
+// settingsOf maps a code or a reason to the settings that may be wrong.
 var settingsOf = map[string]string{
 	string(session.ReasonIssuer):      "CLERK_ISSUER",
 	string(session.ReasonParty):       "CLERK_AUTHORIZED_PARTIES",
@@ -35,96 +34,101 @@ var settingsOf = map[string]string{
 	string(session.ReasonUnknownKey):  "CLERK_SECRET_KEY",
 	string(session.ReasonSignature):   "CLERK_JWT_KEY",
 	string(reasonCookie):              "ALLOWED_ORIGINS",
-	string(reasonNoBackends):          "INTROSPECTION_KEYS",
+	string(reasonNoKeysSet):           "INTROSPECTION_KEYS",
 	string(reasonUnknownKey):          "INTROSPECTION_KEYS",
 	codeOrigin:                        "ALLOWED_ORIGINS",
 	codeNoRole:                        "CHATKIT_ROLE_CLAIMS, CHATKIT_DEFAULT_ROLE",
 	codeForbidden:                     "CHATKIT_ACCESS_POLICY",
 }
 
-// refusal of callers is told to operators once a refusalInterval for each why.
+// refusalInterval is the interval at which refusals with the same cause are
+// logged.
 const refusalInterval = time.Minute
 
-// longestCause is how much of an error's text such a line has, in bytes: some of
-// it may come from strangers.
-const longestCause = 250
+// maxLoggedCause bounds the error text of such a line, in bytes. Clients can
+// influence the text.
+const maxLoggedCause = 250
 
-// why says why callers were refused: with which code and, where it is known
-// more exactly, for which reason. There are as many as the code has constants.
-type why struct {
+// refusalCause is the code of a refusal and, if known, the reason. Both are
+// constants, so that their number is bounded.
+type refusalCause struct {
 	code   string
 	reason session.Reason
 }
 
-// example is one of those who were turned away.
+// example is one refused request.
 type example struct{ requestID, cause string }
 
-// refusals tell operators of callers who are turned away, without a line for
-// each. The first one is told at once. Those that follow within an interval are
-// counted, and told together when it is over.
-type refusals struct {
+// refusalLog tells operators about refused callers without a line for each:
+//
+//  1. The first refusal with a cause is logged at once.
+//  2. Later refusals with the same cause are counted for refusalInterval.
+//  3. At the end of the interval they are logged as one line, with their
+//     number and the last example. If there were none, the next refusal is
+//     a first one again.
+type refusalLog struct {
 	logger *slog.Logger
 	count  func(code, reason string)
 
 	mu sync.Mutex
-	// waiting has whatever was told within the last interval, with those that
-	// came since.
-	waiting map[why]*waitingRefusals
+	// pending has an entry for each cause that was logged within the last
+	// interval.
+	pending map[refusalCause]*pendingRefusals
 }
 
-type waitingRefusals struct {
+type pendingRefusals struct {
 	count int
 	last  example
 }
 
-func newRefusals(logger *slog.Logger, count func(code, reason string)) *refusals {
+func newRefusalLog(logger *slog.Logger, count func(code, reason string)) *refusalLog {
 	if count == nil {
 		count = func(string, string) {}
 	}
-	return &refusals{logger: logger, count: count, waiting: make(map[why]*waitingRefusals)}
+	return &refusalLog{logger: logger, count: count, pending: make(map[refusalCause]*pendingRefusals)}
 }
 
-// note counts one who was turned away.
-func (r *refusals) note(w why, one example) {
-	r.count(w.code, string(w.reason))
+// add counts one refusal and logs it if it is the first with its cause.
+func (r *refusalLog) add(cause refusalCause, one example) {
+	r.count(cause.code, string(cause.reason))
 	r.mu.Lock()
-	waiting, told := r.waiting[w]
+	pending, told := r.pending[cause]
 	if told {
-		waiting.count++
-		waiting.last = one
+		pending.count++
+		pending.last = one
 	} else {
-		r.waiting[w] = &waitingRefusals{}
-		time.AfterFunc(refusalInterval, func() { r.tellWaiting(w) })
+		r.pending[cause] = &pendingRefusals{}
+		time.AfterFunc(refusalInterval, func() { r.logPending(cause) })
 	}
 	r.mu.Unlock()
 	if !told {
-		r.tell(w, 1, one)
+		r.log(cause, 1, one)
 	}
 }
 
-// tellWaiting tells of those that came within an interval.
-func (r *refusals) tellWaiting(w why) {
+// logPending logs the refusals of the interval that has ended.
+func (r *refusalLog) logPending(cause refusalCause) {
 	r.mu.Lock()
-	waiting := *r.waiting[w]
-	if waiting.count == 0 {
-		delete(r.waiting, w)
+	pending := *r.pending[cause]
+	if pending.count == 0 {
+		delete(r.pending, cause)
 	} else {
-		r.waiting[w] = &waitingRefusals{}
-		time.AfterFunc(refusalInterval, func() { r.tellWaiting(w) })
+		r.pending[cause] = &pendingRefusals{}
+		time.AfterFunc(refusalInterval, func() { r.logPending(cause) })
 	}
 	r.mu.Unlock()
-	if waiting.count > 0 {
-		r.tell(w, waiting.count, waiting.last)
+	if pending.count > 0 {
+		r.log(cause, pending.count, pending.last)
 	}
 }
 
-func (r *refusals) tell(w why, count int, last example) {
-	attributes := []any{slog.String("code", w.code)}
-	if w.reason != "" {
-		attributes = append(attributes, slog.String("reason", string(w.reason)))
+func (r *refusalLog) log(cause refusalCause, count int, last example) {
+	attributes := []any{slog.String("code", cause.code)}
+	if cause.reason != "" {
+		attributes = append(attributes, slog.String("reason", string(cause.reason)))
 	}
 	attributes = append(attributes, slog.Int("count", count), slog.String("lastRequestId", last.requestID), slog.String("lastError", last.cause))
-	for _, about := range []string{string(w.reason), w.code} {
+	for _, about := range []string{string(cause.reason), cause.code} {
 		if settings := settingsOf[about]; settings != "" {
 			attributes = append(attributes, slog.String("settings", settings))
 			break
@@ -133,19 +137,18 @@ func (r *refusals) tell(w why, count int, last example) {
 	r.logger.Warn("callers were refused", attributes...)
 }
 
-// turnsAway reports whether an answer turns its caller away for who they are,
-// or for how often they ask.
-func turnsAway(status int) bool {
+// isRefusal reports whether a status refuses the caller: 401, 403 or 429.
+func isRefusal(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusTooManyRequests
 }
 
-// whyOf says why the caller of a request is turned away.
-func whyOf(r *http.Request, p problem, err error) why {
+// refusalCauseOf returns the cause of a refusal.
+func refusalCauseOf(r *http.Request, p problem, err error) refusalCause {
 	reason := session.ReasonOf(err)
 	if reason == session.ReasonNoCredential && sentCookie(r) {
 		reason = reasonCookie
 	}
-	return why{p.code, reason}
+	return refusalCause{p.code, reason}
 }
 
 // sentCookie reports whether a request has a session cookie and no other
@@ -162,8 +165,8 @@ func sentCookie(r *http.Request) bool {
 	return false
 }
 
-// cut shortens what strangers may have sent to so many bytes, for logs.
-func cut(text string, longest int) string {
+// truncate shortens text to at most longest bytes, for log lines.
+func truncate(text string, longest int) string {
 	if len(text) <= longest {
 		return text
 	}

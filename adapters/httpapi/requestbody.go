@@ -18,10 +18,10 @@ import (
 // maxBody bounds a request's body, in bytes.
 const maxBody = 16 << 10
 
-// bodyPatience is for how long a request counts as work in flight whose body is
+// slowBodyAfter is for how long a request counts as work in flight whose body is
 // still to come. Most come with their headers; whoever sends one slowly has as
 // long as a connection has.
-const bodyPatience = 100 * time.Millisecond
+const slowBodyAfter = 100 * time.Millisecond
 
 // body is the name of the whole body in errors about it.
 const body = "body"
@@ -46,7 +46,7 @@ var bom = []byte("\ufeff")
 // readBody returns the body without the white space around it and the byte order
 // mark before it, unless it says twice what it is, or is compressed.
 func readBody(c echo.Context) ([]byte, error) {
-	if err := once(c.Request(), echo.HeaderContentType); err != nil {
+	if err := requireSingle(c.Request(), echo.HeaderContentType); err != nil {
 		return nil, err
 	}
 	if isEncoded(c.Request()) {
@@ -54,7 +54,7 @@ func readBody(c echo.Context) ([]byte, error) {
 		return nil, errEncoded
 	}
 	ctx := c.Request().Context()
-	slow := time.AfterFunc(bodyPatience, func() { ports.ReleaseInFlight(ctx) })
+	slow := time.AfterFunc(slowBodyAfter, func() { ports.ReleaseInFlight(ctx) })
 	defer slow.Stop()
 	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
 	var tooLarge *http.MaxBytesError

@@ -10,7 +10,8 @@ import (
 
 const maxRequestID = 64
 
-// requestID gives the request an id, the client's own when it sent a good one.
+// requestID gives each request an id: the client's own if it is valid,
+// otherwise a new one.
 func requestID(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderXRequestID, requestIDOf(c.Request()))

@@ -7,11 +7,11 @@ import (
 	"chatkit-session/api"
 )
 
-// route adds the routes and what each request goes through before them.
+// route adds the middleware and all routes to e.
 func (s *server) route(e *echo.Echo, config Config) {
-	e.Pre(requestID, s.sendElsewhere, s.accessLog)
-	e.Use(s.securityHeaders, recovered, s.refuseForeignPreflights, s.cors(), leaveWhenAnswered, singleCredential, deadline(config.RequestTimeout))
-	api.RegisterHandlersWithOptions(e, s, api.RegisterHandlersOptions{OperationMiddlewares: s.admissions()})
+	e.Pre(requestID, s.closeWhenDraining, s.accessLog)
+	e.Use(s.securityHeaders, recovered, s.rejectForeignPreflights, s.cors(), releaseWhenAnswered, singleCredential, deadline(config.RequestTimeout))
+	api.RegisterHandlersWithOptions(e, s, api.RegisterHandlersOptions{OperationMiddlewares: s.operationMiddleware()})
 	e.HEAD(healthPath, s.Health)
 	e.HEAD(readyPath, s.Ready)
 	e.GET("/openapi.yaml", spec)
@@ -21,6 +21,6 @@ func (s *server) route(e *echo.Echo, config Config) {
 		e.GET("/docs/*", docs, docsHeaders)
 	}
 	if config.StartPage {
-		e.GET("/", showStartPage, docsHeaders)
+		e.GET("/", answerStartPage, docsHeaders)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// secure reports whether the client came over TLS: ours, or that of a proxy
-// that is trusted to say so.
+// secure reports whether the client used TLS, either directly or to a trusted
+// proxy.
 func (s *server) secure(r *http.Request) bool {
 	return r.TLS != nil || s.proxies.overTLS(r)
 }

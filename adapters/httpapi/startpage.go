@@ -10,5 +10,5 @@ import (
 //go:embed startpage.html
 var startPage string
 
-// showStartPage answers the page that a developer sees at the service's root.
-func showStartPage(c echo.Context) error { return c.HTML(http.StatusOK, startPage) }
+// answerStartPage answers the page that a developer sees at the service's root.
+func answerStartPage(c echo.Context) error { return c.HTML(http.StatusOK, startPage) }

@@ -10,7 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// The bounds of a connection: slow clients do not hold one for longer.
+// The bounds of a connection, which keep slow clients from holding it.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
@@ -18,14 +18,14 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// DefaultKeepAlive is for how long a connection is kept that has nothing to do:
-// longer than load balancers keep theirs, Google's for ten minutes. The one that
-// closes first must be the other side: it may be sending a request just then.
+// DefaultKeepAlive is how long an idle connection is kept open. It is longer
+// than the idle timeouts of load balancers (Google's is ten minutes), because
+// a server that closes first can lose a request that is being sent.
 const DefaultKeepAlive = 620 * time.Second
 
-// NewServer returns a server of handler that gives slow clients and large
-// headers up. requestTimeout is the handler's; keepAlive is for how long a
-// connection may wait for its next request, 0 for DefaultKeepAlive.
+// NewServer returns a server for handler with bounds on slow clients and large
+// headers. requestTimeout is the handler's timeout. keepAlive is how long an
+// idle connection is kept open; 0 means DefaultKeepAlive.
 func NewServer(handler http.Handler, requestTimeout, keepAlive time.Duration, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -38,14 +38,15 @@ func NewServer(handler http.Handler, requestTimeout, keepAlive time.Duration, lo
 	}
 }
 
-// unboundedKey is where deadline leaves the request's own context.
+// unboundedKey is the context key under which deadline stores the request's
+// original context.
 const unboundedKey = "unbounded"
 
-// deadline bounds how long the handler may take, and by nothing else: a client
-// that has said all it has to say may close its side of the connection (RFC
-// 9112, 9.6) and wait for the answer, and net/http takes that for its going
-// away. What comes after it, such as the error's answer, sees the request
-// without its bound, and so does what a handler does by unbounded.
+// deadline bounds how long the handler may take. It ignores that the client
+// closed its sending side (RFC 9112, 9.6): such a client can still read the
+// answer, but net/http cancels the request's context. Code that runs after the
+// handler, such as the error handler, gets the original request without the
+// deadline.
 func deadline(timeout time.Duration) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -60,8 +61,8 @@ func deadline(timeout time.Duration) echo.MiddlewareFunc {
 	}
 }
 
-// unbounded is the request's context without its deadline, for an answer that
-// goes on after it has begun in time: it ends with the connection.
+// unbounded returns the request's original context, for answers that outlive
+// the deadline, such as event streams. It ends with the connection.
 func unbounded(c echo.Context) context.Context {
 	ctx, _ := c.Get(unboundedKey).(context.Context)
 	return ctx

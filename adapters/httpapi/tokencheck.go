@@ -7,8 +7,10 @@ import (
 	"chatkit-session/ports"
 )
 
-// check checks a token that was used from source. Where too many of that
-// network's failed, it waits for a turn that it shares with others like it.
+// check checks a session token. from is the client that used the token, as far
+// as it is known; source is the network that is charged for failures. If too
+// many checks from that network failed, its checks share a few slots with
+// those of other such networks.
 func (s *server) check(c echo.Context, token string, from, source session.Source) (checked ports.Checked, err error) {
 	ctx := c.Request().Context()
 	if !s.Limits.Suspects(source) {
@@ -21,16 +23,16 @@ func (s *server) check(c echo.Context, token string, from, source session.Source
 	return checked, err
 }
 
-// failed counts a check of a secret that failed and returns what to answer:
-// otherwise, or that there were too many. A good token never comes here. No
-// secret is no guess at one and counts for nobody: preflights have none, nor
-// those who are not signed in, and all of them may come through one proxy.
-func (s *server) failed(c echo.Context, secret string, source session.Source, otherwise error) error {
+// countFailure counts a failed check of a secret against the quota of source,
+// and returns KindRateLimited if the quota is exhausted, and otherwise the
+// given error. Requests without a secret are not counted: they guess nothing,
+// and preflights or signed-out users behind one proxy would use up its quota.
+func (s *server) countFailure(c echo.Context, secret string, source session.Source, otherwise error) error {
 	if secret == "" {
 		return otherwise
 	}
 	quotas, err := s.Limits.SpendFailure(c.Request().Context(), source)
-	showQuotas(c, quotas)
+	setRateLimitHeaders(c, quotas)
 	if err != nil {
 		return err
 	}

@@ -147,10 +147,10 @@ func (p *proxies) overTLS(r *http.Request) bool {
 	return false
 }
 
-// mostShown bounds what is logged of a header, in bytes.
-const mostShown = 64
+// maxLoggedHeader bounds what is logged of a header, in bytes.
+const maxLoggedHeader = 64
 
 func (p *proxies) warn(header, value string) {
 	p.logger.Warn("a trusted proxy sent a header that cannot be parsed: the client's address or scheme is unknown",
-		"header", header, "value", cut(value, mostShown))
+		"header", header, "value", truncate(value, maxLoggedHeader))
 }
