@@ -21,19 +21,19 @@ import (
 	"chatkit-session/ports"
 )
 
-// maxCredential bounds a credential, in bytes: Clerk's own are below 4 KiB, so
-// that they fit in a cookie.
+// maxCredential is the maximum size of a credential in bytes. Clerk's are below 4 KiB,
+// to fit in a cookie.
 const maxCredential = 16 << 10
 
-// algorithm is the only one that Clerk signs with.
+// algorithm is the only algorithm that Clerk signs with.
 const algorithm = "RS256"
 
 // Authenticator verifies Clerk session tokens.
 type Authenticator struct {
-	config  Config
-	offline *sdk.JSONWebKey
-	keys    *keySet
-	known   *memory // nil for none
+	config   Config
+	offline  *sdk.JSONWebKey
+	keys     *keySet
+	verified *verifiedCache // nil when disabled
 }
 
 var _ ports.Authenticator = (*Authenticator)(nil)
@@ -58,42 +58,42 @@ func NewAuthenticator(config Config) (*Authenticator, error) {
 		return nil, errors.New("a JWT key or a secret key is required")
 	}
 	if config.Remember > 0 {
-		known, err := newMemory(config.Remember, config.Clock)
+		known, err := newVerifiedCache(config.Remember, config.Clock)
 		if err != nil {
 			return nil, err
 		}
-		a.known = known
+		a.verified = known
 	}
 	if config.Issuer == "" {
-		config.logger().Warn("no issuer is set: credentials of any Clerk instance that has the key's pair are accepted")
+		config.logger().Warn("no issuer is set: tokens of any Clerk instance with this key are accepted; set CLERK_ISSUER")
 	}
 	return a, nil
 }
 
-// CheckSecretKey reports whether text can be a Config's SecretKey. Its error
-// does not show the text.
+// CheckSecretKey returns an error if text is no valid Config.SecretKey. The error does
+// not contain the text.
 func CheckSecretKey(text string) error {
 	switch {
 	case strings.HasPrefix(text, "pk_"):
-		return errors.New("is a publishable key: take the secret key, which starts with sk_live_ or sk_test_")
+		return errors.New("is a publishable key: use the secret key, which starts with sk_live_ or sk_test_")
 	case !strings.HasPrefix(text, "sk_") || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return errors.New("must be the secret key of Clerk's dashboard, which starts with sk_live_ or sk_test_")
+		return errors.New("must be the secret key from Clerk's dashboard, which starts with sk_live_ or sk_test_")
 	}
 	return nil
 }
 
-// CheckJWTKey reports whether text can be a Config's JWTKey.
+// CheckJWTKey returns an error if text is no valid Config.JWTKey.
 func CheckJWTKey(text string) error {
 	_, err := parseJWTKey(text)
 	return err
 }
 
-// parseJWTKey reads PEM, also with the line breaks written as \n, as files of
-// environment variables have them.
+// parseJWTKey parses PEM. Line breaks may be written as \n, as in files of environment
+// variables.
 func parseJWTKey(text string) (*sdk.JSONWebKey, error) {
 	key, err := sdk.JSONWebKeyFromPEM(strings.ReplaceAll(text, `\n`, "\n"))
 	if err != nil || !isRSA(key) {
-		return nil, errors.New("must be an RSA public key as PEM, as Clerk's dashboard shows it")
+		return nil, errors.New("must be an RSA public key in PEM, as in Clerk's dashboard")
 	}
 	return key, nil
 }
@@ -108,14 +108,14 @@ func (a *Authenticator) Authenticate(ctx context.Context, credential string) (po
 	if len(credential) > maxCredential {
 		return ports.Identity{}, refusedFor(session.ReasonMalformed, errors.New("the credential is too long"))
 	}
-	if a.known == nil {
+	if a.verified == nil {
 		found, err := a.verify(ctx, credential)
 		return found.identity, err
 	}
-	return a.known.recall(credential, func() (proof, error) { return a.verify(ctx, credential) })
+	return a.verified.recall(credential, func() (proof, error) { return a.verify(ctx, credential) })
 }
 
-// verify checks everything about the credential.
+// verify verifies the credential's header, signature and claims.
 func (a *Authenticator) verify(ctx context.Context, credential string) (proof, error) {
 	head, err := readHeader(credential)
 	if err != nil {
@@ -132,7 +132,7 @@ func (a *Authenticator) verify(ctx context.Context, credential string) (proof, e
 	return a.proof(verified)
 }
 
-// reasonOf says why the SDK refuses a credential.
+// reasonOf returns the reason why the SDK refused a credential.
 func reasonOf(err error) session.Reason {
 	switch {
 	case errors.Is(err, josejwt.ErrExpired):
@@ -145,7 +145,7 @@ func reasonOf(err error) session.Reason {
 	return session.ReasonMalformed
 }
 
-// key returns the public key that the credential says it was signed with.
+// key returns the public key that the credential's header names.
 func (a *Authenticator) key(ctx context.Context, head header) (*sdk.JSONWebKey, error) {
 	if a.offline != nil {
 		return a.offline, nil
@@ -160,7 +160,7 @@ func (a *Authenticator) key(ctx context.Context, head header) (*sdk.JSONWebKey, 
 	return key, err
 }
 
-// header is what a credential says of itself.
+// header is a credential's JOSE header.
 type header struct {
 	KeyID    string  `json:"kid"`
 	Type     *string `json:"typ"`
@@ -172,11 +172,10 @@ type header struct {
 // its own category or type. Older session tokens have neither.
 const sessionCategory = "cl_B7d4PD111AAA"
 
-var errNoJWT = errors.New("the credential is no JWT")
+var errNoJWT = errors.New("the credential is not a JWT")
 
-// readHeader reads the credential's header, which the signature covers and
-// nothing has verified yet. Its error says when the credential is no session
-// token.
+// readHeader reads the credential's header before its signature is verified. It
+// returns an error if the credential is not a session token.
 func readHeader(credential string) (header, error) {
 	encoded, _, _ := strings.Cut(credential, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(encoded)
@@ -195,8 +194,8 @@ func readHeader(credential string) (header, error) {
 	return head, nil
 }
 
-// params leave the issuer and the party to proof, which tells them apart: the
-// SDK checks neither for a satellite without a handler of parties.
+// params turns off the SDK's checks of the issuer and the authorized party (IsSatellite
+// without a handler of parties). trusts checks both, and tells them apart.
 func (a *Authenticator) params(credential string, key *sdk.JSONWebKey) *jwt.VerifyParams {
 	return &jwt.VerifyParams{
 		Token:                   credential,
@@ -208,7 +207,7 @@ func (a *Authenticator) params(credential string, key *sdk.JSONWebKey) *jwt.Veri
 	}
 }
 
-// trusts checks who issued the credential, and to which page.
+// trusts checks the credential's issuer and authorized party.
 func (a *Authenticator) trusts(verified *sdk.SessionClaims) error {
 	if !a.issued(verified.Issuer) {
 		return refusedFor(session.ReasonIssuer, fmt.Errorf("the issuer (iss) is %q", cut(verified.Issuer)))
@@ -220,8 +219,8 @@ func (a *Authenticator) trusts(verified *sdk.SessionClaims) error {
 	return nil
 }
 
-// issued reports whether an issuer is the configured one or, where none is,
-// looks like one of Clerk's.
+// issued reports whether the issuer is the configured one. If none is configured, it
+// reports whether the issuer looks like one of Clerk's.
 func (a *Authenticator) issued(issuer string) bool {
 	if a.config.Issuer != "" {
 		return issuer == a.config.Issuer
@@ -229,7 +228,7 @@ func (a *Authenticator) issued(issuer string) bool {
 	return strings.HasPrefix(issuer, "https://clerk.") || strings.Contains(issuer, ".clerk.accounts")
 }
 
-// longestQuote is how much of a claim an error shows, in bytes.
+// longestQuote is how much of a claim an error contains, in bytes.
 const longestQuote = 100
 
 func cut(claim string) string {
@@ -239,7 +238,7 @@ func cut(claim string) string {
 	return claim[:longestQuote] + "…"
 }
 
-// proof checks what the SDK leaves unchecked.
+// proof checks the claims that the SDK does not check.
 func (a *Authenticator) proof(verified *sdk.SessionClaims) (proof, error) {
 	custom, ok := verified.Custom.(*claims)
 	if !ok {
@@ -249,7 +248,7 @@ func (a *Authenticator) proof(verified *sdk.SessionClaims) (proof, error) {
 		return proof{}, err
 	}
 	if verified.Expiry == nil {
-		return proof{}, refused(errors.New("the credential never expires"))
+		return proof{}, refused(errors.New("the credential has no expiry (exp)"))
 	}
 	if status, stated := (*custom)["sts"]; stated && text(status) != "active" {
 		return proof{}, refusedFor(session.ReasonPending, errors.New("the sign-in is not complete"))
@@ -281,9 +280,9 @@ func (a *Authenticator) proof(verified *sdk.SessionClaims) (proof, error) {
 	}, nil
 }
 
-// checkAudience refuses a credential that is meant for others (RFC 7519,
-// section 4.1.3). As in Clerk's own check, one without an audience is meant for
-// all: session tokens have none by default.
+// checkAudience returns an error if the credential is for another audience (RFC 7519,
+// section 4.1.3). As in Clerk's own check, a credential without an audience is
+// accepted: session tokens have none by default.
 func (a *Authenticator) checkAudience(claim json.RawMessage) error {
 	if len(a.config.Audience) == 0 || isNull(claim) {
 		return nil
@@ -298,7 +297,7 @@ func (a *Authenticator) checkAudience(claim json.RawMessage) error {
 	return nil
 }
 
-// role is the first of the configured claims that holds a role.
+// role returns the first role in the configured claims.
 func (a *Authenticator) role(custom claims) access.Role {
 	for _, name := range a.config.RoleClaims {
 		if role, err := access.ParseRole(custom.named(name)); err == nil {
@@ -308,8 +307,8 @@ func (a *Authenticator) role(custom claims) access.Role {
 	return access.Role{}
 }
 
-// organizationRole is no role for somebody outside any organization, whom the
-// SDK gives none or a bare prefix.
+// organizationRole returns the zero Role for a user without an active organization,
+// for whom the SDK returns an empty name or only the prefix.
 func organizationRole(name string) access.Role {
 	name = strings.TrimPrefix(name, "org:")
 	if name == "" {
@@ -322,15 +321,15 @@ func organizationRole(name string) access.Role {
 	return role
 }
 
-// refused is the error of a credential whose claims are not good.
+// refused returns the error for a credential with invalid claims.
 func refused(cause error) error { return refusedFor(session.ReasonClaims, cause) }
 
-// refusedFor is the error of a credential that is not good for a reason.
+// refusedFor returns the error for a credential that is invalid for the reason.
 func refusedFor(reason session.Reason, cause error) error {
 	return session.Because(session.KindUnauthenticated, reason, cause)
 }
 
-// sdkClock lends the service's clock to the SDK.
+// sdkClock adapts the service's clock to the SDK.
 type sdkClock struct{ ports.Clock }
 
 func (c sdkClock) Now() time.Time { return c.Clock.Now() }

@@ -13,14 +13,14 @@ import (
 // claims are all claims of a credential, each still encoded.
 type claims map[string]json.RawMessage
 
-// UnmarshalJSON keeps the claims encoded, whichever JSON package asks.
+// UnmarshalJSON keeps the claims encoded, whichever JSON package calls it.
 func (c *claims) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*map[string]json.RawMessage)(c))
 }
 
-// named returns the text of a claim, or at a path of claims with dots between
-// them. A name may have dots of its own, as a URL does: the longest that there
-// is counts.
+// named returns the text of a claim. name may be a path of claims with dots between
+// them. A claim's own name may contain dots, as a URL does: the longest matching name
+// is used.
 func (c claims) named(name string) string {
 	if value, there := c[name]; there {
 		return text(value)
@@ -36,10 +36,10 @@ func (c claims) named(name string) string {
 	return ""
 }
 
-var errNoActor = errors.New("the claim act is not an object that names an actor")
+var errNoActor = errors.New("the claim act must be an object that names an actor")
 
-// actor returns who acts in the user's name, the outermost of the claim's
-// actors (RFC 8693, section 4.1); zero when nobody does.
+// actor returns the outermost actor of the act claim (RFC 8693, section 4.1), or the
+// zero Actor without that claim.
 func (c claims) actor() (session.Actor, error) {
 	if isNull(c["act"]) {
 		return session.Actor{}, nil
@@ -59,14 +59,14 @@ func (c claims) actor() (session.Actor, error) {
 	return session.NewActor(kind, text(act["sub"]))
 }
 
-// oldestFactor bounds the age of a factor, in minutes: a hundred years.
+// oldestFactor is the greatest accepted age of a factor, in minutes: a hundred years.
 const oldestFactor = 100 * 365 * 24 * 60
 
-// verified is when the later of the user's two factors was verified, from when
-// the credential was issued and the whole minutes that it counts since then;
-// zero when it does not say.
+// verified returns when the user last verified a factor: the time of issue less the
+// younger age in fva, which is in whole minutes. It returns the zero time if the
+// claims do not say.
 func (c claims) verified(issuedAt *int64) time.Time {
-	var ages []*int64 // null would be 0 otherwise: just verified
+	var ages []*int64 // so that null is not 0, which means just verified
 	if issuedAt == nil || json.Unmarshal(c["fva"], &ages) != nil || len(ages) != 2 || slices.Contains(ages, nil) {
 		return time.Time{}
 	}

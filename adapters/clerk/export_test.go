@@ -2,6 +2,6 @@ package clerk
 
 // Remembered is how many credentials are remembered.
 func (a *Authenticator) Remembered() int {
-	a.known.proofs.CleanUp()
-	return a.known.proofs.EstimatedSize()
+	a.verified.proofs.CleanUp()
+	return a.verified.proofs.EstimatedSize()
 }

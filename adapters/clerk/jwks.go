@@ -14,8 +14,8 @@ import (
 	sdk "github.com/clerk/clerk-sdk-go/v2"
 )
 
-// jwkSet is Clerk's answer with its public keys, each still encoded: the SDK's
-// own reader refuses all of them when it does not understand one.
+// jwkSet is Clerk's response with its public keys, each still encoded: the SDK's own
+// type rejects all keys if one cannot be parsed.
 type jwkSet struct {
 	sdk.APIResource
 
@@ -34,16 +34,16 @@ func fetchKeys(ctx context.Context, backend sdk.Backend) ([]json.RawMessage, err
 	return set.Keys, nil
 }
 
-// The bounds of a modulus, in bits: RFC 7518, 3.3 has a least one, and a larger
-// one than this only takes time.
+// Bounds of a modulus in bits. The minimum is from RFC 7518, section 3.3; the maximum
+// bounds the time that a verification takes.
 const (
 	leastModulus = 2048
 	mostModulus  = 8192
 )
 
-// parseKey reads a public key (RFC 7517) that session tokens can be signed with.
-// Any other is not ok, and to be passed over (section 5 there). Nothing but what
-// is needed is looked at: a certificate that cannot be read spoils no key.
+// parseKey parses a public key (RFC 7517) that can sign session tokens. For any other
+// key it reports false, and the key is skipped (section 5). It ignores members that
+// it does not need, such as an unreadable certificate.
 func parseKey(encoded json.RawMessage) (key *sdk.JSONWebKey, ok bool) {
 	var jwk struct {
 		Type      string `json:"kty"`
@@ -68,7 +68,7 @@ func parseKey(encoded json.RawMessage) (key *sdk.JSONWebKey, ok bool) {
 	return &sdk.JSONWebKey{Key: public, KeyID: jwk.ID, Algorithm: algorithm, Use: jwk.Use}, true
 }
 
-// parseInteger reads a number (RFC 7518, 2); 0 is what is none.
+// parseInteger parses a number (RFC 7518, section 2). It returns 0 for an invalid one.
 func parseInteger(text string) *big.Int {
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {

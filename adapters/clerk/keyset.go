@@ -17,39 +17,38 @@ import (
 )
 
 const (
-	// keyLifetime is how long fetched keys are trusted: a key that Clerk
-	// withdrew is refused after it, whatever happens.
+	// keyLifetime is how long fetched keys are trusted. A key that Clerk has
+	// withdrawn is refused after it, even if no fetch succeeds.
 	keyLifetime = time.Hour
-	// keyRefresh is the age from which keys are fetched again ahead of time, so
-	// that an outage shorter than the rest is not noticed.
+	// keyRefresh is the age at which keys are fetched again, so that an outage
+	// shorter than the rest of their lifetime has no effect.
 	keyRefresh = 45 * time.Minute
-	// keyCoolDown is the least time between two fetches, however many unknown
-	// keys are asked for: forged credentials cannot be turned into load.
+	// keyCoolDown is the least time between two fetches, so that forged
+	// credentials with unknown keys cannot put load on Clerk.
 	keyCoolDown = 10 * time.Second
 )
 
-// The bounds of what is remembered of keys that were asked for in vain: how
-// many, and how long an id is, in bytes.
+// Bounds of the record of unknown keys: their number, and the length of an id in
+// bytes.
 const (
 	mostAsked    = 1000
 	longestKeyID = 256
 )
 
 var (
-	errUnknownKey  = errors.New("no such key")
-	errNotLookedUp = errors.New("no such key when they were last fetched")
+	errUnknownKey  = errors.New("unknown key")
+	errNotLookedUp = errors.New("the key was not among those that were last fetched")
 	errNoneUsable  = errors.New("none of them can be used")
 )
 
-// keySet holds the instance's public keys by id. That there is no key of an id
-// is known when
+// keySet holds the instance's public keys by id. A key is known not to exist once
 //
-//  1. somebody asked for it,
-//  2. then a fetch began, and
-//  3. ended well without it.
+//  1. a request has asked for it,
+//  2. a fetch has started after that, and
+//  3. that fetch has succeeded without the key.
 //
-// Until then Clerk may have changed its keys since the last fetch, and the
-// credential may be good.
+// Until then the credential may be valid: Clerk may have added the key since the
+// last fetch.
 type keySet struct {
 	clock  ports.Clock
 	logger *slog.Logger
@@ -57,12 +56,12 @@ type keySet struct {
 
 	mu      sync.Mutex
 	keys    map[string]*sdk.JSONWebKey
-	asked   map[string]bool // in vain, of late
-	missing map[string]bool // asked for before the last fetch began, which ended without them
+	asked   map[string]bool // unknown keys that were asked for
+	missing map[string]bool // keys that are known not to exist
 	fetched time.Time       // when keys was fetched
-	tried   time.Time       // when the last fetch began
-	err     error           // what the last fetch ended with
-	running chan struct{}   // closed when the fetch that is running ends; nil when none is
+	tried   time.Time       // when the last fetch started
+	err     error           // the last fetch's error
+	running chan struct{}   // closed when the running fetch ends; nil if none is running
 }
 
 func newKeySet(clock ports.Clock, logger *slog.Logger, load func(context.Context) ([]json.RawMessage, error)) *keySet {
@@ -73,8 +72,8 @@ func newKeySet(clock ports.Clock, logger *slog.Logger, load func(context.Context
 // the fetch that is running for as long as ctx allows. Who waits is not in flight:
 // anybody can name a key that nobody has.
 //
-// Errors: KindUnauthenticated when the instance has no such key;
-// KindUnavailable when that cannot be found out now.
+// Errors: KindUnauthenticated if the instance has no such key; KindUnavailable if
+// that cannot be determined now.
 func (s *keySet) get(ctx context.Context, kid string) (*sdk.JSONWebKey, error) {
 	if len(kid) > longestKeyID {
 		return nil, refused(errUnknownKey)
@@ -94,7 +93,7 @@ func (s *keySet) get(ctx context.Context, kid string) (*sdk.JSONWebKey, error) {
 	return s.known(kid)
 }
 
-// look returns the key, or the fetch to wait for.
+// look returns the key, or the running fetch to wait for.
 func (s *keySet) look(kid string) (*sdk.JSONWebKey, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +115,7 @@ func (s *keySet) look(kid string) (*sdk.JSONWebKey, <-chan struct{}, error) {
 	return nil, s.running, err
 }
 
-// known answers from what was fetched. The caller holds mu.
+// known returns a fetched key. The caller holds mu.
 func (s *keySet) known(kid string) (*sdk.JSONWebKey, error) {
 	fresh := s.clock.Now().Sub(s.fetched) < keyLifetime
 	key, found := s.keys[kid]
@@ -131,8 +130,8 @@ func (s *keySet) known(kid string) (*sdk.JSONWebKey, error) {
 	return nil, session.Wrap(session.KindUnavailable, errNotLookedUp)
 }
 
-// fetch starts a fetch in the background: it is for all callers, so that none
-// of them can end it. The caller holds mu.
+// fetch starts a fetch in the background. It serves all callers, so no caller's
+// context ends it. The caller holds mu.
 func (s *keySet) fetch(now time.Time) {
 	s.tried = now
 	running := make(chan struct{})
@@ -157,13 +156,13 @@ func (s *keySet) fetch(now time.Time) {
 			s.missing = asked
 			maps.DeleteFunc(s.missing, func(kid string, _ bool) bool { return s.keys[kid] != nil })
 		} else {
-			s.logger.Warn("the public keys of Clerk could not be fetched", "error", err)
+			s.logger.Warn("Clerk's public keys could not be fetched", "error", err)
 		}
 		close(running)
 	}()
 }
 
-// byID keeps the keys that sign session tokens.
+// byID returns the keys that can sign session tokens, by id.
 func byID(set []json.RawMessage) map[string]*sdk.JSONWebKey {
 	keys := make(map[string]*sdk.JSONWebKey, len(set))
 	for _, encoded := range set {

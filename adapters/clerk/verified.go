@@ -10,48 +10,47 @@ import (
 	"chatkit-session/ports"
 )
 
-// proof is what a credential proves that was found to be good.
+// proof is the result of verifying a valid credential.
 type proof struct {
 	identity ports.Identity
 	expires  time.Time
 	verified time.Time
 }
 
-// memoryLifetime bounds how long a credential counts as good without being
-// verified, and so for how long after its time a key that Clerk withdrew still
-// lets somebody in. Clerk's own credentials live as long.
-const memoryLifetime = time.Minute
+// verifiedLifetime is how long a credential is accepted without being verified again,
+// and so how long a key that Clerk has withdrawn is still accepted. Clerk's own
+// credentials live as long.
+const verifiedLifetime = time.Minute
 
-// lasts reports whether it needs not be verified anew; nor may the clock have
-// been set back since.
+// lasts reports whether the credential need not be verified again at now. It must be
+// if the clock was set back.
 func (p proof) lasts(now time.Time) bool {
-	return now.Before(p.expires) && !now.Before(p.verified) && now.Sub(p.verified) < memoryLifetime
+	return now.Before(p.expires) && !now.Before(p.verified) && now.Sub(p.verified) < verifiedLifetime
 }
 
-// memory remembers credentials that were found to be good, by their SHA-256,
-// so that those that come again cost no signature. It answers for none that
-// has expired.
-type memory struct {
+// verifiedCache holds verified credentials by their SHA-256, so that the signature of
+// a repeated credential is not verified again. It never answers for an expired one.
+type verifiedCache struct {
 	clock  ports.Clock
 	proofs *otter.Cache[[sha256.Size]byte, proof]
 }
 
-// newMemory remembers as many credentials as most.
-func newMemory(most int, clock ports.Clock) (*memory, error) {
+// newVerifiedCache returns a cache of at most most credentials.
+func newVerifiedCache(most int, clock ports.Clock) (*verifiedCache, error) {
 	proofs, err := otter.New(&otter.Options[[sha256.Size]byte, proof]{
 		MaximumSize:      most,
 		Clock:            cacheClock{clock},
-		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, proof](memoryLifetime),
+		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, proof](verifiedLifetime),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make the memory of credentials: %w", err)
+		return nil, fmt.Errorf("create the cache of verified credentials: %w", err)
 	}
-	return &memory{clock, proofs}, nil
+	return &verifiedCache{clock, proofs}, nil
 }
 
-// recall returns who presents the credential, which is verified when it is not
-// known. An error is not remembered.
-func (m *memory) recall(credential string, verify func() (proof, error)) (ports.Identity, error) {
+// recall returns the credential's identity, and verifies the credential if it is not
+// cached. Errors are not cached.
+func (m *verifiedCache) recall(credential string, verify func() (proof, error)) (ports.Identity, error) {
 	hash := sha256.Sum256([]byte(credential))
 	now := m.clock.Now()
 	if known, found := m.proofs.GetIfPresent(hash); found && known.lasts(now) {

@@ -1,6 +1,6 @@
 // Package keyring seals tokens with AES-256-GCM (NIST SP 800-38D) under a
-// ring of keys: the first one seals, every one opens, so that keys can be
-// rotated without losing what was sealed before.
+// ring of keys. The first key seals and every key opens, so that keys can be rotated
+// without losing sealed tokens.
 package keyring
 
 import (
@@ -31,9 +31,9 @@ const (
 	headerSize = 1 + tagSize
 )
 
-var errNoKey = errors.New("no key of the ring opens it")
+var errNoKey = errors.New("no key opens the sealed token")
 
-// Ring holds keys. It prints masked.
+// Ring is a list of keys. It masks itself when printed.
 type Ring struct{ keys []key }
 
 type key struct {
@@ -50,13 +50,11 @@ func Generate() string {
 	return base64.StdEncoding.EncodeToString(secret)
 }
 
-// fewestDistinct is how many different bytes a random key has at least: one of
-// KeySize bytes, or of as many hexadecimal digits, has fewer once in millions of
-// keys.
+// fewestDistinct is the least number of distinct bytes in a key. Fewer than one in a
+// million random keys of KeySize bytes, or of as many hexadecimal digits, has fewer.
 const fewestDistinct = 8
 
-// Guessable reports whether a key is not random, such as one of a repeated
-// byte.
+// Guessable reports whether a key is clearly not random, such as one repeated byte.
 func Guessable(key []byte) bool {
 	var seen [256]bool
 	distinct := 0
@@ -69,9 +67,9 @@ func Guessable(key []byte) bool {
 	return distinct < fewestDistinct
 }
 
-// Parse reads keys separated by commas, each the base64 of KeySize random bytes
-// and there once; the first seals. Its errors name a key by its place and never
-// show it.
+// Parse parses keys separated by commas, each the base64 of KeySize random bytes. The
+// first key seals. No key may appear twice. Errors name a key by its position and
+// never contain it.
 func Parse(text string) (*Ring, error) {
 	ring := &Ring{}
 	for i, encoded := range strings.Split(text, ",") {
@@ -103,7 +101,7 @@ func newKey(secret []byte) (key, error) {
 	if err != nil {
 		return key{}, err
 	}
-	// The tag tells keys apart and nothing about them.
+	// The tag identifies a key and reveals nothing about it.
 	digest := sha256.Sum256(append([]byte("chatkit-session key tag\x00"), secret...))
 	return key{tag: [tagSize]byte(digest[:tagSize]), aead: aead}, nil
 }
@@ -113,7 +111,7 @@ func newKey(secret []byte) (key, error) {
 func (r *Ring) Seal(id session.ID, token session.Token) ([]byte, error) {
 	plain, err := uuid.Parse(token.Reveal())
 	if err != nil {
-		return nil, errors.New("the token is no UUID") // without the cause, which shows it
+		return nil, errors.New("the token is not a UUID") // without the cause, which contains the token
 	}
 	k := r.keys[0]
 	sealed := make([]byte, 0, headerSize+len(plain)+k.aead.Overhead())

@@ -1,6 +1,6 @@
 package memory
 
-// Known returns how many keys a Limiter keeps of all groups.
+// Known returns the number of keys in all groups.
 func (l *Limiter) Known() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package memory keeps in this process what need not outlive it.
+// Package memory limits rates in this process, for a service without Redis.
 package memory
 
 import (
@@ -10,41 +10,40 @@ import (
 	"chatkit-session/ports"
 )
 
-// DefaultKeys is how many keys of a group a Limiter knows unless its Config says
-// otherwise: some megabytes.
+// DefaultKeys is the default of Config.Keys. So many keys take some megabytes.
 const DefaultKeys = 1 << 16
 
-// Config says how much to keep.
+// Config configures a Limiter.
 type Config struct {
-	// Keys is how many keys of each group are known at most; 0 means
-	// DefaultKeys. When there are more, those that were not used for longest
-	// start anew. Those of one group push out none of another: anybody may
-	// make up addresses, but not users.
+	// Keys is the maximum number of keys in each group; 0 means DefaultKeys. The
+	// least recently used keys are evicted and start anew. Each group has a
+	// maximum of its own, because an attacker can make up addresses but not users.
 	Keys int
-	// Clock is the time; it must be set.
+	// Clock tells the time. Required.
 	Clock ports.Clock
 }
 
-// Limiter counts on this replica alone, by the generic cell rate algorithm, as
-// redis_rate does: of a key it keeps when its limit is whole again, and nothing
-// else. It implements ports.RateLimiter.
+// Limiter limits the rate on this replica alone, with the generic cell rate algorithm
+// (GCRA), as redis_rate does. For each key it stores one time: when the full limit is
+// available again. It implements ports.RateLimiter.
 type Limiter struct {
 	clock ports.Clock
-	// most bounds each of a group's generations.
+	// most is the maximum size of a generation.
 	most int
 
 	mu     sync.Mutex
 	groups map[ports.LimitGroup]*generations
 }
 
-// generations are the keys of a group. Those that are used move from old to
-// young. When young is full it becomes old, and what was left in old is
-// forgotten.
+// generations are the keys of a group:
+//
+//  1. A key that is used moves from old to young.
+//  2. When young is full, it becomes old, and the keys left in old are evicted.
 type generations struct{ young, old map[string]time.Time }
 
 var _ ports.RateLimiter = (*Limiter)(nil)
 
-// NewLimiter returns a Limiter that has seen nothing.
+// NewLimiter returns a Limiter without keys.
 func NewLimiter(config Config) *Limiter {
 	if config.Keys == 0 {
 		config.Keys = DefaultKeys
@@ -73,7 +72,7 @@ func (l *Limiter) Allow(ctx context.Context, key ports.LimitKey, limit session.L
 		full = now
 	}
 	if most := now.Add(limit.Within); full.After(most) {
-		full = most // the clock was set back: nobody has to wait for that
+		full = most // the clock was set back
 	}
 	taken := full.Add(limit.Interval())
 	allowed := taken.Sub(now) <= limit.Interval()*time.Duration(limit.Most)
@@ -85,7 +84,7 @@ func (l *Limiter) Allow(ctx context.Context, key ports.LimitKey, limit session.L
 	return ports.Allowance{Allowed: allowed, Remaining: remaining, Next: next}, nil
 }
 
-// keep remembers when the limit of who is whole again.
+// keep stores when who's full limit is available again.
 func (g *generations) keep(who string, full time.Time, known bool, most int) {
 	if !known && len(g.young) >= most {
 		g.old, g.young = g.young, map[string]time.Time{}

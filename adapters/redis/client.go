@@ -11,11 +11,14 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Client asks Redis for as long as it answers. A call that fails, or is not
-// answered in time, is a reason to doubt, not to do without Redis: it may have
-// waited for this process. Only when a question of the Client's own is not
-// answered either is Redis lost. Then nobody asks it, and so nobody waits for
-// it, until it was found to answer in the background.
+// Client calls Redis while it is available, and decides when it is not:
+//
+//  1. A call that fails, or gets no answer within the timeout, makes the Client
+//     doubt Redis: the delay may be this process's own.
+//  2. On doubt, the Client sends a probe of its own, in the background.
+//  3. If the probe fails, Redis is lost: waiting calls return at once, and so do
+//     later ones, without calling Redis.
+//  4. The Client goes on probing. When a probe succeeds, calls use Redis again.
 type Client struct {
 	redis          goredis.UniversalClient
 	cluster        *goredis.ClusterClient // redis, or nil where it is none
@@ -24,42 +27,42 @@ type Client struct {
 	logger         *slog.Logger
 
 	mu sync.Mutex
-	// lost is closed while Redis is; when it is found there is another.
+	// lost is closed when Redis is lost, and replaced when it is found again.
 	lost chan struct{}
-	// turns has one for each call that asks; with each lost, there is another,
-	// so that calls of which nothing is heard any more hold nobody up.
+	// turns holds one element for each call in flight. It is replaced together
+	// with lost, so that calls that hang do not block later ones.
 	turns chan struct{}
-	// doubted says that somebody asks whether Redis answers, or looks for it.
+	// doubted says that a probe is running.
 	doubted bool
-	// heard gets the key of each call that is answered in time, if somebody
-	// doubts.
+	// heard receives the key of each call that is answered in time while a probe
+	// is running.
 	heard chan string
-	// tries is how often Redis was looked for since it last stayed, and found
-	// when it last was found.
+	// tries counts the attempts to find Redis since it was last stable; found is
+	// when it was last found.
 	tries int
 	found time.Time
 
-	// open ends when the client closes; mu guards that no task starts then.
+	// open ends when the client is closed; no task starts after that (guarded by mu).
 	open  context.Context //nolint:containedctx // the client's own life.
 	end   context.CancelFunc
 	tasks sync.WaitGroup
 }
 
-// grace is what a call has on top of the timeout until its connection is given
-// up for broken. Those who asked have long gone on if Redis is lost; where it is
-// not, their call is counted here.
+// grace is how long, after the timeout, a call still waits for its answer before its
+// connection is closed. If Redis is lost, the caller has returned already; if it is
+// not, the call is counted.
 const grace = 3 * time.Second
 
-// longest is for how long a call keeps a connection on which nothing comes.
+// longest is how long a call waits on a silent connection.
 func (c *Client) longest() time.Duration { return c.timeout + grace }
 
-// connecting bounds what a question has, its connection's making included, which
-// goes on when it is over, for the next.
+// connecting is how long, after the timeout, a probe may take to open its
+// connection. The connection is opened anyway, for the next probe.
 const connecting = time.Second
 
 var (
-	errLost   = errors.New("redis did not answer before")
-	errSilent = errors.New("redis does not answer in time")
+	errLost   = errors.New("redis is unavailable")
+	errSilent = errors.New("redis did not answer within the timeout")
 )
 
 // Close ends all connections.
@@ -72,7 +75,8 @@ func (c *Client) Close() error {
 	return err
 }
 
-// begin lets connecting take its time, and the answer not.
+// begin checks whether Redis is available. Only here may connecting take longer than
+// the timeout.
 func (c *Client) begin(ctx context.Context) {
 	const key = "start"
 	err := c.count(ctx, key)
@@ -84,16 +88,14 @@ func (c *Client) begin(ctx context.Context) {
 	}
 }
 
-// do asks Redis about key, unless it is known not to answer. While Redis is not
-// lost it waits for its turn and for the answer, so that what Redis counts is
-// what was allowed, however busy this process is: answered without Redis, a call
-// would be one more. Once Redis is lost nobody waits: a connection that breaks
-// costs those who wait nothing, a Redis that says nothing five timeouts, and
-// those who come after that nothing either. What is left to ctx is shared with
-// what its caller has to do then.
+// do runs ask, which calls Redis about key, and waits for its turn and for the
+// answer, however busy this process is: a request that were allowed without Redis
+// would be one too many. It returns at once when Redis is lost. A broken connection
+// is noticed immediately, a Redis that hangs after about five timeouts.
 //
-// That ctx ended says nothing of Redis, and does not break the connection that
-// waits for the answer.
+// do uses at most half of the time that is left until ctx's deadline, so that the
+// caller can still do without Redis. The end of ctx is no reason to doubt Redis, and
+// does not close the connection.
 func (c *Client) do(ctx context.Context, key string, ask func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -115,7 +117,7 @@ func (c *Client) do(ctx context.Context, key string, ask func(context.Context) e
 		case <-ctx.Done():
 			return ctx.Err()
 		case take <- struct{}{}:
-			take = nil // this call has its own
+			take = nil // this call has its turn
 			go func() {
 				defer func() { <-turns }()
 				answer <- c.ask(ctx, key, ask)
@@ -126,13 +128,13 @@ func (c *Client) do(ctx context.Context, key string, ask func(context.Context) e
 	}
 }
 
-// ask doubts when the timeout has passed, also
-// when nobody waits for the answer any more.
+// ask calls Redis and doubts it if the call fails or takes longer than the timeout,
+// even if the caller is gone.
 func (c *Client) ask(ctx context.Context, key string, ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.longest())
 	defer cancel()
-	impatient := time.AfterFunc(c.timeout, func() { c.doubt(key) })
-	defer impatient.Stop()
+	overdue := time.AfterFunc(c.timeout, func() { c.doubt(key) })
+	defer overdue.Stop()
 	began := time.Now()
 	err := ask(ctx)
 	if err != nil {
@@ -143,7 +145,7 @@ func (c *Client) ask(ctx context.Context, key string, ask func(context.Context) 
 	return err
 }
 
-// hear tells who doubts that Redis answered about key in time.
+// hear tells a running probe that Redis answered a call about key in time.
 func (c *Client) hear(key string) {
 	select {
 	case c.heard <- key:
@@ -151,7 +153,7 @@ func (c *Client) hear(key string) {
 	}
 }
 
-// state returns what is closed when Redis is lost, and the turns until then.
+// state returns the current lost and turns.
 func (c *Client) state() (lost <-chan struct{}, turns chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -173,8 +175,8 @@ func isClosed(signal <-chan struct{}) bool {
 	}
 }
 
-// doubt asks where key is whether Redis answers, once for all who doubt at a
-// time, and goes on without it if not.
+// doubt probes the node that has key, unless a probe is running already. Redis is
+// lost if the probe fails.
 func (c *Client) doubt(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -193,12 +195,12 @@ func (c *Client) doubt(key string) {
 	})
 }
 
-// questions is how many are asked of a Redis that says nothing.
+// questions is how many times a silent Redis is probed.
 const questions = 4
 
-// confirm reports whether Redis answers. One that says nothing is asked again:
-// where it is this process or a connection that was held up, the next answer is
-// in time, and where Redis is slow none is.
+// confirm returns nil if Redis answers. It probes a silent Redis again: if only this
+// process or one connection was delayed, the next probe is answered in time; if
+// Redis is slow, none is.
 func (c *Client) confirm(key string) (err error) {
 	for range questions {
 		if err = c.probe(key); !errors.Is(err, errSilent) {
@@ -208,7 +210,7 @@ func (c *Client) confirm(key string) (err error) {
 	return err
 }
 
-// lose goes on without Redis, and looks for it where it was missed.
+// lose marks Redis as lost and starts to look for it, on the node that has key.
 func (c *Client) lose(key string, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -227,7 +229,7 @@ func (c *Client) lose(key string, cause error) {
 	})
 }
 
-// regain asks Redis again.
+// regain lets calls use Redis again.
 func (c *Client) regain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -236,12 +238,11 @@ func (c *Client) regain() {
 	c.logger.Info("Redis answers again: replicas count together")
 }
 
-// steady is after what time a Redis that answers is one that stays.
+// steady is how long Redis must answer to be considered stable.
 const steady = time.Minute
 
-// find waits until Redis answers again; it reports whether it does. One that
-// comes and goes is looked for at longer and longer intervals, up to eight times
-// the first.
+// find probes Redis until it answers. It reports false if the client is closed
+// first. While Redis is unstable the interval doubles, up to eight times the first.
 func (c *Client) find(key string) bool {
 	for ; ; c.tries++ {
 		select {
@@ -259,12 +260,12 @@ func (c *Client) find(key string) bool {
 	}
 }
 
-// beat is how often a silence is measured, late by how much a beat may be late.
+// beat is how often a probe measures the silence; late is how late a beat may be.
 const beat, late = 5 * time.Millisecond, 5 * time.Millisecond
 
-// probe reports whether Redis counts where key is, within the timeout. Of that
-// time only counts what this process was there to hear: where beats come late,
-// it is the scheduler that keeps the answer.
+// probe returns nil if Redis answers within the timeout, on the node that has key. It
+// counts only time in which this process ran: if a beat is late, the scheduler
+// delayed the answer.
 func (c *Client) probe(key string) error {
 	answer := make(chan error, 1)
 	go func() { answer <- c.count(c.open, key) }()
@@ -288,12 +289,12 @@ func (c *Client) probe(key string) error {
 	return errSilent
 }
 
-// often is so much that there always is one, which Redis must write: one that
-// only reads would not do.
+// often is a limit that a probe never reaches. The probe must be a write, because a
+// replica that is not promoted, or a full Redis, answers reads.
 var often = redis_rate.PerSecond(1000)
 
-// count does what all calls do on keys that are like theirs and on the same node
-// of a cluster, so that Redis answers neither without the other.
+// count runs each script that calls use, on a key of the same form and node, so that
+// a probe succeeds only if calls do.
 func (c *Client) count(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+connecting)
 	defer cancel()

@@ -1,5 +1,6 @@
-// Package redis lets replicas count together in Redis. What is in there may be
-// lost: the service goes on without it, each replica for itself.
+// Package redis shares rate limits, counters and notifications between replicas.
+// Redis may lose all of its data or be unavailable: then each replica counts on its
+// own.
 package redis
 
 import (
@@ -14,45 +15,42 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Config says where Redis is.
+// Config configures a Client.
 type Config struct {
-	// URL is redis://[user:password@]host[:port][/database], rediss:// over
-	// TLS. Several hosts, separated by commas, are nodes of a cluster, and so
-	// is one with ?cluster=true. With ?master=NAME they are sentinels, which
-	// say where the master of that name is; user and password are its, theirs is
-	// in &sentinel_password=, if they want one.
+	// URL is redis://[user:password@]host[:port][/database], or rediss:// for
+	// TLS. Several hosts, separated by commas, or ?cluster=true, mean a cluster.
+	// With ?master=NAME the hosts are sentinels of that master; user and password
+	// are the master's, and &sentinel_password= is the sentinels'.
 	URL string
-	// Timeout is how long Redis may take to answer before it is doubted, and
-	// then before it is lost; 0 means DefaultTimeout.
+	// Timeout is how long Redis may take to answer a call or a probe, see Client;
+	// 0 means DefaultTimeout.
 	Timeout time.Duration
-	// Retry is after what time a Redis that was lost is tried again, at first;
-	// 0 means DefaultRetry.
+	// Retry is the first interval between attempts to find a lost Redis; 0 means
+	// DefaultRetry.
 	Retry time.Duration
-	// Logger gets a line when Redis is lost and one when it is back; nil means
-	// nowhere.
+	// Logger receives a line when Redis is lost and one when it is found again. Nil
+	// discards them.
 	Logger *slog.Logger
 }
 
-// What a Config means that does not say.
+// Defaults of Config.
 const (
 	DefaultTimeout = 50 * time.Millisecond
 	DefaultRetry   = 250 * time.Millisecond
 )
 
-// inFlight is how many calls ask at once; others wait for their turn here, where
-// the wait is not held against Redis.
+// inFlight is the maximum number of concurrent calls. Others wait for their turn in
+// this process, which is no reason to doubt Redis.
 const inFlight = 16
 
-// spare is how many connections there are besides, for what asks whether Redis
-// answers while all others hang.
+// spare is the number of extra connections, for probes while all others hang.
 const spare = 8
 
-// quiet takes the library's own lines out of standard error, where it writes
-// whatever the service's logger is.
+// quiet disables the library's own log, which it writes to standard error.
 var quiet = sync.OnceFunc(logging.Disable)
 
-// Connect returns a Client. Redis need not be there: that is said in the log,
-// and it is used from when it comes.
+// Connect returns a Client. If Redis is unavailable, Connect logs that, and the Client
+// uses Redis once it answers.
 func Connect(ctx context.Context, config Config) (*Client, error) {
 	options, err := parseURL(config.URL)
 	if err != nil {
@@ -73,9 +71,9 @@ func Connect(ctx context.Context, config Config) (*Client, error) {
 	options.ContextTimeoutEnabled = true
 	options.DialTimeout, options.DialerRetries = grace, 1
 	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = c.longest(), c.longest(), c.longest()
-	options.ConnMaxIdleTime = 4 * time.Minute // some networks forget one after five, and say nothing
-	options.PoolSize = 2*inFlight + spare     // as many may be left of those of which nothing is heard any more
-	options.MaxRetries = -1                   // as once, for connections of its own
+	options.ConnMaxIdleTime = 4 * time.Minute // some networks drop idle connections after five, without notice
+	options.PoolSize = 2*inFlight + spare     // as many connections may hang while new ones are used
+	options.MaxRetries = -1                   // see once
 	options.DisableIdentity = true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	c.redis = goredis.NewUniversalClient(options)
@@ -86,13 +84,12 @@ func Connect(ctx context.Context, config Config) (*Client, error) {
 	return c, nil
 }
 
-// once has no command sent again that was not answered: it may have been
-// counted. A cluster's client would do so whatever its MaxRetries. Where a
-// cluster says that another node has the key, nothing was counted, and it is
-// followed.
+// once prevents the library from repeating a command that was not answered, because
+// Redis may have counted it. A cluster client would repeat it whatever its
+// MaxRetries. It still follows a redirection to another node, which counted nothing.
 type once struct{}
 
-// notAgain is a command that is sent once.
+// notAgain is a command that is not repeated.
 type notAgain struct{ goredis.Cmder }
 
 func (notAgain) NoRetry() bool { return true }

@@ -2,13 +2,13 @@ package redis
 
 import "strings"
 
-// keyPrefix tells the service's keys from others in the same database: with
-// libraryPrefix, which redis_rate puts before it, all of them begin with
-// rate:chatkit:.
+// All of the service's keys start with rate:chatkit:. redis_rate adds libraryPrefix
+// to the keys of rate limits.
 const (
 	keyPrefix     = "chatkit:"
 	libraryPrefix = "rate:"
 )
 
-// slot is a key that a cluster keeps on one node, whatever stands around it.
+// slot returns key as a hash tag: a cluster keeps all keys with the same hash tag on
+// one node.
 func slot(key string) string { return "{" + strings.NewReplacer("{", "(", "}", ")").Replace(key) + "}" }

@@ -11,8 +11,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// Limiter counts for all replicas on one Redis together, by its clock. It
-// implements ports.RateLimiter.
+// Limiter limits the rate of all replicas together, by Redis's clock. It implements
+// ports.RateLimiter.
 type Limiter struct {
 	client *Client
 	local  ports.RateLimiter
@@ -23,8 +23,8 @@ var (
 	_ ports.Degradable  = (*Limiter)(nil)
 )
 
-// NewLimiter returns a Limiter. local is what counts when Redis does not: it
-// hears of all that this replica allows, so that it goes on from there.
+// NewLimiter returns a Limiter. local limits this replica while Redis is unavailable.
+// It also counts what Redis allows this replica, so that it continues from there.
 func NewLimiter(client *Client, local ports.RateLimiter) *Limiter {
 	return &Limiter{client: client, local: local}
 }
@@ -42,19 +42,19 @@ func (l *Limiter) Allow(ctx context.Context, key ports.LimitKey, limit session.L
 	}
 	allowed := result.Allowed > 0
 	if allowed {
-		_, _ = l.local.Allow(ctx, key, limit) // Redis has decided
+		_, _ = l.local.Allow(ctx, key, limit) // only counted: Redis has decided
 	}
-	// Its own Remaining is one too few where its arithmetic rounds.
+	// redis_rate's Remaining can be one too low because it rounds.
 	remaining, next := limit.Left(result.ResetAfter)
 	return ports.Allowance{Allowed: allowed, Remaining: remaining, Next: next}, nil
 }
 
-// excess is how much longer than its time a limit may be whole again after:
-// Redis keeps a key for whole seconds.
+// excess is how much longer than a limit's window a key may be kept: redis_rate
+// rounds the expiry up to whole seconds.
 const excess = time.Second
 
-// forget deletes a key that is kept for longer than it may be, and not one that
-// was counted anew since somebody saw that.
+// forget deletes a key whose expiry is too far in the future. It checks the expiry
+// again, because the key may have been replaced.
 var forget = goredis.NewScript(`
 local left = redis.call("PTTL", KEYS[1])
 if left == -1 or left > tonumber(ARGV[1]) then
@@ -63,13 +63,13 @@ end
 return 0
 `)
 
-// count counts on Redis. Where its clock was set back, or another with an
-// earlier one took over, what it knows is of no time that there is yet, and
-// would be held against the key until then.
+// count counts in Redis. If Redis's clock was set back, or a server with an earlier
+// clock took over, a key may hold a time in the future and refuse every request
+// until then. So count deletes such a key and counts again.
 func (l *Limiter) count(ctx context.Context, key string, limit session.Limit) (*redis_rate.Result, error) {
 	rate := redis_rate.Limit{Rate: limit.Most, Burst: limit.Most, Period: limit.Within}
 	result, err := l.client.counter.Allow(ctx, key, rate)
-	if err != nil || (0 <= result.ResetAfter && result.ResetAfter <= limit.Within+excess) { // negative is too long for a time
+	if err != nil || (0 <= result.ResetAfter && result.ResetAfter <= limit.Within+excess) { // negative after an overflow
 		return result, err
 	}
 	if err := forget.Run(ctx, l.client.redis, []string{libraryPrefix + key}, (limit.Within + excess).Milliseconds()).Err(); err != nil {
@@ -81,7 +81,7 @@ func (l *Limiter) count(ctx context.Context, key string, limit session.Limit) (*
 // Degraded implements ports.Degradable.
 func (l *Limiter) Degraded() string {
 	if l.client.isLost() {
-		return "rate limits count on this replica alone: Redis does not answer, or refuses to count; the log says why"
+		return "rate limits count on this replica alone: Redis does not answer or refuses writes; see the log for the reason"
 	}
 	return ""
 }

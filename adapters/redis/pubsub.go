@@ -9,12 +9,11 @@ import (
 	"chatkit-session/ports"
 )
 
-// channel is where replicas tell each other of sessions: one for all databases
-// of a Redis.
+// channel is the channel of PUBLISH. All databases of a Redis server share it.
 const channel = keyPrefix + "sessions"
 
-// Relay carries between replicas that sessions changed, by publishing, and by
-// subscribing on a connection that it keeps. It implements ports.Relay.
+// Relay tells other replicas which sessions changed. It sends with PUBLISH and receives
+// with SUBSCRIBE on a dedicated connection. It implements ports.Relay.
 type Relay struct{ client *Client }
 
 var _ ports.Relay = (*Relay)(nil)
@@ -29,8 +28,8 @@ func (r *Relay) Send(ctx context.Context, ids []session.ID) error {
 	}))
 }
 
-// Receive implements ports.Relay. The library's subscription would connect
-// again by itself; it is given up instead, so that its caller knows.
+// Receive implements ports.Relay. The library's subscription reconnects automatically;
+// Receive returns instead, so that the caller knows that messages may be lost.
 func (r *Relay) Receive(ctx context.Context, ready func(), heard func(ids []session.ID)) error {
 	subscription := r.client.redis.Subscribe(ctx)
 	hangUp := func() { _ = subscription.Close() }

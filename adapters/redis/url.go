@@ -12,8 +12,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// errNotURL shows no part of what it is about.
-var errNotURL = errors.New("must be like redis://host:6379, rediss://user:password@host:6379/0 redis://one:6379,two:6379 or redis://one:26379,two:26379/0?master=NAME")
+// errNotURL contains no part of the URL.
+var errNotURL = errors.New("must be like redis://host:6379, rediss://user:password@host:6379/0, redis://one:6379,two:6379 or redis://one:26379,two:26379/0?master=NAME")
 
 func parseURL(text string) (*goredis.UniversalOptions, error) {
 	scheme, rest, _ := strings.Cut(text, "://")
@@ -23,8 +23,7 @@ func parseURL(text string) (*goredis.UniversalOptions, error) {
 	}
 	at := strings.LastIndexByte(rest[:end], '@') + 1
 	hosts := rest[at:end]
-	// What is left is a URL with no host, which url.Parse takes apart: it knows
-	// no list of hosts.
+	// url.Parse does not support a list of hosts, so it parses the rest without them.
 	u, err := url.Parse(scheme + "://" + rest[:at] + rest[end:])
 	if err != nil || (scheme != "redis" && scheme != "rediss") || u.Fragment != "" {
 		return nil, errNotURL
@@ -32,7 +31,7 @@ func parseURL(text string) (*goredis.UniversalOptions, error) {
 	options := &goredis.UniversalOptions{Username: u.User.Username()}
 	options.Password, _ = u.User.Password()
 	if scheme == "rediss" {
-		options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12} // for the name of each host
+		options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12} // the client verifies each host's name
 	}
 	if err := parameters(options, u.Query()); err != nil {
 		return nil, err
@@ -54,12 +53,12 @@ func parseURL(text string) (*goredis.UniversalOptions, error) {
 		}
 	}
 	if options.DB != 0 && options.MasterName == "" && (options.IsClusterMode || len(options.Addrs) > 1) {
-		return nil, errors.New("must not name a database: a cluster has one")
+		return nil, errors.New("must not name a database: a cluster has only one")
 	}
 	return options, nil
 }
 
-// parameters reads a URL's parameters.
+// parameters sets options from a URL's query.
 func parameters(options *goredis.UniversalOptions, given url.Values) (err error) {
 	for name, values := range given {
 		switch {
@@ -81,7 +80,7 @@ func parameters(options *goredis.UniversalOptions, given url.Values) (err error)
 	return nil
 }
 
-// hostPort is a host's address, on port unless it says another.
+// hostPort returns the host's address, with port if the host has none.
 func hostPort(host, port string) (string, error) {
 	if u, err := url.Parse("redis://" + host); err != nil || u.Hostname() == "" || u.Host != host {
 		return "", errNotURL
@@ -93,8 +92,8 @@ func hostPort(host, port string) (string, error) {
 	return host, err
 }
 
-// CheckURL reports whether a Config's URL is none. Its error does not show the
-// URL, which may hold a password.
+// CheckURL returns an error if text is no valid Config.URL. The error does not contain
+// the URL, which may have a password.
 func CheckURL(text string) error {
 	_, err := parseURL(text)
 	return err

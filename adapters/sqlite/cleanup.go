@@ -25,8 +25,8 @@ func (s *Store) PurgeActivity(ctx context.Context, before time.Time, limit int) 
 	return s.batch(ctx, micros(before), limit, purgeActivitySQL)
 }
 
-// batch runs statements about the same rows in a transaction of its own and
-// returns how many rows the last one changed.
+// batch runs statements on the same rows in one transaction and returns how many rows
+// the last one changed.
 func (s *Store) batch(ctx context.Context, at int64, limit int, statements ...string) (int, error) {
 	tx, err := s.begin(ctx)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 // (https://www.sqlite.org/rescode.html#extrc).
 const primary = 0xff
 
-// kinded gives a driver's error its kind, by code. It returns nil for nil.
+// kinded wraps a driver's error with its session.Kind, by code. It returns nil for
+// nil.
 func kinded(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return session.Wrap(session.KindNotFound, err)
@@ -39,7 +40,7 @@ func kinded(err error) error {
 	return err
 }
 
-// busy reports whether another connection holds a lock that err waited for.
+// busy reports whether err is a timeout of waiting for another connection's lock.
 func busy(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&primary == lib.SQLITE_BUSY

@@ -32,8 +32,8 @@ func (s *Store) FindByOffer(ctx context.Context, code session.TokenHash, by sess
 	return s.find(ctx, findByOfferSQL, code[:])
 }
 
-// refuseBlocked returns an error when by is blocked. In SQLite a statement more
-// costs no round trip.
+// refuseBlocked returns an error if the bearer's sign-in is blocked. In SQLite an extra
+// statement costs no round trip.
 func refuseBlocked(ctx context.Context, db sqlx.QueryerContext, by session.Bearer) error {
 	var blocked bool
 	err := sqlx.GetContext(ctx, db, &blocked, isBlockedSQL, by.User.String(), by.SignIn.String(), by.Actor.String(), optionalMicros(by.Verified))

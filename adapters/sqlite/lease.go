@@ -25,7 +25,8 @@ func (s *Store) HoldLease(ctx context.Context, lease, kept time.Duration) (ports
 	return found, err
 }
 
-// hold takes the lease, or holds it; KindNotFound when another one is in force.
+// hold registers or renews the lease. It returns KindNotFound if another lease is in
+// force.
 func (s *Store) hold(ctx context.Context, lease, kept time.Duration) (ports.LeaseInForce, error) {
 	tx, err := s.begin(ctx)
 	if err != nil {
@@ -39,7 +40,8 @@ func (s *Store) hold(ctx context.Context, lease, kept time.Duration) (ports.Leas
 	return found, kinded(tx.Commit())
 }
 
-// leaseInForce reads which lease is in force, and since when, in microseconds.
+// leaseInForce reads the lease in force and for how long it has been, both in
+// microseconds.
 func leaseInForce(row *sql.Row) (ports.LeaseInForce, error) {
 	var lease, since int64
 	err := row.Scan(&lease, &since)

@@ -34,7 +34,7 @@ func (s *Store) List(ctx context.Context, query ports.ListQuery) ([]session.Sess
 	return list, kinded(rows.Err())
 }
 
-// cutoffArgs are the arguments of statusAtSQL.
+// cutoffArgs returns the arguments of statusAtSQL.
 func cutoffArgs(c session.Cutoff) []any {
 	return []any{micros(c.ExpiresAt), micros(c.Usual.CreatedAt), micros(c.Remembered.CreatedAt), optionalMicros(c.Usual.LastActivityAt), optionalMicros(c.Remembered.LastActivityAt)}
 }

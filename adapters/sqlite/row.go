@@ -12,7 +12,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// row is a session as the table holds it.
+// row is a row of chatkit_sessions.
 type row struct {
 	ID                 string  `db:"id"`
 	User               string  `db:"clerk_user_id"`
@@ -43,7 +43,7 @@ type row struct {
 	source
 }
 
-// source is where something was done from, in any table.
+// source is the address and client columns, which several tables have.
 type source struct {
 	Address       *string `db:"address"`
 	ClientBrowser string  `db:"client_browser"`
@@ -63,7 +63,7 @@ func newSource(s session.Source) source {
 func (s source) source() session.Source {
 	from := session.Source{Client: session.Client{Browser: s.ClientBrowser, OS: s.ClientOS, Kind: s.ClientKind}}
 	if s.Address != nil {
-		from.Address, _ = netip.ParseAddr(*s.Address) // another hand's nonsense is an unknown address
+		from.Address, _ = netip.ParseAddr(*s.Address) // an invalid address is an unknown one
 	}
 	return from
 }
@@ -87,8 +87,8 @@ func newRow(s session.Session) (row, error) {
 	}, nil
 }
 
-// encodeMetadata keeps <, > and & as they are, so that what is stored is about
-// as large as the core measured.
+// encodeMetadata does not escape <, > and &, so that the stored text is about as large
+// as the core measured.
 func encodeMetadata(m session.Metadata) (string, error) {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
@@ -127,9 +127,9 @@ func (r row) session() (session.Session, error) {
 	return session.Restore(stored), nil
 }
 
-// holder is the sign-in that holds the session. A process of an older version
-// that opened it again wrote another sign-in and not the holder: then nobody is
-// known to hold it.
+// holder returns the sign-in that holds the session. If a process of an older version
+// opened the session again, sign_in_id differs from the holder's column, and the
+// holder is unknown.
 func (r row) holder() string {
 	if r.Holder == nil || *r.Holder != r.SignIn {
 		return ""
@@ -137,7 +137,7 @@ func (r row) holder() string {
 	return r.SignIn
 }
 
-// nullIfEmpty returns nil, which is NULL, for an empty text.
+// nullIfEmpty returns nil, which is NULL, for the empty text.
 func nullIfEmpty(text string) *string {
 	if text == "" {
 		return nil
@@ -145,8 +145,8 @@ func nullIfEmpty(text string) *string {
 	return &text
 }
 
-// signInRow is a sign-in as the table holds it, or, with an empty SignIn, its
-// user's moment.
+// signInRow is a row of chatkit_sign_ins. With an empty SignIn it is the user's
+// moment.
 type signInRow struct {
 	User      string `db:"clerk_user_id"`
 	SignIn    string `db:"sign_in_id"`
@@ -169,7 +169,7 @@ func (r signInRow) signIn() session.SignIn {
 	})
 }
 
-// activityRow is an activity as the table holds it.
+// activityRow is a row of chatkit_activity.
 type activityRow struct {
 	ID      string `db:"id"`
 	User    string `db:"clerk_user_id"`
@@ -180,8 +180,8 @@ type activityRow struct {
 	source
 }
 
-// newActivityRow gives the activity an id that sorts after earlier ones (UUID
-// v7): what one Update records has one time.
+// newActivityRow returns the row of an activity with a new id (UUID v7). The ids
+// order the activities of one Update, which have the same time.
 func newActivityRow(a session.Activity) (activityRow, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -207,13 +207,13 @@ func (r activityRow) activity() (session.Activity, error) {
 	}), nil
 }
 
-// useRow is a use as Touch's statement takes it.
+// useRow is a use in the form that touchSQL takes.
 type useRow struct {
 	ID     string `db:"id"`
 	At     int64  `db:"at"`
 	Opens  int    `db:"opens"`
 	Checks int    `db:"checks"`
-	Known  bool   `db:"known"` // whether the client is
+	Known  bool   `db:"known"` // whether the client is known
 	source
 }
 
@@ -224,7 +224,7 @@ func newUseRow(u session.Use) useRow {
 	}
 }
 
-// hashBytes is NULL for the zero hash.
+// hashBytes returns nil, which is NULL, for the zero hash.
 func hashBytes(h session.TokenHash) []byte {
 	if h.IsZero() {
 		return nil
@@ -241,7 +241,7 @@ func micros(t time.Time) int64 { return t.UnixMicro() }
 
 func fromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
-// optionalMicros is NULL for the zero time.
+// optionalMicros returns nil, which is NULL, for the zero time.
 func optionalMicros(t time.Time) *int64 {
 	if t.IsZero() {
 		return nil

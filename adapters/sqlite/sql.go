@@ -15,9 +15,10 @@ const (
 
 	nowSQL = `CAST(unixepoch('subsec') * 1000000 AS INTEGER)`
 
-	// Whether the sign-in of a bearer is blocked: its user, sign-in, actor, and
-	// when it was verified, NULL when that is unknown. One that is remembered is
-	// blocked or not; any other is when it was verified before its user's moment.
+	// Whether a bearer's sign-in is blocked. The arguments are the user, the sign-in,
+	// the actor, and when the sign-in was verified (NULL if unknown). A recorded
+	// sign-in is blocked if blocked_at is set. Any other is blocked if it was
+	// verified before the user's moment.
 	isBlockedSQL = `SELECT coalesce(
 		(SELECT blocked_at IS NOT NULL FROM chatkit_sign_ins WHERE clerk_user_id = ?1 AND sign_in_id = ?2 AND actor = ?3),
 		(SELECT verified_at > ?4 FROM chatkit_sign_ins WHERE clerk_user_id = ?1 AND sign_in_id = '' AND actor = ''),
@@ -41,7 +42,7 @@ const (
 
 	ownerOfSQL = `SELECT clerk_user_id FROM chatkit_sessions WHERE id = ?1`
 
-	// The status of a row for which a cutoff, given as ?1 to ?5, counts.
+	// The status of a row by a cutoff, which is ?1 to ?5.
 	statusAtSQL = `CASE WHEN status = 'active' AND (expires_at <= ?1
 			OR created_at <= iif(remembered, ?3, ?2)
 			OR last_activity_at <= iif(remembered, ?5, ?4))

@@ -1,5 +1,5 @@
-// Package sqlite keeps sessions in an embedded SQLite database: one file, no
-// server, for one replica.
+// Package sqlite stores sessions in an embedded SQLite database: one file, no server,
+// for one replica.
 package sqlite
 
 import (
@@ -16,13 +16,13 @@ import (
 	"chatkit-session/ports"
 )
 
-// Config says where the database is.
+// Config configures a Store.
 type Config struct {
-	// Path is the database file; it is created when missing. Required.
+	// Path is the database file, which is created if it is missing. Required.
 	Path string
 }
 
-// Store keeps sessions in SQLite.
+// Store stores sessions in SQLite.
 type Store struct {
 	reads, writes *sqlx.DB
 
@@ -31,8 +31,8 @@ type Store struct {
 
 var _ ports.Store = (*Store)(nil)
 
-// Open opens the database and brings its schema up to date. Several stores,
-// in one process or in many, may have one database open.
+// Open opens the database and migrates its schema. Several stores, in one process or
+// in many, may have the same database open.
 func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := create(config.Path); err != nil {
 		return nil, session.Wrap(session.KindUnavailable, err)
@@ -45,8 +45,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, reads.Close())
 	}
-	// SQLite has one writer at a time: waiting for it in the pool, not in the
-	// database, lets a caller give up when its context ends.
+	// SQLite has one writer at a time. Callers wait for it in the pool, not in the
+	// database, so that they can give up when their context ends.
 	writes.SetMaxOpenConns(1)
 	s := &Store{reads: reads, writes: writes}
 	if err := s.prepare(ctx); err != nil {
@@ -55,8 +55,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	return s, nil
 }
 
-// create makes the file where it is missing, for its owner's eyes only; SQLite
-// gives the files beside it the same rights.
+// create creates the file if it is missing, readable by its owner only. SQLite gives
+// its WAL files the same permissions.
 func create(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names it
 	if err != nil {
@@ -65,9 +65,9 @@ func create(path string) error {
 	return file.Close()
 }
 
-// An acknowledged write survives a power cut (synchronous FULL); readers do
-// not wait for the writer (WAL). A write that finds another process at it asks
-// again every busy_timeout until its context ends, see begin.
+// An acknowledged write survives a power failure (synchronous FULL). Readers do not
+// wait for the writer (WAL). While another process writes, a write is retried every
+// busy_timeout until its context ends, see begin.
 const (
 	readPragmas  = "_pragma=busy_timeout(2000)&_pragma=journal_mode(WAL)&_pragma=query_only(1)"
 	writePragmas = "_pragma=busy_timeout(20)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate"
@@ -104,7 +104,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for what is running and closes the database.
+// Close waits for running statements and closes the database.
 func (s *Store) Close() error { return errors.Join(s.reads.Close(), s.writes.Close()) }
 
 // Now implements ports.StoreProbe. SQLite runs in this process, so its clock

@@ -6,8 +6,8 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// begin starts a write transaction, waiting for another process's to end for
-// as long as ctx allows.
+// begin begins a write transaction. It waits for another process's transaction until
+// ctx ends.
 func (s *Store) begin(ctx context.Context) (*sqlx.Tx, error) {
 	var tx *sqlx.Tx
 	err := patiently(ctx, func() (err error) {
@@ -17,7 +17,7 @@ func (s *Store) begin(ctx context.Context) (*sqlx.Tx, error) {
 	return tx, kinded(err)
 }
 
-// patiently repeats try while the database is busy and ctx has not ended.
+// patiently repeats try while the database is busy, until ctx ends.
 func patiently(ctx context.Context, try func() error) error {
 	for {
 		if err := try(); !busy(err) || ctx.Err() != nil {

@@ -59,7 +59,7 @@ func see(ctx context.Context, tx *sqlx.Tx, scope ports.Scope) (seen ports.Seen, 
 	return seen, err
 }
 
-// storeSignIns writes what is to be remembered of sign-ins.
+// storeSignIns writes the changed sign-ins and the user's moment.
 func storeSignIns(ctx context.Context, tx *sqlx.Tx, user session.UserID, changes ports.SignInChanges) error {
 	asRow := func(s session.SignIn) (signInRow, error) { return newSignInRow(user, s), nil }
 	for _, s := range changes.SignIns {
@@ -80,8 +80,8 @@ func storeSignIns(ctx context.Context, tx *sqlx.Tx, user session.UserID, changes
 	return write(ctx, tx, rememberSQL, moment, asRow)
 }
 
-// store writes changes: sessions that end first, new ones last, so that there
-// is room for those that come.
+// store writes the changes of sessions and the activity. Sessions that end come first
+// and new ones last, so that no two active ones conflict.
 func store(ctx context.Context, tx *sqlx.Tx, seen []session.Session, changes ports.Changes) error {
 	replaced, created := changes.Split(seen)
 	live := func(r ports.Replacement) int {

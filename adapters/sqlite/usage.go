@@ -7,7 +7,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// Touch implements ports.UsageStore. Nobody is ever busy: there is one writer.
+// Touch implements ports.UsageStore. No session is ever busy: there is one writer.
 func (s *Store) Touch(ctx context.Context, uses []session.Use) ([]session.ID, error) {
 	tx, err := s.begin(ctx)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package telemetry counts what operators watch, for Prometheus
+// Package telemetry exports metrics to Prometheus
 // (https://prometheus.io/docs/instrumenting/exposition_formats/).
 package telemetry
 
@@ -25,34 +25,34 @@ type Metrics struct {
 
 var _ ports.Meter = (*Metrics)(nil)
 
-// New returns metrics that are all zero.
+// New returns new metrics. Counters with known labels start at zero.
 func New() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		anomalies: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chatkit_anomalies_total",
-			Help: "Anomalies that were recorded, by rule.",
+			Help: "Anomalies recorded, by rule.",
 		}, []string{"rule"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chatkit_rate_limited_total",
-			Help: "Requests that were refused for a rate limit, by what it counts.",
+			Help: "Requests refused by a rate limit, by the limit's group.",
 		}, []string{"group"}),
 		turnedAway: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chatkit_turned_away_total",
-			Help: "Requests that were answered 401, 403 or 429, by the answer's code and the reason.",
+			Help: "Requests answered with 401, 403 or 429, by code and reason.",
 		}, []string{"code", "reason"}),
 		overloaded: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chatkit_overloaded_total",
-			Help: "Requests that were refused because too much was in flight, by kind of work.",
+			Help: "Requests refused because too many were in flight, by kind of work.",
 		}, []string{"work"}),
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chatkit_token_looks_total",
-			Help: "Looks for the session of a token where checks may be answered from memory, by who answered.",
+			Help: "Token lookups while the lease cache is enabled, by what answered: memory or store.",
 		}, []string{"by"}),
 	}
 	m.registry.MustRegister(m.anomalies, m.refused, m.turnedAway, m.overloaded, m.looks, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, rule := range session.Rules() {
-		m.anomalies.WithLabelValues(string(rule)) // an alert needs the zero before the one
+		m.anomalies.WithLabelValues(string(rule)) // so that an alert sees the increase from zero
 	}
 	for _, group := range ports.LimitGroups() {
 		m.refused.WithLabelValues(string(group))
@@ -69,15 +69,14 @@ func (m *Metrics) Anomaly(rule session.Rule) { m.anomalies.WithLabelValues(strin
 // Refused implements ports.Meter.
 func (m *Metrics) Refused(group ports.LimitGroup) { m.refused.WithLabelValues(string(group)).Inc() }
 
-// TurnedAway counts a caller who was turned away. The answer's code and the
-// reason, which may be empty, are of a few words.
+// TurnedAway counts a refused request. code and reason must have few distinct values;
+// reason may be empty.
 func (m *Metrics) TurnedAway(code, reason string) { m.turnedAway.WithLabelValues(code, reason).Inc() }
 
 // Overloaded implements ports.Meter.
 func (m *Metrics) Overloaded(work ports.Work) { m.overloaded.WithLabelValues(string(work)).Inc() }
 
-// Looked counts a look for the session of a token, and whether memory answered
-// it.
+// Looked counts a token lookup; remembered says that the lease cache answered it.
 func (m *Metrics) Looked(remembered bool) {
 	by := "store"
 	if remembered {
@@ -86,12 +85,11 @@ func (m *Metrics) Looked(remembered bool) {
 	m.looks.WithLabelValues(by).Inc()
 }
 
-// Watch shows whether a part, which must have a name of its own, does its work
-// less well than it should.
+// Watch exports whether a part is degraded. Each part needs a unique name.
 func (m *Metrics) Watch(name string, part ports.Degradable) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "chatkit_degraded",
-		Help:        "Whether a part of the service does its work less well than it should, which /readyz says more of.",
+		Help:        "Whether a part of the service is degraded (1) or not (0); /readyz gives the reason.",
 		ConstLabels: prometheus.Labels{"part": name},
 	}, func() float64 {
 		if part.Degraded() != "" {
@@ -101,7 +99,7 @@ func (m *Metrics) Watch(name string, part ports.Degradable) {
 	}))
 }
 
-// Handler answers with the metrics.
+// Handler serves the metrics.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
