@@ -98,6 +98,7 @@ func TestProblems(t *testing.T) {
 		"AnchorOfSourceFile":   {map[string]string{"a.md": "[b](b.go#B)\n", "b.go": "package b\n"}, "a.md:1: dead link b.go#B: b.go has no anchors"},
 		"LineMissing":          {map[string]string{"a.md": "[b](b.go#L2)\n", "b.go": "package b\n"}, "a.md:1: dead link b.go#L2: b.go has no line 2"},
 		"LinkAfterCodeSpan":    {map[string]string{"a.md": "a `code\nspan` and [b](b.md) and `c`\n"}, "a.md:2: dead link b.md"},
+		"PartOfPage":           {map[string]string{"cmd/a/intro.md": "[b](b.md)\n"}, ""},
 		"GoodLinks": {map[string]string{
 			"a.md":      "# A `x_y` & B\n\n[1](#a-x_y--b) [2](docs/b.md#c-1) [3](docs/) [4](/docs/b.md) [5](b.go#L1) [6](https://example.com/x.md) `[7](x.md)` [8][d] [9](<docs/b.md>)\n\n[d]: docs/b.md\n\n<!-- [c](c.md) -->\n",
 			"docs/b.md": "B\n===\n\n## C\n\n## C\n\n[a](../a.md) <a id=\"here\"></a> [here](#here)\n" + fenced("text", "[x](x.md)"),

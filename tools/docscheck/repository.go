@@ -67,11 +67,17 @@ func (r repository) isFolder(name string) bool {
 	return name == "." || slices.ContainsFunc(r.files, func(file string) bool { return strings.HasPrefix(file, name+"/") })
 }
 
-// pages parses the Markdown files.
+// isPage reports whether readers find a file as a page. Markdown beside the
+// commands is part of a page that go generate writes.
+func isPage(name string) bool {
+	return path.Ext(name) == ".md" && !strings.HasPrefix(name, "cmd/")
+}
+
+// pages parses the pages.
 func (r repository) pages() ([]page, error) {
 	var pages []page
 	for _, name := range r.files {
-		if path.Ext(name) != ".md" {
+		if !isPage(name) {
 			continue
 		}
 		text, err := r.read(name)
