@@ -1,5 +1,5 @@
-// Package access says who may do what: roles, permissions and the policy that
-// maps one to the other. It knows nothing of where roles come from.
+// Package access has roles, permissions and the policy that maps roles to
+// permissions. It does not know where roles come from.
 package access
 
 import (
@@ -14,10 +14,10 @@ import (
 	"chatkit-session/core/session"
 )
 
-// Permission is something a role may do.
+// Permission is something that a role may do.
 type Permission string
 
-// The permissions. "Own" is the caller's own sessions, "all" anybody's.
+// The permissions: "own" means the caller's own sessions, "all" any user's.
 const (
 	ReadOwn   Permission = "read_own"
 	ManageOwn Permission = "manage_own"
@@ -25,18 +25,19 @@ const (
 	ManageAll Permission = "manage_all"
 )
 
-// organizationPrefix marks a role that somebody has in an organization. Such a
-// role never permits more than the caller's own sessions: an admin of some
-// organization is no admin of this service.
+// organizationPrefix marks the role of a user in an organization. Such a role never
+// permits more than the caller's own sessions: an admin of an organization is not an
+// admin of this service.
 const organizationPrefix = "org:"
 
-// Role is the name of a user's role. The zero value means no role.
+// Role is a user's role. The zero value means no role.
 type Role struct{ name string }
 
-// MaxRoleLength bounds a role's name, in bytes.
+// MaxRoleLength is the maximum length of a role's name, in bytes.
 const MaxRoleLength = 64
 
-// ParseRole accepts 1 to MaxRoleLength bytes of printable text without spaces.
+// ParseRole accepts 1 to MaxRoleLength bytes of printable text without spaces, and
+// returns a KindInvalid error otherwise.
 func ParseRole(name string) (Role, error) {
 	if name == "" || len(name) > MaxRoleLength || strings.ContainsFunc(name, unprintable) {
 		return Role{}, session.Invalid("role", fmt.Sprintf("must be 1 to %d printable characters without spaces", MaxRoleLength))
@@ -44,8 +45,8 @@ func ParseRole(name string) (Role, error) {
 	return Role{name}, nil
 }
 
-// OrganizationRole accepts a role within an organization, with or without its
-// "org:" prefix.
+// OrganizationRole returns the role with this name in an organization, with or
+// without its "org:" prefix.
 func OrganizationRole(name string) (Role, error) {
 	return ParseRole(organizationPrefix + strings.TrimPrefix(name, organizationPrefix))
 }
@@ -64,7 +65,8 @@ type Policy struct {
 	others []Permission
 }
 
-// DefaultPolicy gives every role read_own and manage_own, and admin all four.
+// DefaultPolicy grants read_own and manage_own to every role, and all permissions to
+// admin.
 func DefaultPolicy() Policy {
 	return Policy{
 		roles:  map[Role][]Permission{{"admin"}: {ReadOwn, ManageOwn, ReadAll, ManageAll}},
@@ -72,9 +74,9 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// NewPolicy builds a policy from names: what each role may do, and what any
-// role that is not among them may do. Its error has one line for each name
-// that is not known.
+// NewPolicy returns a policy from the names of permissions: roles maps each role to
+// its permissions, others are those of all other roles. Its error has one line for
+// each invalid name.
 func NewPolicy(roles map[string][]string, others []string) (Policy, error) {
 	policy := Policy{roles: make(map[Role][]Permission, len(roles))}
 	var problems []error
@@ -84,7 +86,7 @@ func NewPolicy(roles map[string][]string, others []string) (Policy, error) {
 		policy.roles[role], err = parsePermissions(roles[name])
 		problems = append(problems, err)
 		if isOrganizations(role) && slices.ContainsFunc(policy.roles[role], beyondOwn) {
-			problems = append(problems, session.Invalid("role", fmt.Sprintf("%q is an organization's: it cannot have read_all or manage_all", name)))
+			problems = append(problems, session.Invalid("role", fmt.Sprintf("%q is an organization's role: it cannot have read_all or manage_all", name)))
 		}
 	}
 	var err error
@@ -107,8 +109,7 @@ func parsePermissions(names []string) ([]Permission, error) {
 	return permissions, nil
 }
 
-// Permits reports whether role may do what permission says. No role permits
-// nothing.
+// Permits reports whether role has permission. The zero Role has none.
 func (p Policy) Permits(role Role, permission Permission) bool {
 	if role.IsZero() {
 		return false
@@ -127,16 +128,16 @@ func isOrganizations(role Role) bool { return strings.HasPrefix(role.name, organ
 
 func beyondOwn(permission Permission) bool { return permission == ReadAll || permission == ManageAll }
 
-// Caller is a user who was let in.
+// Caller is an authenticated and authorized user or actor.
 type Caller struct {
 	session.Bearer
 	Role Role
-	// Source is from where they call.
+	// Source is where the request came from.
 	Source session.Source
 }
 
-// InPerson returns nil when the user is there in person, and a KindActorDenied
-// error when an actor is.
+// InPerson returns nil when the caller is the user in person, and a KindActorDenied
+// error for an actor.
 func (c Caller) InPerson() error {
 	if !c.Actor.IsZero() {
 		return session.Wrap(session.KindActorDenied, errActor)
@@ -144,13 +145,13 @@ func (c Caller) InPerson() error {
 	return nil
 }
 
-// StepUp is how long ago a caller may have verified a factor to do what is
-// sensitive; 0 means that it does not matter.
+// StepUp is the requirement for sensitive actions that the caller verified a factor
+// Within this time; 0 disables it.
 type StepUp struct{ Within time.Duration }
 
-// Require returns nil when the caller has verified a factor recently enough at
-// now, and a KindReverification error otherwise. An actor never has. Exactly
-// Within ago is not enough, as in Clerk's own check
+// Require returns nil when the caller verified a factor less than Within before now,
+// and a KindReverification error otherwise. An actor never satisfies it. Exactly
+// Within ago is too long, as in Clerk's own check
 // (https://clerk.com/docs/guides/secure/reverification).
 func (s StepUp) Require(caller Caller, now time.Time) error {
 	recently := !caller.Verified.IsZero() && now.Sub(caller.Verified) < s.Within

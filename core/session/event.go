@@ -8,41 +8,39 @@ import (
 	"time"
 )
 
-// Event is what a session's own clients are told of it.
+// Event is a type of event that a session's clients are told.
 type Event string
 
 // The events.
 const (
-	// EventExpiring means that its clients are to be warned of its end.
+	// EventExpiring warns that the session ends soon.
 	EventExpiring Event = "expiring"
-	// EventRefreshed means that it has a new token.
+	// EventRefreshed means that the session has a new token.
 	EventRefreshed Event = "refreshed"
-	// EventRevoked means that it ended before its time, or was moved to another
-	// device than the client is on.
+	// EventRevoked means that the session was revoked, or transferred away from the
+	// client's device.
 	EventRevoked Event = "revoked"
-	// EventExpired means that its time is up.
+	// EventExpired means that the session expired.
 	EventExpired Event = "expired"
 )
 
-// Ends reports whether nothing can come after the event.
+// Ends reports whether no event can follow this one.
 func (e Event) Ends() bool { return e == EventRevoked || e == EventExpired }
 
-// Known is what a client knows of a session. Its text is fit for the id of an
-// event: neither a token nor anything that stores keep can be found out from
-// it.
+// Known is the state of a session that a client was last told of. Its text serves as
+// the id of a server-sent event: it reveals neither tokens nor stored values.
 type Known struct {
 	session ID
-	// token and device stand for those that the client takes for the session's.
+	// token and device are marks of the session's token and device.
 	token, device uint64
-	// warned is the end that the client was warned of, in microseconds since
-	// 1970; 0 for none.
+	// warned is the expiry that the client was warned of, in microseconds since 1970;
+	// 0 when it was not warned.
 	warned int64
-	// over means that the client knows of the end.
+	// over reports whether the client was told that the session ended.
 	over bool
 }
 
-// Known is what a client knows that has seen the session as it is, and was not
-// warned.
+// Known returns the current state of s, without a warning.
 func (s Session) Known() Known {
 	return Known{
 		session: s.id,
@@ -51,15 +49,15 @@ func (s Session) Known() Known {
 	}
 }
 
-// KnownBy is Known for a client with the token of this hash.
+// KnownBy is Known for a client that has the token with this hash.
 func (s Session) KnownBy(token TokenHash) Known {
 	k := s.Known()
 	k.token = mark("token", s.id, string(token[:]))
 	return k
 }
 
-// mark stands for one of a session's values: equal for equal ones, and nothing
-// else can be told from it.
+// mark returns a one-way digest of one of a session's values. Equal values have
+// equal marks.
 func mark(what string, id ID, value string) (n uint64) {
 	sum := sha256.Sum256([]byte(what + " " + id.value + " " + value))
 	for _, b := range sum[:8] {
@@ -68,14 +66,14 @@ func mark(what string, id ID, value string) (n uint64) {
 	return n
 }
 
-// Session returns which session it is about.
+// Session returns the id of the session.
 func (k Known) Session() ID { return k.session }
 
-// Over reports whether the client knows of the session's end.
+// Over reports whether the client was told that the session ended.
 func (k Known) Over() bool { return k.over }
 
-// Or is what a client knows that says k of the session s and has the token of
-// this hash, zero for none: that one may be newer than what it was told.
+// Or returns the state that a client knows that was last told k and has the token of
+// s with this hash, zero for none. The token may be newer than k.
 func (k Known) Or(s Session, token TokenHash) Known {
 	if current := s.Known(); s.KnownBy(token) == current {
 		k.token = current.token
@@ -87,7 +85,7 @@ const base = 36
 
 const knowsEnd = "over"
 
-// String returns what ParseKnown accepts.
+// String returns the text that ParseKnown parses.
 func (k Known) String() string {
 	if k.over {
 		return knowsEnd + "." + k.session.value
@@ -97,9 +95,9 @@ func (k Known) String() string {
 	}, ".")
 }
 
-var errNotKnown = errors.New("is no text of what a client knows")
+var errNotKnown = errors.New("malformed event id")
 
-// ParseKnown accepts what String returned.
+// ParseKnown parses the text of String.
 func ParseKnown(text string) (Known, error) {
 	if rest, over := strings.CutPrefix(text, knowsEnd+"."); over {
 		id, err := ParseID(rest)
@@ -116,23 +114,22 @@ func ParseKnown(text string) (Known, error) {
 	return Known{session: id, token: token, device: device, warned: warned}, errors.Join(err1, err2, err3, err4)
 }
 
-// News is what a client is to be told.
+// News is the next event for a client.
 type News struct {
-	// Event is empty when there is nothing to tell.
+	// Event is empty when there is none now.
 	Event Event
 	// Reason is why the session was revoked.
 	Reason EndReason
-	// Known is what the client knows when it was told.
+	// Known is the state that the client knows after the event.
 	Known Known
-	// Next is from when on there will be something to tell, if nothing is now
-	// and nobody changes the session; never in the past.
+	// Next, set when Event is empty, is when there will be an event if the session
+	// does not change until then. It is never in the past.
 	Next time.Time
 }
 
-// News says what comes first of what a client of s is to be told at now that
-// knows this of it. One that is told so, again and again, hears of each thing
-// once: of a rotation, however often it happened, of its end, and of a warning
-// for each end that the session's time has.
+// News returns the first event to send at now to a client of s that knows known. A
+// client that is sent each News in turn gets one event for all rotations since the
+// last, one warning for each expiry, and one for the end of the session.
 func (p Policy) News(now time.Time, s Session, known Known) News {
 	now, status := now.UTC(), p.StatusAt(now, s)
 	fresh := s.Known()
@@ -164,8 +161,8 @@ func (p Policy) News(now time.Time, s Session, known Known) News {
 // forever is longer than any session lives.
 const forever = 100 * 365 * day
 
-// idleAt is when the session's time is up if it is not used any more, end if
-// it is.
+// idleAt returns when s expires if it is not used any more; end is when it expires
+// if it is.
 func (p Policy) idleAt(s Session, end time.Time) time.Time {
 	if idle := p.terms(s.remembered).IdleTimeout; idle > 0 {
 		return earlier(end, s.lastActivityAt.Add(idle))
@@ -173,7 +170,7 @@ func (p Policy) idleAt(s Session, end time.Time) time.Time {
 	return end
 }
 
-// NewsSince reports whether s, which was before, may be news to its clients.
+// NewsSince reports whether the change from before to s may cause an event.
 func (s Session) NewsSince(before Session) bool {
 	return s.status != before.status || s.Known() != before.Known() || !s.expiresAt.Equal(before.expiresAt) || s.remembered != before.remembered
 }

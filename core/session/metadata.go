@@ -9,24 +9,21 @@ import (
 )
 
 const (
-	// MaxMetadataBytes bounds metadata's Size. Whoever decodes metadata holds
-	// the text that it came in to the same bound.
+	// MaxMetadataBytes is the maximum Size of metadata. The API applies the same
+	// limit to the text of metadata in a request.
 	MaxMetadataBytes = 4096
-	// MaxMetadataLevels bounds how deep metadata nests; {} has one level.
+	// MaxMetadataLevels is the maximum nesting depth of metadata; {} has one level.
 	MaxMetadataLevels = 32
 )
 
-// Metadata is what a client attached to its session: a tree of objects and
-// lists whose leaves are strings, numbers, booleans and nulls. The zero value
-// is the empty object. Metadata cannot be changed; do not change what Tree
-// returns.
+// Metadata is a JSON object that a client attached to its session. The zero value is
+// the empty object. Metadata is immutable: do not modify the result of Tree.
 type Metadata struct{ tree map[string]any }
 
-// NewMetadata copies tree, which may hold nil, bool, float64, string, []any
-// and map[string]any. It returns a KindInvalid error that names the member
-// when the tree nests deeper than MaxMetadataLevels, holds a NUL character,
-// text that is not UTF-8, a number that is not finite, or another type; and
-// one for the whole when its Size exceeds MaxMetadataBytes.
+// NewMetadata copies tree, whose values may be nil, bool, float64, string, []any and
+// map[string]any. It returns a KindInvalid error when the tree nests deeper than
+// MaxMetadataLevels, contains a NUL character, invalid UTF-8, a number that is not
+// finite or a value of another type, or when its Size exceeds MaxMetadataBytes.
 func NewMetadata(tree map[string]any) (Metadata, error) {
 	if len(tree) == 0 {
 		return Metadata{}, nil
@@ -42,11 +39,12 @@ func NewMetadata(tree map[string]any) (Metadata, error) {
 	return m, nil
 }
 
-// RestoreMetadata rebuilds metadata from storage without checking any rule, so
-// that what an older version or another hand stored can be read. It keeps tree.
+// RestoreMetadata rebuilds metadata from storage WITHOUT validating it, so that data
+// of older versions or other programs can be read. It does not copy tree. ONLY
+// STORES CALL IT.
 func RestoreMetadata(tree map[string]any) Metadata { return Metadata{tree} }
 
-// Tree returns the object, never nil. Callers must not change it.
+// Tree returns the object, never nil. Callers must not modify it.
 func (m Metadata) Tree() map[string]any {
 	if m.tree == nil {
 		return map[string]any{}
@@ -54,18 +52,17 @@ func (m Metadata) Tree() map[string]any {
 	return m.tree
 }
 
-// Equal reports whether both hold the same members and values.
+// Equal reports whether both have the same members and values.
 func (m Metadata) Equal(other Metadata) bool {
 	return reflect.DeepEqual(m.Tree(), other.Tree())
 }
 
-// Size is how many bytes metadata has as JSON in its canonical form. That is
-// PostgreSQL's own for jsonb: a space after each colon and comma, no character
-// escaped that need not be, and numbers without an exponent, so that 1e308 has
-// 309 digits.
+// Size returns the length of the metadata in bytes, in the canonical JSON form that
+// PostgreSQL uses for jsonb: a space after each colon and comma, only necessary
+// escapes, and numbers without an exponent, so that 1e308 has 309 digits.
 func (m Metadata) Size() int { return sizeOf(m.Tree()) }
 
-// spaced is the size of a colon, or of a comma, and the space after it.
+// spaced is the length of a colon or comma and the space after it.
 const spaced = 2
 
 func sizeOf(value any) int {
@@ -96,7 +93,7 @@ func sizeOf(value any) int {
 	return len("null")
 }
 
-// sizeOfText is the size of a string with its quotes and escapes.
+// sizeOfText returns the length of a string with its quotes and escapes.
 func sizeOfText(text string) int {
 	// Go's JSON escapes these two, so they take more in an answer than in storage.
 	size := len(`""`) + len(text) + 3*(strings.Count(text, "\u2028")+strings.Count(text, "\u2029"))
@@ -131,7 +128,7 @@ func copyNumber(path string, v float64) (any, error) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil, Invalid(path, "must be a finite number")
 	}
-	return v + 0, nil // -0 becomes 0, as stores would make it
+	return v + 0, nil // turns -0 into 0, as stores do
 }
 
 func copyObject(path string, object map[string]any, level int) (map[string]any, error) {
@@ -185,8 +182,8 @@ func checkText(path, text string) error {
 	return nil
 }
 
-// memberPath names a member in an error. Names that are long or would not
-// print well stay out of it.
+// memberPath returns the path of a member for errors. It leaves out names that are
+// long or contain unusual characters.
 func memberPath(path, key string) string {
 	if _, err := parseName("", key, 40); err != nil || len(path) > 200 {
 		return path

@@ -2,17 +2,17 @@ package session
 
 import "time"
 
-// Status is where a session is in its life.
+// Status is a state of a session.
 type Status string
 
-// The states of a session. Only an active one can be continued.
+// The states of a session. Only an active session can be used.
 const (
 	StatusActive  Status = "active"
 	StatusExpired Status = "expired"
 	StatusRevoked Status = "revoked"
 )
 
-// ParseStatus accepts the name of a status.
+// ParseStatus returns the status with this name, or a KindInvalid error.
 func ParseStatus(text string) (Status, error) {
 	switch status := Status(text); status {
 	case StatusActive, StatusExpired, StatusRevoked:
@@ -21,31 +21,29 @@ func ParseStatus(text string) (Status, error) {
 	return "", Invalid("status", "must be active, expired or revoked")
 }
 
-// EndReason says why a session ended.
+// EndReason is why a session ended.
 type EndReason string
 
-// The reasons for which a session ends.
+// The reasons.
 const (
-	// EndExpired means that its time was up.
+	// EndExpired means that the session expired.
 	EndExpired EndReason = "expired"
-	// EndUser means that its user signed it out.
+	// EndUser means that the user signed the session out.
 	EndUser EndReason = "user"
-	// EndAdmin means that an admin signed it out.
+	// EndAdmin means that an admin signed the session out.
 	EndAdmin EndReason = "admin"
-	// EndLimit means that its user had too many sessions, and that it came first
-	// in the order of Policy.Excess.
+	// EndLimit means that the user had too many sessions; see Policy.Excess.
 	EndLimit EndReason = "limit"
-	// EndTransferred means that another session was moved to its device.
+	// EndTransferred means that another session was transferred to the device.
 	EndTransferred EndReason = "transferred"
-	// EndReplaced means that another sign-in opened a session in its place.
+	// EndReplaced means that another sign-in opened a session in the same slot.
 	EndReplaced EndReason = "replaced"
-	// EndAnomaly means that somebody did with it what only thieves do.
+	// EndAnomaly means that an anomaly was detected.
 	EndAnomaly EndReason = "anomaly"
 )
 
-// Slot is a place for one session: a user's, and the actor's in their name, for
-// a workflow on a device. In a request a zero Device means the generated device
-// of the sign-in that asks.
+// Slot is a combination that has at most one active session. In a request, a zero
+// Device means the generated device of the caller's sign-in.
 type Slot struct {
 	User     UserID
 	Workflow WorkflowID
@@ -53,12 +51,12 @@ type Slot struct {
 	Actor    Actor
 }
 
-// Session is one user's signed-in ChatKit use on one device for one workflow.
-// It holds no token, only the credential made from it. Its methods change the
-// value they are called on and nothing else; stores keep it.
+// Session is one user's use of ChatKit on one device, for one workflow, while
+// signed in. It contains no token, only the token's Credential. Methods change only
+// the value; stores persist it.
 type Session struct {
 	id             ID
-	slot           Slot // Device is never zero here
+	slot           Slot // Device is never zero
 	generated      bool
 	holder         Holder
 	status         Status
@@ -78,25 +76,25 @@ type Session struct {
 	offer          Offer
 }
 
-// Draft is what a new session is made from.
+// Draft has the initial values of a session.
 type Draft struct {
 	ID ID
-	// Slot names the device, too: the client's own or a generated one.
+	// Slot's Device must be set, to the client's own id or a generated one.
 	Slot Slot
-	// Generated says that the service made the device's name.
+	// Generated reports whether the device id is a generated one.
 	Generated bool
-	// SignIn is the sign-in that opens it, with the slot's actor.
+	// SignIn and the slot's Actor are the holder.
 	SignIn     SignInID
 	Credential Credential
 	Metadata   Metadata
-	// ExpiresAt and Remembered come from Decide.
+	// ExpiresAt and Remembered are those of the Decision.
 	ExpiresAt  time.Time
 	Remembered bool
-	// Source is from where it is opened.
+	// Source is where the request came from.
 	Source Source
 }
 
-// New returns the active session of draft, created at now and opened once.
+// New returns a new active session, created at now and opened once.
 func New(draft Draft, now time.Time) Session {
 	return Session{
 		id:             draft.ID,
@@ -115,8 +113,8 @@ func New(draft Draft, now time.Time) Session {
 	}
 }
 
-// Rotate replaces the token: the superseded one stays good until graceUntil,
-// the session lives until expiresAt.
+// Rotate replaces the token and sets a new expiry. The superseded token is accepted
+// until graceUntil.
 func (s *Session) Rotate(credential Credential, now, expiresAt, graceUntil time.Time) {
 	s.previous, s.previousUntil, s.supersededSeen = s.credential.Hash, graceUntil, false
 	s.credential = credential
@@ -124,9 +122,8 @@ func (s *Session) Rotate(credential Credential, now, expiresAt, graceUntil time.
 	s.lastActivityAt = now
 }
 
-// Continue notes with what its holder opened the session again: a nil metadata
-// leaves the metadata as it is; the decision is Decide's. It reports whether
-// anything changed.
+// Continue applies a Decision to reuse or refresh the session. A nil metadata keeps
+// the stored metadata. Continue reports whether anything changed.
 func (s *Session) Continue(metadata *Metadata, decision Decision) bool {
 	changed := !s.expiresAt.Equal(decision.ExpiresAt) || s.remembered != decision.Remembered
 	s.expiresAt, s.remembered = decision.ExpiresAt, decision.Remembered
@@ -137,17 +134,17 @@ func (s *Session) Continue(metadata *Metadata, decision Decision) bool {
 	return changed
 }
 
-// Use notes that the session is in use at now: it is not idle, by whichever
-// terms it lives.
+// Use sets the last activity to now, so that the session is not idle.
 func (s *Session) Use(now time.Time) { s.lastActivityAt = now }
 
-// Expire ends the session because its time is up.
+// Expire ends the session as expired.
 func (s *Session) Expire(now time.Time) { s.end(StatusExpired, EndExpired, now) }
 
-// Revoke ends the session before its time.
+// Revoke ends the session before it expires.
 func (s *Session) Revoke(reason EndReason, now time.Time) { s.end(StatusRevoked, reason, now) }
 
-// end drops the sealed token, the grace and the offer: nobody needs them again.
+// end ends the session. It drops the sealed token, the grace and the offer, which
+// are of no use any more.
 func (s *Session) end(status Status, reason EndReason, now time.Time) {
 	s.status, s.endReason, s.endedAt = status, reason, now
 	s.credential.Sealed = nil
@@ -155,12 +152,11 @@ func (s *Session) end(status Status, reason EndReason, now time.Time) {
 	s.offer = Offer{}
 }
 
-// SeeSuperseded notes that the use of the superseded token was reported.
+// SeeSuperseded notes that use of the superseded token was recorded.
 func (s *Session) SeeSuperseded() { s.supersededSeen = true }
 
-// Outline returns what of the session says whether a token is good at some
-// time, for what, and what its clients know of it; all else is zero. It is for
-// reading: to store it would lose the rest.
+// Outline returns a copy with only the fields that checking a token and News need.
+// All others are zero, so an outline must not be stored.
 func (s Session) Outline() Session {
 	return Session{
 		id:             s.id,
@@ -177,79 +173,80 @@ func (s Session) Outline() Session {
 	}
 }
 
-// ID returns what identifies the session for good.
+// ID returns the session's id.
 func (s Session) ID() ID { return s.id }
 
-// User returns whose session it is.
+// User returns the user whose session it is.
 func (s Session) User() UserID { return s.slot.User }
 
-// Slot returns the session's place.
+// Slot returns the session's slot.
 func (s Session) Slot() Slot { return s.slot }
 
-// Device returns where the session lives.
+// Device returns the session's device.
 func (s Session) Device() DeviceID { return s.slot.Device }
 
-// Workflow returns what the session is for.
+// Workflow returns the workflow that the session is for.
 func (s Session) Workflow() WorkflowID { return s.slot.Workflow }
 
-// Generated reports whether the service made the device's name.
+// Generated reports whether the device is a generated one.
 func (s Session) Generated() bool { return s.generated }
 
-// Actor returns who opened the session in the user's name; zero for the user in
-// person.
+// Actor returns the actor that opened the session in the user's name; zero for the
+// user in person.
 func (s Session) Actor() Actor { return s.slot.Actor }
 
-// Holder returns the sign-in that the session belongs to, or belonged to when
-// it ended. It has no sign-in when that is unknown.
+// Holder returns the sign-in that holds the session, or held it when it ended. Its
+// SignIn is zero when that is unknown.
 func (s Session) Holder() Holder { return s.holder }
 
-// HeldBy reports whether the session belongs to this sign-in.
+// HeldBy reports whether holder holds the session. An unknown sign-in holds none.
 func (s Session) HeldBy(holder Holder) bool { return s.holder == holder && !holder.SignIn.IsZero() }
 
-// Status returns where the session is in its life. An active session may be
-// past its time until somebody notices; see Policy.StatusAt.
+// Status returns the stored status. An active session may have expired already; see
+// Policy.StatusAt.
 func (s Session) Status() Status { return s.status }
 
-// Credential returns the current token's hash and sealed text.
+// Credential returns the hash and the sealed text of the current token.
 func (s Session) Credential() Credential { return s.credential }
 
-// Previous returns the hash of the token before the current one and until when
-// it is still good; both are zero when there is none.
+// Previous returns the hash of the superseded token and the end of its grace; both
+// are zero when there is none.
 func (s Session) Previous() (TokenHash, time.Time) { return s.previous, s.previousUntil }
 
-// Metadata returns what the client attached.
+// Metadata returns the client's metadata.
 func (s Session) Metadata() Metadata { return s.metadata }
 
 // CreatedAt returns when the session was created.
 func (s Session) CreatedAt() time.Time { return s.createdAt }
 
-// ExpiresAt returns when the session's time is up.
+// ExpiresAt returns the session's expiry. It may expire before; see
+// Policy.StatusAt.
 func (s Session) ExpiresAt() time.Time { return s.expiresAt }
 
-// LastActivityAt returns when the session was last seen in use.
+// LastActivityAt returns when the session was last used, as far as that is stored.
 func (s Session) LastActivityAt() time.Time { return s.lastActivityAt }
 
 // EndedAt returns when the session ended; zero while it is active.
 func (s Session) EndedAt() time.Time { return s.endedAt }
 
-// Remembered reports whether the session lives by the terms of remembered ones.
+// Remembered reports whether the session has the terms of remembered sessions.
 func (s Session) Remembered() bool { return s.remembered }
 
-// Opens returns how often the session was opened, as far as that was written.
+// Opens returns how often the session was opened, as far as that is stored.
 func (s Session) Opens() int { return s.opens }
 
-// Checks returns how often the session's token was checked and found good, as
-// far as that was written.
+// Checks returns how often the session's token was checked successfully, as far as
+// that is stored.
 func (s Session) Checks() int { return s.checks }
 
-// Source returns from where the session was last used.
+// Source returns where the session was last used from.
 func (s Session) Source() Source { return s.source }
 
-// SupersededSeen reports whether the use of the superseded token after its
-// grace was reported, which is done once for each rotation.
+// SupersededSeen reports whether use of the superseded token after its grace was
+// recorded. That happens once for each rotation.
 func (s Session) SupersededSeen() bool { return s.supersededSeen }
 
-// Offer returns the transfer code that is open, by its hash.
+// Offer returns the open transfer offer.
 func (s Session) Offer() Offer { return s.offer }
 
 // EndReason returns why the session ended; empty while it is active.

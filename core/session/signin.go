@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Holder is whom a session belongs to: one sign-in, and the actor in it, if
-// there is one. A Holder without a sign-in is unknown.
+// Holder is the sign-in, with its actor if there is one, that a session belongs to.
+// A Holder without a SignIn is unknown.
 type Holder struct {
 	SignIn SignInID
 	Actor  Actor
@@ -25,16 +25,16 @@ func (h Holder) String() string {
 // person manages all of their sessions; an actor manages only its own.
 func (h Holder) Manages(actor Actor) bool { return h.Actor.IsZero() || h.Actor == actor }
 
-// Bearer is who presents a credential.
+// Bearer is the user and sign-in that a credential authenticates.
 type Bearer struct {
 	User UserID
 	Holder
-	// Verified is when the user last verified a factor in this sign-in, as far
-	// as the credential says; zero when it does not.
+	// Verified is when the user last verified a factor in this sign-in, according to
+	// the credential; zero when it does not say.
 	Verified time.Time
 }
 
-// SignIn is what is remembered of one sign-in of a user.
+// SignIn is the record of one sign-in of a user.
 type SignIn struct {
 	holder    Holder
 	firstSeen time.Time
@@ -42,13 +42,14 @@ type SignIn struct {
 	blockedAt time.Time
 }
 
-// StoredSignIn is a sign-in as a store kept it, for RestoreSignIn.
+// StoredSignIn is a sign-in in the form that stores read; see RestoreSignIn.
 type StoredSignIn struct {
 	SignIn, Actor                  string
 	FirstSeen, Verified, BlockedAt time.Time
 }
 
-// RestoreSignIn rebuilds a sign-in from storage. ONLY STORES CALL IT.
+// RestoreSignIn rebuilds a sign-in from storage, WITHOUT validating it. ONLY STORES
+// CALL IT.
 func RestoreSignIn(stored StoredSignIn) SignIn {
 	return SignIn{
 		holder:    Holder{SignInID{name{stored.SignIn}}, RestoreActor(stored.Actor)},
@@ -56,26 +57,25 @@ func RestoreSignIn(stored StoredSignIn) SignIn {
 	}
 }
 
-// Holder returns which sign-in it is.
+// Holder returns the sign-in and its actor.
 func (s SignIn) Holder() Holder { return s.holder }
 
-// FirstSeen returns when the sign-in was first seen here.
+// FirstSeen returns when this service first saw the sign-in.
 func (s SignIn) FirstSeen() time.Time { return s.firstSeen }
 
-// Verified returns when the user last verified a factor in the sign-in, as far
-// as that was seen here.
+// Verified returns when the user last verified a factor in the sign-in, as far as
+// this service has seen.
 func (s SignIn) Verified() time.Time { return s.verified }
 
-// BlockedAt returns when the sign-in was signed out; zero when it was not. A
-// blocked sign-in holds no session and is refused everything, until its user
-// signs in anew, which makes another sign-in.
+// BlockedAt returns when the sign-in was blocked; zero when it was not. A blocked
+// sign-in holds no session and all its calls are refused. Signing in again makes
+// another sign-in.
 func (s SignIn) BlockedAt() time.Time { return s.blockedAt }
 
-// SignIns are those of a user's sign-ins that were seen here and that are not
-// blocked.
+// SignIns are a user's recorded sign-ins that are not blocked.
 type SignIns []SignIn
 
-// Holders returns which sign-ins they are.
+// Holders returns the holder of each sign-in.
 func (l SignIns) Holders() []Holder {
 	holders := make([]Holder, len(l))
 	for i, s := range l {
@@ -84,7 +84,7 @@ func (l SignIns) Holders() []Holder {
 	return holders
 }
 
-// of returns what is remembered of a sign-in.
+// of returns the record of a sign-in.
 func (l SignIns) of(holder Holder) (SignIn, bool) {
 	i := slices.IndexFunc(l, func(s SignIn) bool { return s.holder == holder })
 	if i < 0 {
@@ -93,9 +93,9 @@ func (l SignIns) of(holder Holder) (SignIn, bool) {
 	return l[i], true
 }
 
-// VerifiedBy returns when the user last verified a factor in the bearer's
-// sign-in: as its credential says, or else when it was first seen here, which
-// is now for one not seen before. It is never later than now.
+// VerifiedBy returns when the user last verified a factor in the bearer's sign-in:
+// the time in the credential or, without it, when the sign-in was first seen, which
+// is now for a new one. It is never later than now.
 func (l SignIns) VerifiedBy(bearer Bearer, now time.Time) time.Time {
 	if !bearer.Verified.IsZero() {
 		return earlier(bearer.Verified, now)
@@ -106,16 +106,14 @@ func (l SignIns) VerifiedBy(bearer Bearer, now time.Time) time.Time {
 	return now
 }
 
-// VerifiedIn returns when the user last verified a factor in a sign-in, as far
-// as that was seen here. It is zero for an unknown one, which is thereby older
-// than any other.
+// VerifiedIn returns when the user last verified a factor in a recorded sign-in. It
+// is zero for an unknown one, which makes it older than any other.
 func (l SignIns) VerifiedIn(holder Holder) time.Time {
 	known, _ := l.of(holder)
 	return known.verified
 }
 
-// See returns what is to be remembered of the bearer's sign-in once it was seen
-// at now.
+// See returns the record of the bearer's sign-in after a call at now.
 func (l SignIns) See(bearer Bearer, now time.Time) SignIn {
 	verified := l.VerifiedBy(bearer, now)
 	known, seen := l.of(bearer.Holder)
@@ -128,12 +126,12 @@ func (l SignIns) See(bearer Bearer, now time.Time) SignIn {
 	return known
 }
 
-// MaxIdleSignIns bounds how many of a user's sign-ins are remembered that are
-// not blocked and hold no session: the newest.
+// MaxIdleSignIns is the maximum number of a user's recorded sign-ins that are not
+// blocked and hold no active session.
 const MaxIdleSignIns = 50
 
-// Forgettable returns which sign-ins need not be remembered any more, when the
-// user's sessions are these: none that holds an active one.
+// Forgettable returns the sign-ins to delete, given the user's sessions: those that
+// hold no active session, except the newest MaxIdleSignIns.
 func (l SignIns) Forgettable(sessions []Session) []Holder {
 	var idle []SignIn
 	for _, s := range l {

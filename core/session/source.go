@@ -7,22 +7,22 @@ import (
 	"unicode/utf8"
 )
 
-// MaxClientField bounds each field of a Client, in bytes.
+// MaxClientField is the maximum length of each field of a Client, in bytes.
 const MaxClientField = 64
 
-// Client is what a user agent says of itself. Its fields are for people: they
-// are what somebody claims, no proof. Empty means unknown.
+// Client describes a user agent by its own, unverified claims, for display. Empty
+// fields are unknown.
 type Client struct {
-	// Browser is its name and main version: "Firefox 133".
+	// Browser is the browser's name and major version: "Firefox 133".
 	Browser string
-	// OS is the system's name, and its version where it says one: "Android 14".
+	// OS is the operating system and, if known, its version: "Android 14".
 	OS string
 	// Kind is desktop, mobile, tablet or bot.
 	Kind string
 }
 
-// NewClient cleans what was parsed of a user agent: fields are cut to
-// MaxClientField bytes and lose what would not print.
+// NewClient returns a Client without unprintable characters and with each field
+// truncated to MaxClientField bytes.
 func NewClient(browser, os, kind string) Client {
 	return Client{Browser: clean(browser), OS: clean(os), Kind: clean(kind)}
 }
@@ -41,16 +41,16 @@ func clean(text string) string {
 	return text
 }
 
-// Source is where a request came from, as far as anybody knows.
+// Source is where a request came from, as far as it is known.
 type Source struct {
-	// Address is the client's; not valid when unknown.
+	// Address is the client's address; invalid when unknown.
 	Address netip.Addr
 	// Client is zero when unknown.
 	Client Client
 }
 
-// NewSource returns a Source whose address has neither an IPv6 zone nor the
-// IPv6 form of an IPv4 one.
+// NewSource returns a Source with a normalized address: without a zone, and IPv4
+// instead of IPv4-mapped IPv6.
 func NewSource(address netip.Addr, client Client) Source {
 	return Source{Address: address.Unmap().WithZone(""), Client: client}
 }
@@ -58,7 +58,7 @@ func NewSource(address netip.Addr, client Client) Source {
 // IsZero reports whether nothing is known.
 func (s Source) IsZero() bool { return s == Source{} }
 
-// Or returns s, with what it does not know taken from other.
+// Or returns s with its unknown parts taken from other.
 func (s Source) Or(other Source) Source {
 	if !s.Address.IsValid() {
 		s.Address = other.Address
@@ -69,10 +69,10 @@ func (s Source) Or(other Source) Source {
 	return s
 }
 
-// Differs reports whether both an address of another network and another
-// client are known of s than of other. A device that changes its network, or
-// updates its browser or system, does not differ, and what is unknown of either
-// never does.
+// Differs reports whether s and other are probably different devices: both their
+// networks and their clients differ. A device that changes only its network, or
+// updates its browser or operating system, does not differ. Unknown parts never
+// differ.
 func (s Source) Differs(other Source) bool {
 	if !s.Address.IsValid() || !other.Address.IsValid() || s.Network() == other.Network() {
 		return false
@@ -83,7 +83,7 @@ func (s Source) Differs(other Source) bool {
 
 func differ(a, b string) bool { return a != "" && b != "" && unversioned(a) != unversioned(b) }
 
-// unversioned is a name without the version behind it.
+// unversioned returns name without a trailing version.
 func unversioned(name string) string {
 	if i := strings.LastIndexByte(name, ' '); i >= 0 && strings.Trim(name[i+1:], "0123456789.") == "" {
 		return name[:i]
@@ -91,8 +91,9 @@ func unversioned(name string) string {
 	return name
 }
 
-// Network is the part of an address that stays when a device takes another
-// one in its network: all of IPv4's, the first 64 bits of IPv6's (RFC 8981).
+// Network is the part of an address that stays the same when a device gets another
+// address in the same network: the whole IPv4 address, or the first 64 bits of an
+// IPv6 address (RFC 8981).
 type Network struct{ prefix netip.Prefix }
 
 // Network returns the source's network; zero when its address is unknown.
@@ -101,11 +102,11 @@ func (s Source) Network() Network {
 	if s.Address.Is6() {
 		bits = 64
 	}
-	prefix, _ := s.Address.Prefix(bits) // its only error is of bits that do not fit
+	prefix, _ := s.Address.Prefix(bits) // fails only for bits out of range
 	return Network{prefix}
 }
 
-// String is the network as text; empty when it is unknown.
+// String returns the network as text, and "" when it is unknown.
 func (n Network) String() string {
 	if !n.prefix.IsValid() {
 		return ""

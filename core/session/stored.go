@@ -6,7 +6,7 @@ import "time"
 // write. Restore and Session.Stored convert between the two.
 type Stored struct {
 	ID, User, Device, Workflow string
-	// SignIn is the holder's; empty when the holder is unknown.
+	// SignIn and Actor are the holder. SignIn is empty when the holder is unknown.
 	SignIn, Actor string
 
 	Generated      bool
@@ -27,9 +27,8 @@ type Stored struct {
 	Offer          Offer
 }
 
-// Restore rebuilds a session from storage WITHOUT checking any rule: what is
-// stored was checked when it was written, by the rules of its day. ONLY STORES
-// CALL IT.
+// Restore rebuilds a session from storage WITHOUT validating it: it was validated
+// when it was written, by the rules of that version. ONLY STORES CALL IT.
 func Restore(stored Stored) Session {
 	return Session{
 		id: ID{name{stored.ID}},

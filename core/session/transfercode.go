@@ -5,34 +5,34 @@ import (
 	"time"
 )
 
-// Offer is a one-time code that moves a session to another device; the zero
-// Offer is none.
+// Offer is a one-time transfer code that was made for a session. The zero Offer
+// means that there is none.
 type Offer struct {
-	// Code is the code's hash.
+	// Code is the hash of the transfer code.
 	Code TokenHash
-	// Until is when the code's time is up.
+	// Until is when the code expires.
 	Until time.Time
-	// Refused counts how often somebody else tried it.
+	// Refused counts tries of the code by other users.
 	Refused int
 }
 
-// OfferTransfer lets whoever of its user has the code with this hash move the
-// session until the given time. An earlier code is good no more.
+// OfferTransfer makes the code with this hash valid for a transfer until the given
+// time. It invalidates an earlier code.
 func (s *Session) OfferTransfer(code TokenHash, until time.Time) {
 	s.offer = Offer{Code: code, Until: until}
 }
 
-// RefuseTransfer counts that somebody else tried the code.
+// RefuseTransfer counts a try of the code by another user.
 func (s *Session) RefuseTransfer() { s.offer.Refused++ }
 
-// Offers reports whether the code with this hash moves the session at now.
+// Offers reports whether the code with this hash is valid for the session at now.
 func (s Session) Offers(code TokenHash, now time.Time) bool {
 	return !code.IsZero() && s.offer.Code == code && now.Before(s.offer.Until)
 }
 
-// Move takes the session to another device, one that its client named, and to
-// the sign-in there, which holds it from now on. The tokens of the old device,
-// grace included, and the code are good no more.
+// Move transfers the session to a named device and to the sign-in that uses it,
+// which becomes the holder. It invalidates the old device's tokens, without grace,
+// and the transfer code.
 func (s *Session) Move(to DeviceID, by SignInID, credential Credential, source Source, now time.Time) {
 	s.slot.Device, s.generated = to, false
 	s.holder.SignIn, s.credential, s.source = by, credential, source
@@ -42,19 +42,19 @@ func (s *Session) Move(to DeviceID, by SignInID, credential Credential, source S
 	s.opens++
 }
 
-// TransferCode is the secret that moves a session to another device: at least
-// 128 random bits as 26 characters of A–Z and 2–7, fit for a QR code and for
-// typing. It prints masked; see Reveal.
+// TransferCode is the secret that transfers a session to another device: at least
+// 128 random bits as 26 characters of A–Z and 2–7, so that it fits in a QR code and
+// can be typed. It prints masked; see Reveal.
 type TransferCode struct{ secret }
 
-// transferCodeLength is that of crypto/rand.Text, which has 130 bits.
+// transferCodeLength is the length of crypto/rand.Text, which has 130 random bits.
 const transferCodeLength = 26
 
-// ParseTransferCode accepts a code, in lower case, too. Its errors never carry
-// the text.
+// ParseTransferCode accepts a code in upper or lower case and returns a KindInvalid
+// error otherwise. Its errors never contain the text.
 func ParseTransferCode(text string) (TransferCode, error) {
 	upper := strings.ToUpper(text)
-	// Other alphabets have letters whose upper case is one of these.
+	// The lengths differ for non-ASCII letters whose upper case is in A–Z.
 	if len(text) != transferCodeLength || len(upper) != len(text) || strings.ContainsFunc(upper, notBase32) {
 		return TransferCode{}, Invalid("code", "must be 26 characters of A–Z and 2–7")
 	}
