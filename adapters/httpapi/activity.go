@@ -11,12 +11,12 @@ import (
 	"chatkit-session/ports"
 )
 
-// ListActivity shows a page of what happened to the caller's sessions.
+// ListActivity answers a page of the activity of all of the caller's sessions.
 func (s *server) ListActivity(c echo.Context, params api.ListActivityParams) error {
 	return s.timeline(c, session.ID{}, params)
 }
 
-// ListSessionActivity shows a page of what happened to one of them.
+// ListSessionActivity answers a page of the activity of one session.
 func (s *server) ListSessionActivity(c echo.Context, id api.SessionID, params api.ListSessionActivityParams) error {
 	of, err := parseID(id)
 	if err != nil {

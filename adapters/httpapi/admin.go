@@ -11,12 +11,12 @@ import (
 	"chatkit-session/ports"
 )
 
-// RevokeAnySession signs a session out, whoever has it.
+// RevokeAnySession signs out a session of any user.
 func (s *server) RevokeAnySession(c echo.Context, id api.SessionID) error {
 	return revoke(c, id, s.Administrator.Revoke)
 }
 
-// RevokeUserSessions signs all of a user's sessions out.
+// RevokeUserSessions signs out all sessions of a user.
 func (s *server) RevokeUserSessions(c echo.Context, userID api.UserID) error {
 	user, err := session.ParseUserID(userID)
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *server) RevokeUserSessions(c echo.Context, userID api.UserID) error {
 	return c.JSON(http.StatusOK, api.Revoked{Revoked: n})
 }
 
-// ShowStats counts sessions and their use.
+// ShowStats answers the number of sessions and their use.
 func (s *server) ShowStats(c echo.Context) error {
 	stats, err := s.Administrator.Stats(c.Request().Context(), callerOf(c))
 	if err != nil {

@@ -8,22 +8,21 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// origins are the origins (RFC 6454) of browsers and apps that may call.
+// origins are the origins (RFC 6454) that may call the API.
 type origins struct {
 	exact    map[string]bool
 	patterns []pattern
 }
 
-// pattern is an origin with a * in it: what stands before and after it.
+// pattern is an origin with a *, split at the *.
 type pattern struct {
 	before, after string
-	// deep says that the * stands for all hosts below one, at any depth; or else
-	// it stands for a part of one label.
+	// deep means that the * matches subdomains at any depth. Otherwise it
+	// matches part of one label.
 	deep bool
 }
 
-// CheckOrigins reports which of a Config's AllowedOrigins are none, one line
-// for each.
+// CheckOrigins returns an error with one line for each invalid origin.
 func CheckOrigins(texts []string) error {
 	_, err := parseOrigins(texts)
 	return err
@@ -59,7 +58,7 @@ func (o *origins) add(text string) error {
 
 const wildcardLabel = "*."
 
-// Why an origin with a * does not count.
+// The errors of invalid patterns. Their texts follow the quoted pattern.
 var (
 	errPatternHTTP   = errors.New("must use https: over http, anyone on the network can pretend to be such a page")
 	errPatternSuffix = errors.New("must not have * where anyone can register a name: https://shop-*-team.vercel.app matches the previews of one team")
@@ -67,9 +66,8 @@ var (
 	errPatternLabel  = errors.New("must have characters after * in the same label, as in https://shop-*-team.vercel.app: anyone can register a name with the same beginning")
 )
 
-// checkPattern refuses those that pages of strangers can match. It goes by the
-// list of public suffixes (https://publicsuffix.org): below one of them, anybody
-// can register a name.
+// checkPattern refuses patterns that strangers' pages could match: anyone can
+// register a name below a public suffix (https://publicsuffix.org).
 func checkPattern(o origin) error {
 	switch {
 	case strings.Count(o.host, "*") > 1:
@@ -97,7 +95,7 @@ func checkPattern(o origin) error {
 	return nil
 }
 
-// allow reports whether an Origin header is one of them.
+// allow reports whether the value of an Origin header is allowed.
 func (o origins) allow(header string) bool {
 	if o.exact[header] {
 		return true
@@ -107,8 +105,8 @@ func (o origins) allow(header string) bool {
 			return true
 		}
 	}
-	// Browsers write pages' origins in lower case, but not all of them those of
-	// apps and extensions.
+	// Browsers send the origins of pages in lower case, but some send those of
+	// apps and extensions in mixed case.
 	lower := strings.ToLower(header)
 	return !strings.HasPrefix(lower, "http") && o.exact[lower]
 }

@@ -17,25 +17,26 @@ import (
 	"chatkit-session/ports"
 )
 
-// The bounds of a stream of events.
+// The bounds of an event stream.
 const (
-	// maxStreamDuration is when whoever listens must show anew who they are, or up
-	// to a quarter of it earlier, so that not all come back at once.
+	// maxStreamDuration is when a client must reconnect and authenticate
+	// again. A random part of up to a quarter is subtracted, to spread the
+	// reconnections.
 	maxStreamDuration = time.Hour
-	// heartbeat keeps proxies from taking a stream for dead, and finds out
-	// clients that are.
+	// heartbeat is the interval of comments that keep proxies from closing the
+	// stream and detect clients that are gone.
 	heartbeat = 20 * time.Second
-	// streamWriteTimeout is how long a client may take to receive something once buffers
-	// are full; one that takes longer is dropped.
+	// streamWriteTimeout is how long a write may block once buffers are full.
+	// A slower client is disconnected.
 	streamWriteTimeout = 10 * time.Second
-	// reconnectDelay is after how long, at least, a client comes back; four times as
-	// long at most.
+	// reconnectDelay is the minimum delay before a client reconnects. The
+	// actual delay is random and up to four times as long.
 	reconnectDelay = 2 * time.Second
 )
 
 const contentTypeEvents = "text/event-stream"
 
-// WatchSession tells a session's own client what happens to it.
+// WatchSession streams the events of a session to its client.
 func (s *server) WatchSession(c echo.Context, params api.WatchSessionParams) error {
 	request, err := watchRequest(params)
 	if err != nil {
@@ -63,8 +64,8 @@ func watchRequest(params api.WatchSessionParams) (ports.WatchRequest, error) {
 	return request, err
 }
 
-// stream passes on what there is to tell until the session ends, the client is
-// gone or too slow, the service stops, or it is time to come back.
+// stream sends events until the session ends, the client is gone or too slow,
+// the service stops, or maxStreamDuration has passed.
 func (s *server) stream(c echo.Context, watch ports.Watch) error {
 	life := maxStreamDuration - rand.N(maxStreamDuration/4) //nolint:gosec // no secret
 	ctx, cancel := context.WithTimeout(unbounded(c), life)
@@ -95,31 +96,31 @@ func (s *server) stream(c echo.Context, watch ports.Watch) error {
 	return nil
 }
 
-// share is how long a stream goes on once streams are to end one after the
-// other.
+// drainDelay returns how long a stream continues after draining began.
 func (s *server) drainDelay() time.Duration {
 	return rand.N(time.Duration(s.drainWithin.Load()) + 1) //nolint:gosec // no secret
 }
 
-// nextWithin is the next event, if there is one within the time.
+// nextWithin returns the next event, or context.DeadlineExceeded.
 func nextWithin(ctx context.Context, watch ports.Watch, within time.Duration) (ports.Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return watch.Next(ctx)
 }
 
-// eventStream is an answer of server-sent events.
+// eventStream is an answer with server-sent events.
 type eventStream struct {
 	response *echo.Response
 	control  *http.ResponseController
-	// broken is why no more can be written.
+	// broken is the error of the first failed write.
 	broken error
 }
 
-// beginStream begins the answer, which the connection's own times do not bound.
+// beginStream starts the answer without the connection's read and write
+// timeouts.
 func beginStream(c echo.Context) (*eventStream, error) {
 	s := &eventStream{response: c.Response(), control: http.NewResponseController(c.Response().Writer)}
-	// The server's reader would take the end of its time for the client's.
+	// Otherwise the server takes an expired read deadline for a closed connection.
 	if err := s.control.SetReadDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func beginStream(c echo.Context) (*eventStream, error) {
 	return s, nil
 }
 
-// event writes an event after which the client knows this.
+// event writes an event. known is what the client knows after it.
 func (s *eventStream) event(event ports.Event, known string) {
 	data, err := json.Marshal(eventToWire(event))
 	if err != nil {
@@ -139,7 +140,7 @@ func (s *eventStream) event(event ports.Event, known string) {
 	s.write(fmt.Sprintf("event: %s\nid: %s\ndata: %s\n\n", event.Type, known, data))
 }
 
-// write lets the client have the text now, or within the time that it has.
+// write sends text at once, within streamWriteTimeout.
 func (s *eventStream) write(text string) {
 	if s.broken = s.control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)); s.broken != nil {
 		return
@@ -149,7 +150,7 @@ func (s *eventStream) write(text string) {
 	}
 }
 
-// end gives the answer's end its time.
+// end bounds the time of the end of the answer.
 func (s *eventStream) end() {
 	if s.broken == nil {
 		_ = s.control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)) // the connection ends then

@@ -6,9 +6,9 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// unescapedJSON writes JSON as it is, where Echo's own serializer would escape <, >
-// and & for pages that put it into HTML: metadata of 4 KiB would be answered in
-// 24. No browser takes an answer of ours for HTML, by its Content-Type and
+// unescapedJSON writes JSON without escaping <, > and &. Echo's serializer
+// escapes them for use in HTML, which can turn metadata of 4 KiB into 24 KiB.
+// Browsers do not interpret the answers as HTML, because of Content-Type and
 // nosniff.
 type unescapedJSON struct{ echo.DefaultJSONSerializer }
 

@@ -10,7 +10,7 @@ import (
 	"chatkit-session/ports"
 )
 
-// ListSessions shows a page of the caller's sessions.
+// ListSessions answers a page of the caller's sessions.
 func (s *server) ListSessions(c echo.Context, params api.ListSessionsParams) error {
 	request, err := listRequest(params)
 	if err != nil {
@@ -20,7 +20,7 @@ func (s *server) ListSessions(c echo.Context, params api.ListSessionsParams) err
 	return answerPage(c, page, err)
 }
 
-// ListUserSessions shows a page of anybody's sessions.
+// ListUserSessions answers a page of any user's sessions, for admins.
 func (s *server) ListUserSessions(c echo.Context, userID api.UserID, params api.ListUserSessionsParams) error {
 	user, err := session.ParseUserID(userID)
 	if err != nil {
@@ -45,7 +45,7 @@ func answerPage(c echo.Context, page ports.Page, err error) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// ShowSession shows one of the caller's sessions.
+// ShowSession answers one of the caller's sessions.
 func (s *server) ShowSession(c echo.Context, id api.SessionID, params api.ShowSessionParams) error {
 	parsed, err := parseID(id)
 	if err != nil {
@@ -70,7 +70,7 @@ func listRequest(params api.ListSessionsParams) (ports.ListRequest, error) {
 	return request, err
 }
 
-// listedToWire is a session as it is shown in a list: no token is in it.
+// listedToWire returns a session for a list, without its token.
 func listedToWire(listed ports.Listed) api.ListedSession {
 	s := listed.Session
 	wire := api.ListedSession{

@@ -10,8 +10,8 @@ import (
 	"chatkit-session/core/session"
 )
 
-// parseMetadata returns nil for no metadata. What can only be seen in the text
-// is checked here, the rest by the core.
+// parseMetadata returns nil if there are no metadata. It checks only what
+// depends on the JSON text; the core checks the rest.
 func parseMetadata(text jsontext.Value) (*session.Metadata, error) {
 	if len(text) == 0 || text.Kind() == 'n' {
 		return nil, nil //nolint:nilnil // the request's word for "leave it".
@@ -37,8 +37,8 @@ func parseMetadata(text jsontext.Value) (*session.Metadata, error) {
 	return &metadata, nil
 }
 
-// decode reads one value. How deep it nests is for the core to judge: the
-// text's own bound keeps it from going far.
+// decode decodes one value. The core checks the depth; the size of the text
+// bounds the recursion.
 func decode(d *jsontext.Decoder) (any, error) {
 	token, err := d.ReadToken()
 	if err != nil {
@@ -89,8 +89,8 @@ func decodeList(d *jsontext.Decoder) (any, error) {
 	return list, err
 }
 
-// decodeNumber refuses what a float64 does not hold as it is written: it would
-// come back as another number.
+// decodeNumber refuses numbers that a float64 cannot represent exactly,
+// because they would be returned as different numbers.
 func decodeNumber(literal string) (any, error) {
 	number, err := strconv.ParseFloat(literal, 64)
 	if err != nil || decimal(literal) != decimal(strconv.FormatFloat(number, 'e', -1, 64)) {
@@ -99,8 +99,8 @@ func decodeNumber(literal string) (any, error) {
 	return number, nil
 }
 
-// decimal returns a number's significant digits and their power of ten, which
-// are equal for literals of the same value. It never computes the number.
+// decimal returns a normal form of a number literal: its significant digits
+// and their power of ten. It does not compute the number.
 func decimal(literal string) string {
 	sign := ""
 	if unsigned, negative := strings.CutPrefix(literal, "-"); negative {

@@ -11,9 +11,9 @@ import (
 	"chatkit-session/ports"
 )
 
-// OpenSession opens the session of the caller's device. Checked are, in this
-// order: who asks (401), whether they may (403), how often (429), whether the
-// service is configured (500), what they ask for (400).
+// OpenSession opens the session of the caller's device. Errors take precedence
+// in this order: authentication (401), permission (403), rate limit (429),
+// configuration (500), input (400).
 func (s *server) OpenSession(c echo.Context, params api.OpenSessionParams) error {
 	request, err := readOpenRequest(c)
 	if err != nil {
@@ -32,8 +32,8 @@ func answerOpened(c echo.Context, opened ports.Opened) error {
 	return c.JSON(http.StatusOK, toWire(opened))
 }
 
-// toWire is the session as its owner sees it: the one place that reveals a
-// token.
+// toWire returns the session for its owner. It is the only function that
+// reveals a token.
 func toWire(opened ports.Opened) api.OpenResponse {
 	s := opened.Session
 	return api.OpenResponse{
@@ -54,7 +54,7 @@ func toWire(opened ports.Opened) api.OpenResponse {
 	}
 }
 
-// readOpenRequest reads the body, which may be empty.
+// readOpenRequest reads the optional body.
 func readOpenRequest(c echo.Context) (ports.OpenRequest, error) {
 	var wire api.OpenRequest
 	if err := readJSON(c, &wire); err != nil {

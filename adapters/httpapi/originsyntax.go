@@ -11,20 +11,21 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// origin is a scheme, a host and a port, as browsers write them in the Origin
-// header (https://html.spec.whatwg.org/multipage/browsers.html#origin): in lower
-// case, international names in punycode, without the scheme's own port.
+// origin is a scheme, host and port in the spelling of the Origin header
+// (https://html.spec.whatwg.org/multipage/browsers.html#origin): in lower
+// case, international names in punycode, without the scheme's default port.
 type origin struct {
 	scheme, host string
-	// port has its colon; empty is the scheme's own.
+	// port begins with its colon. It is empty for the scheme's default port.
 	port string
 }
 
-// String is what a browser sends.
+// String returns the origin as browsers send it.
 func (o origin) String() string { return o.scheme + "://" + o.host + o.port }
 
-// Origin returns text as a browser writes that origin, or says why no browser
-// does. Apps have origins, too, such as capacitor://localhost.
+// Origin returns text in the spelling that browsers use for the origin. It
+// returns an error if no browser sends such an origin. Apps have origins, too,
+// such as capacitor://localhost.
 func Origin(text string) (string, error) {
 	o, err := parseOrigin(text)
 	if err == nil && strings.Contains(o.host, "*") {
@@ -36,7 +37,7 @@ func Origin(text string) (string, error) {
 	return o.String(), nil
 }
 
-// Why something is no origin, to be read after it.
+// The errors of invalid origins. Their texts follow the quoted origin.
 var (
 	errNotOrigin   = errors.New("must be an origin such as https://app.example.com: a scheme, a host, and a port unless it is the scheme's default")
 	errOriginPath  = errors.New("must end after the host and port: browsers send no path, query or user name")
@@ -49,15 +50,15 @@ var (
 	errOriginStars = errors.New("must have at most one *, in its host")
 )
 
-// ownPorts are those that browsers leave out.
+// ownPorts are the default ports, which browsers leave out.
 var ownPorts = map[string]string{"http": "80", "https": "443"}
 
-// schemesWithoutOrigin are those that an Origin header never has: pages of most
-// of them send null.
+// schemesWithoutOrigin are schemes that never appear in an Origin header.
+// Pages of most of them send null.
 var schemesWithoutOrigin = []string{"about", "blob", "data", "file", "filesystem", "ftp", "javascript", "mailto", "ws", "wss"}
 
-// parseOrigin reads an origin, whose host may have a * in it, in any way that a
-// browser's address bar takes.
+// parseOrigin parses an origin, whose host may contain a *. It accepts every
+// spelling that a browser's address bar accepts.
 func parseOrigin(text string) (origin, error) {
 	switch text = strings.TrimSpace(text); strings.ToLower(text) {
 	case "null":
@@ -88,14 +89,14 @@ func parseOrigin(text string) (origin, error) {
 	return o, err
 }
 
-// isScheme follows RFC 3986, 3.1.
+// isScheme reports whether text is a scheme (RFC 3986, 3.1).
 func isScheme(text string) bool {
 	return text != "" && 'a' <= text[0] && text[0] <= 'z' && !strings.ContainsFunc(text, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("+-.", r))
 	})
 }
 
-// splitPort takes the port from a host, without the zeros before it.
+// splitPort splits a host from its port, and removes leading zeros.
 func splitPort(text string) (host, port string, err error) {
 	end := strings.LastIndexByte(text, ']') + 1 // an IPv6 address has colons of its own
 	host, port, _ = strings.Cut(text[end:], ":")
@@ -109,7 +110,8 @@ func splitPort(text string) (host, port string, err error) {
 	return text[:end] + host, strconv.FormatUint(number, 10), nil
 }
 
-// parseHost reads a host as browsers do. Those of apps are no names of the DNS.
+// parseHost returns the host in the spelling of browsers. Hosts of app schemes
+// are not DNS names.
 func (o origin) parseHost(text string) (string, error) {
 	if ownPorts[o.scheme] == "" {
 		host := strings.ToLower(text)
@@ -138,18 +140,18 @@ func (o origin) parseHost(text string) (string, error) {
 	return host, nil
 }
 
-// hostNames turns names to punycode as browsers do
+// hostNames converts names to punycode as browsers do
 // (https://url.spec.whatwg.org/#concept-domain-to-ascii).
 var hostNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false), idna.VerifyDNSLength(false))
 
-// isNumber reports whether browsers take a host for an IPv4 address because of
-// its last label.
+// isNumber reports whether browsers parse a host with this last label as an
+// IPv4 address.
 func isNumber(label string) bool {
 	_, err := strconv.ParseUint(label, 10, 64)
 	return err == nil || strings.HasPrefix(label, "0x")
 }
 
-// parseIPv6 writes the address as browsers do.
+// parseIPv6 returns the address in the spelling of browsers.
 func parseIPv6(text string) (string, error) {
 	inner, closed := strings.CutSuffix(text[1:], "]")
 	address, err := netip.ParseAddr(inner)
@@ -163,8 +165,7 @@ func parseIPv6(text string) (string, error) {
 	return "[" + address.String() + "]", nil
 }
 
-// notHost reports whether a character cannot stand in a host's name as
-// browsers send it.
+// notHost reports whether browsers never send r in a host name.
 func notHost(r rune) bool {
 	return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("-._", r))
 }

@@ -17,8 +17,8 @@ const (
 	maxPage     = 100
 )
 
-// pageOf reads what every list is asked with: how many a page may have, and
-// after what it goes on.
+// parsePage parses the parameters of every list: the maximum number of items,
+// and the position after which the page starts.
 func parsePage(limit *api.Limit, after *api.Cursor) (int, ports.Position, error) {
 	most := defaultPage
 	if limit != nil {
@@ -33,8 +33,8 @@ func parsePage(limit *api.Limit, after *api.Cursor) (int, ports.Position, error)
 	return most, position, err
 }
 
-// nextCursor writes where the next page goes on so that clients do not take it
-// for anything; nil when there is none.
+// nextCursor returns the cursor of the next page, or nil on the last page. It
+// is encoded so that clients treat it as opaque.
 func nextCursor(p ports.Position) *string {
 	if p.ID.IsZero() {
 		return nil
@@ -43,7 +43,7 @@ func nextCursor(p ports.Position) *string {
 	return &text
 }
 
-// parseCursor accepts what nextCursor writes, as it writes it.
+// parseCursor parses a cursor of nextCursor. It accepts no other spelling.
 func parseCursor(text string) (ports.Position, error) {
 	raw, _ := base64.RawURLEncoding.DecodeString(text)
 	micros, id, _ := strings.Cut(string(raw), " ")

@@ -12,12 +12,12 @@ import (
 	"chatkit-session/core/session"
 )
 
-// query is the name of the whole query in errors about it.
+// query is the field name of errors about the whole query.
 const query = "query"
 
-// strictQuery refuses a query that does not parse: Go's own reader leaves out
-// the parameters that it does not understand, which would sign out a session
-// that was to be kept. Parameters that are empty count as absent.
+// strictQuery refuses a query that cannot be parsed and drops empty
+// parameters. Go's parser skips malformed parameters, so that a malformed
+// "keep" would end the session that was meant to be kept.
 func strictQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if err := checkQuery(c.Request()); err != nil {
@@ -40,9 +40,9 @@ func checkQuery(r *http.Request) error {
 	return nil
 }
 
-// onlyParameters refuses a query with any other parameter than these, for
-// requests whose meaning is another without it: a misspelt one may not end what
-// it was to spare.
+// onlyParameters refuses unknown query parameters, for requests that do more
+// without a parameter than with it: a misspelt "keep" must not end that
+// session.
 func onlyParameters(known ...string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -58,9 +58,8 @@ func onlyParameters(known ...string) echo.MiddlewareFunc {
 
 var errForeignID = errors.New("the text is not a session id")
 
-// parseID reads the id of a session, which has one spelling: a UUID in lower
-// case. What is written otherwise is no session's and gets the answer of an id
-// that nobody has, KindNotFound.
+// parseID parses a session id, which has exactly one spelling: a UUID in lower
+// case. Any other text gets KindNotFound, like an id that does not exist.
 func parseID(text string) (session.ID, error) {
 	if parsed, err := uuid.Parse(text); err != nil || parsed.String() != text {
 		return session.ID{}, session.Wrap(session.KindNotFound, errForeignID)

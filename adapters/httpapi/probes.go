@@ -9,13 +9,13 @@ import (
 	"chatkit-session/core/session"
 )
 
-// Health says that the process lives.
+// Health reports that the process is alive.
 func (s *server) Health(c echo.Context) error {
 	return c.JSON(http.StatusOK, api.Status{Status: api.Ok})
 }
 
-// Ready says whether the service can do its work, and what it does less well;
-// or which part of it fails.
+// Ready reports whether the service can answer requests, and which functions
+// are degraded. Otherwise the answer names the part that fails.
 func (s *server) Ready(c echo.Context) error {
 	degraded, err := s.Readiness.Ready(c.Request().Context())
 	if err != nil {
@@ -24,13 +24,13 @@ func (s *server) Ready(c echo.Context) error {
 	return c.JSON(http.StatusOK, api.Status{Status: api.Ok, Degraded: degraded})
 }
 
-// notReady is the error of a replica that is not ready, for the operators who
-// ask.
+// notReady is the error of a replica that is not ready.
 type notReady struct{ error }
 
 func (n *notReady) Unwrap() error { return n.error }
 
-// answer adds the part that fails. Where it is, and refusalCause, is for the log.
+// answer adds the failing part to the error. Its address and the cause are
+// only logged.
 func (n *notReady) answer(to api.Error) api.NotReady {
 	answer := api.NotReady{Error: to.Error, Message: to.Message, Code: to.Code, RequestId: to.RequestId}
 	switch session.ReasonOf(n.error) { //nolint:exhaustive // the others are about callers
@@ -44,7 +44,7 @@ func (n *notReady) answer(to api.Error) api.NotReady {
 	return answer
 }
 
-// Where probes ask.
+// The paths of the probes.
 const (
 	healthPath = "/healthz"
 	readyPath  = "/readyz"

@@ -11,14 +11,15 @@ import (
 	"chatkit-session/ports"
 )
 
-// The fields that tell clients of limits (draft-ietf-httpapi-ratelimit-headers-10).
+// The headers that tell clients their quotas
+// (draft-ietf-httpapi-ratelimit-headers-10).
 const (
 	headerRateLimit       = "RateLimit"
 	headerRateLimitPolicy = "RateLimit-Policy"
 )
 
-// setRateLimitHeaders tells the client what it may still do, and, where that is
-// nothing, when to try again.
+// setRateLimitHeaders tells the client its remaining quotas, and when to retry
+// if one is exhausted.
 func setRateLimitHeaders(c echo.Context, quotas []ports.Quota) {
 	if len(quotas) == 0 {
 		return
@@ -36,5 +37,5 @@ func setRateLimitHeaders(c echo.Context, quotas []ports.Quota) {
 	header.Set(headerRateLimit, strings.Join(limits, ", "))
 }
 
-// wholeSeconds rounds up: who waits for them is never early.
+// wholeSeconds rounds up, so that a client that waits is never early.
 func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

@@ -15,11 +15,11 @@ const (
 	// reasonCookie means that the credential is in a cookie that does not count,
 	// mostly because the page's origin is not allowed.
 	reasonCookie session.Reason = "cookie_does_not_count"
-	// reasonNoToken and reasonUnknownToken are about tokens of sessions.
+	// reasonNoToken and reasonUnknownToken are about session tokens.
 	reasonNoToken      session.Reason = "no_token"
 	reasonUnknownToken session.Reason = "unknown_token"
-	// reasonNoKeysSet, reasonNoKey and reasonUnknownKey are about the keys of
-	// back ends.
+	// reasonNoKeysSet, reasonNoKey and reasonUnknownKey are about
+	// introspection keys.
 	reasonNoKeysSet  session.Reason = "introspection_is_off"
 	reasonNoKey      session.Reason = "no_introspection_key"
 	reasonUnknownKey session.Reason = "unknown_introspection_key"

@@ -18,16 +18,16 @@ import (
 // maxBody bounds a request's body, in bytes.
 const maxBody = 16 << 10
 
-// slowBodyAfter is for how long a request counts as work in flight whose body is
-// still to come. Most come with their headers; whoever sends one slowly has as
-// long as a connection has.
+// slowBodyAfter is how long a request counts as in flight while its body is
+// still arriving. Most bodies arrive with the headers; a slow client may take
+// as long as the connection's read timeout.
 const slowBodyAfter = 100 * time.Millisecond
 
-// body is the name of the whole body in errors about it.
+// body is the field name of errors about the whole body.
 const body = "body"
 
-// readJSON reads the body into wire, which an empty one leaves as it is.
-// Unknown fields are ignored; a field that is null counts as absent.
+// readJSON decodes the body into wire. An empty body leaves wire unchanged.
+// Unknown fields are ignored; a null field is treated as absent.
 func readJSON(c echo.Context, wire any) error {
 	raw, err := readBody(c)
 	if err != nil || len(raw) == 0 {
@@ -39,12 +39,12 @@ func readJSON(c echo.Context, wire any) error {
 	return nil
 }
 
-// bom is the byte order mark that some editors and libraries write before UTF-8;
-// readers may pass over it (RFC 8259, 8.1).
+// bom is the UTF-8 byte order mark, which some editors and libraries write.
+// Readers may skip it (RFC 8259, 8.1).
 var bom = []byte("\ufeff")
 
-// readBody returns the body without the white space around it and the byte order
-// mark before it, unless it says twice what it is, or is compressed.
+// readBody returns the body without surrounding white space and without a byte
+// order mark. It refuses compressed bodies and repeated Content-Type headers.
 func readBody(c echo.Context) ([]byte, error) {
 	if err := requireSingle(c.Request(), echo.HeaderContentType); err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func readBody(c echo.Context) ([]byte, error) {
 
 const identityEncoding = "identity"
 
-// isEncoded reports whether the request has a body that is not sent as it is.
+// isEncoded reports whether the request has a body with a content encoding.
 func isEncoded(r *http.Request) bool {
 	for _, encoding := range r.Header.Values(echo.HeaderContentEncoding) {
 		if encoding != "" && !strings.EqualFold(encoding, identityEncoding) {
@@ -79,7 +79,7 @@ func isEncoded(r *http.Request) bool {
 	return false
 }
 
-// malformed tells where JSON is not what it should be.
+// malformed converts a decoding error to an error that names the field.
 func malformed(err error) error {
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) {

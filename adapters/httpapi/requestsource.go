@@ -8,14 +8,15 @@ import (
 	"chatkit-session/core/session"
 )
 
-// source is from where the request came.
+// source returns the address and the client that sent the request.
 func (s *server) source(c echo.Context) session.Source {
 	r := c.Request()
 	return session.NewSource(s.proxies.client(r), clientOf(r.UserAgent()))
 }
 
-// clientAddress is the client's address as the log has it: that of the proxy
-// when that names no client. Echo's own default believes anybody.
+// clientAddress returns the client's address for the access log, or the
+// proxy's if the client's is unknown. Echo's default trusts any
+// X-Forwarded-For.
 func (s *server) clientAddress(r *http.Request) string {
 	if address := s.proxies.client(r); address.IsValid() {
 		return address.String()

@@ -11,7 +11,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// RevokeSession signs one of the caller's sessions out.
+// RevokeSession signs out one of the caller's sessions.
 func (s *server) RevokeSession(c echo.Context, id api.SessionID) error {
 	return revoke(c, id, s.Revoker.Revoke)
 }
@@ -27,7 +27,7 @@ func revoke(c echo.Context, id string, end func(context.Context, access.Caller, 
 	return c.NoContent(http.StatusNoContent)
 }
 
-// RevokeSessions signs all of the caller's sessions out, or all but one.
+// RevokeSessions signs out all of the caller's sessions, or all but one.
 func (s *server) RevokeSessions(c echo.Context, params api.RevokeSessionsParams) error {
 	var keep session.ID
 	if params.Keep != nil {

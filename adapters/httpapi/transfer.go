@@ -13,7 +13,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// OfferTransfer makes a code that moves one of the caller's sessions.
+// OfferTransfer creates a transfer code for one of the caller's sessions.
 func (s *server) OfferTransfer(c echo.Context, id api.SessionID) error {
 	parsed, err := parseID(id)
 	if err != nil {
@@ -42,8 +42,8 @@ func (s *server) ClaimTransfer(c echo.Context) error {
 	return answerOpened(c, opened)
 }
 
-// readClaim reads the body. Which code is good is for the core to say: one of
-// the wrong form is no other than one that is wrong.
+// readClaim reads the body. A malformed code is not an error here: the core
+// answers it like any other invalid code.
 func readClaim(c echo.Context) (code string, device session.DeviceID, err error) {
 	var wire api.ClaimRequest
 	if err := readJSON(c, &wire); err != nil {
@@ -56,14 +56,15 @@ func readClaim(c echo.Context) (code string, device session.DeviceID, err error)
 	return wire.Code, device, err
 }
 
-// transferLink puts the code in the fragment of a page's URL: browsers keep
-// that to themselves.
+// transferLink returns the URL of page with the code in its fragment, which
+// browsers do not send to servers.
 func transferLink(page string, code session.TransferCode) string {
 	return page + "#chatkit-transfer=" + code.Reveal()
 }
 
-// transferPage is where transfers are claimed: the operator's choice, or the
-// page that asks, or what is at this service's own root.
+// transferPage returns the page that claims transfer codes: the configured
+// one, otherwise the origin of the requesting page, otherwise the service's
+// own root.
 func (s *server) transferPage(r *http.Request) string {
 	if s.transferURL != "" {
 		return s.transferURL
@@ -79,7 +80,7 @@ func (s *server) transferPage(r *http.Request) string {
 	return own.String()
 }
 
-// CheckTransferURL reports whether a Config's TransferURL is none.
+// CheckTransferURL returns an error if text cannot be a Config's TransferURL.
 func CheckTransferURL(text string) error {
 	u, err := url.Parse(text)
 	if text != "" && (err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || strings.Contains(text, "#")) {

@@ -8,12 +8,12 @@ import (
 	"chatkit-session/core/session"
 )
 
-// maxAgent bounds how much of a User-Agent header is read, in bytes: those of
-// browsers have about 150.
+// maxAgent bounds the part of a User-Agent header that is parsed, in bytes.
+// Browsers send about 150.
 const maxAgent = 512
 
-// clientOf is what a User-Agent header says of its client; zero when it says
-// nothing that is recognised.
+// clientOf returns the client that a User-Agent header describes. It is zero
+// if nothing is recognised.
 func clientOf(agent string) session.Client {
 	agent = agent[:min(len(agent), maxAgent)]
 	if agent == "" {
@@ -23,8 +23,9 @@ func clientOf(agent string) session.Client {
 	return session.NewClient(browserOf(agent, said), systemOf(said), kindOf(agent, said))
 }
 
-// browserOf is the browser's name and main version. What has no version is any
-// word of the text, but for bots; what nothing else was made of is the text.
+// browserOf returns the browser's name and major version. The parser reports
+// an arbitrary word or the whole text if it recognises nothing; both are
+// dropped.
 func browserOf(agent string, said useragent.UserAgent) string {
 	version := major(said.Version)
 	if said.Name == agent || (version == "" && !said.Bot) {
@@ -33,7 +34,8 @@ func browserOf(agent string, said useragent.UserAgent) string {
 	return strings.TrimSpace(said.Name + " " + version)
 }
 
-// systemOf is the system's name, and its main version where that can be told.
+// systemOf returns the operating system's name, and its major version if it is
+// reliable.
 func systemOf(said useragent.UserAgent) string {
 	if isFrozen(said) {
 		return said.OS
@@ -41,10 +43,10 @@ func systemOf(said useragent.UserAgent) string {
 	return strings.TrimSpace(said.OS + " " + major(said.OSVersion))
 }
 
-// isFrozen reports whether the system's version may be another than the agent
-// says: browsers have stopped to tell it. Windows 11 is 10 to them (and before
-// 10, what Windows says is another number than people know it by), every macOS
-// 10.15, iOS 26 is 18.6 or 18.7, and Android 10 or any later.
+// isFrozen reports whether browsers no longer send the real version of the
+// system. They report Windows 11 as 10, every macOS as 10.15, iOS 26 as 18.6
+// or 18.7, and later versions of Android as 10. Older Windows versions have
+// internal numbers.
 func isFrozen(said useragent.UserAgent) bool {
 	switch {
 	case said.IsWindows(), said.IsMacOS():
@@ -58,8 +60,8 @@ func isFrozen(said useragent.UserAgent) bool {
 	return false
 }
 
-// kindOf is what sort of device it is. Browsers on Android say "Mobile" unless
-// they are on a tablet; apps, which name no Mozilla, never say it.
+// kindOf returns the kind of device. On Android, browsers send "Mobile" unless
+// they run on a tablet. Apps, which do not send "Mozilla/", never do.
 func kindOf(agent string, said useragent.UserAgent) string {
 	tablet := said.IsAndroid() && strings.HasPrefix(agent, "Mozilla/") && !strings.Contains(agent, "Mobile")
 	switch {
@@ -75,8 +77,7 @@ func kindOf(agent string, said useragent.UserAgent) string {
 	return ""
 }
 
-// major is the number that a version begins with; empty when it begins with
-// none.
+// major returns the leading number of a version, or "".
 func major(version string) string {
 	return version[:len(version)-len(strings.TrimLeft(version, "0123456789"))]
 }

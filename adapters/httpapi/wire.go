@@ -9,10 +9,10 @@ import (
 	"chatkit-session/core/session"
 )
 
-// noStore keeps an answer that is for its receiver alone out of caches.
+// noStore forbids caches to store the answer.
 func noStore(c echo.Context) { c.Response().Header().Set(echo.HeaderCacheControl, "no-store") }
 
-// addressToWire is nil when the address is unknown.
+// addressToWire returns nil if the address is unknown.
 func addressToWire(source session.Source) *api.Address {
 	if !source.Address.IsValid() {
 		return nil
@@ -21,7 +21,7 @@ func addressToWire(source session.Source) *api.Address {
 	return &text
 }
 
-// clientToWire is nil when the client is unknown.
+// clientToWire returns nil if the client is unknown.
 func clientToWire(source session.Source) *api.Client {
 	client := source.Client
 	if client == (session.Client{}) {
@@ -30,7 +30,7 @@ func clientToWire(source session.Source) *api.Client {
 	return &api.Client{Browser: client.Browser, Os: client.OS, Kind: client.Kind}
 }
 
-// actorToWire is nil for the user in person.
+// actorToWire returns nil if the user acts in person.
 func actorToWire(actor session.Actor) *api.Act {
 	if actor.IsZero() {
 		return nil
@@ -38,7 +38,7 @@ func actorToWire(actor session.Actor) *api.Act {
 	return &api.Act{Sub: actor.Subject(), Type: api.ActorKind(actor.Kind())}
 }
 
-// warning is what a session's clients are told of its end.
+// warning returns the warning for a session that expires soon, otherwise nil.
 func warning(expiring bool) *api.Warning {
 	if !expiring {
 		return nil
@@ -47,6 +47,5 @@ func warning(expiring bool) *api.Warning {
 	return &soon
 }
 
-// seconds is how many whole ones there are: a client that counts them down is
-// never late.
+// seconds rounds down, so that a client that counts down is never late.
 func seconds(left time.Duration) api.SecondsLeft { return int(left / time.Second) }

@@ -11,13 +11,13 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// proxies are the networks whose forwarding headers count, X-Forwarded-For and
-// X-Forwarded-Proto. Forwarded (RFC 7239) does not: a proxy that writes the one
-// passes on what its client says in the other.
+// proxies are the trusted networks whose X-Forwarded-For and X-Forwarded-Proto
+// headers are used. Forwarded (RFC 7239) is ignored: a proxy that sets only
+// the X-Forwarded headers passes on whatever its client wrote into Forwarded.
 type proxies struct {
 	networks []netip.Prefix
 	logger   *slog.Logger
-	// What cannot be read is said once for each header.
+	// A header that cannot be parsed is logged once.
 	unreadableFor, unreadableProto sync.Once
 }
 
@@ -31,15 +31,15 @@ func newProxies(networks []netip.Prefix, logger *slog.Logger) *proxies {
 	return p
 }
 
-// sent reports whether the request came straight from one of the proxies.
+// sent reports whether the request came directly from a trusted proxy.
 func (p *proxies) sent(r *http.Request) bool { return p.trusts(peer(r)) }
 
 func (p *proxies) trusts(address netip.Addr) bool {
 	return slices.ContainsFunc(p.networks, func(network netip.Prefix) bool { return network.Contains(address) })
 }
 
-// peer is the address of whoever is at the other end of the connection; not
-// valid when that has none.
+// peer returns the address of the other end of the connection, or an invalid
+// address if it has none.
 func peer(r *http.Request) netip.Addr {
 	address, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -48,10 +48,11 @@ func peer(r *http.Request) netip.Addr {
 	return address.Addr().Unmap().WithZone("")
 }
 
-// client is the address that the request came from; not valid when that is
-// unknown. Behind a proxy it is the nearest address that is no proxy's, or, when
-// all are, the furthest. A proxy that names no client stands for nobody: its
-// address would be that of all of them.
+// client returns the address of the client, or an invalid address if it is
+// unknown. Behind trusted proxies it is the nearest address that is not a
+// proxy's, or the furthest if all are proxies. A request without a forwarded
+// address has an unknown client: the proxy's own address would lump all
+// clients together.
 func (p *proxies) client(r *http.Request) netip.Addr {
 	nearest := peer(r)
 	if !p.trusts(nearest) {
@@ -64,7 +65,8 @@ func (p *proxies) client(r *http.Request) netip.Addr {
 	return client
 }
 
-// forwarded is the address that the proxies name, read from the nearest on.
+// forwarded returns the client's address from X-Forwarded-For, read from the
+// nearest entry on.
 func (p *proxies) forwarded(r *http.Request) (client netip.Addr) {
 	lines := r.Header.Values(echo.HeaderXForwardedFor)
 	for i := len(lines) - 1; i >= 0; i-- {
@@ -87,7 +89,8 @@ func (p *proxies) forwarded(r *http.Request) (client netip.Addr) {
 	return client
 }
 
-// cutLast cuts text around the last sep; without one all of it is after.
+// cutLast is strings.Cut around the last sep. Without sep, all of text is
+// after.
 func cutLast(text, sep string) (before, after string, found bool) {
 	if i := strings.LastIndex(text, sep); i >= 0 {
 		return text[:i], text[i+len(sep):], true
@@ -95,9 +98,9 @@ func cutLast(text, sep string) (before, after string, found bool) {
 	return "", text, false
 }
 
-// parseNode reads an address as proxies write it (RFC 7239, 6): bare, with a
-// port, an IPv6 one in brackets, in quotes. One that is hidden, or that the
-// proxy says is unknown, is not valid, and ok.
+// parseNode parses an address in the spellings of proxies (RFC 7239, 6): bare,
+// with a port, in brackets or in quotes. For a hidden or unknown node it
+// returns an invalid address, and true.
 func parseNode(text string) (address netip.Addr, ok bool) {
 	text = strings.Trim(text, `"`)
 	if strings.EqualFold(text, "unknown") || strings.HasPrefix(text, "_") {
@@ -124,14 +127,14 @@ func parseNode(text string) (address netip.Addr, ok bool) {
 	return address.Unmap().WithZone(""), true
 }
 
-// isPort reports whether text can be a node's port, which may be hidden, too.
+// isPort reports whether text is a port or the hidden port of a node.
 func isPort(text string) bool {
 	number := strings.Trim(text, "0123456789") == "" && len(text) <= len("65535")
 	return text != "" && (number || text[0] == '_')
 }
 
-// overTLS reports whether a proxy says that its client came over TLS. Of several
-// schemes the first is that of the client's own connection.
+// overTLS reports whether a trusted proxy says that its client used TLS. The
+// first of several schemes is that of the client's own connection.
 func (p *proxies) overTLS(r *http.Request) bool {
 	if !p.sent(r) {
 		return false
@@ -147,7 +150,7 @@ func (p *proxies) overTLS(r *http.Request) bool {
 	return false
 }
 
-// maxLoggedHeader bounds what is logged of a header, in bytes.
+// maxLoggedHeader bounds the logged part of a header, in bytes.
 const maxLoggedHeader = 64
 
 func (p *proxies) warn(header, value string) {
