@@ -163,6 +163,7 @@ func formOf(t reflect.Type) string {
 		return "duration"
 	case reflect.Slice:
 		return "list"
+	default:
+		return "text"
 	}
-	return "text"
 }

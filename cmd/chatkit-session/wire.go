@@ -64,18 +64,7 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 		Policy: c.policy, Rules: c.rules, StepUp: access.StepUp{Within: c.StepUpWithin},
 	}
 	ready := lifecycle.NewReadiness(opened, clock, degradable(metrics, rates, shared)...)
-	handler, err := httpapi.New(httpapi.Config{
-		AllowedOrigins:    c.AllowedOrigins,
-		TrustedProxies:    c.trustedProxies,
-		IntrospectionKeys: reveal(c.IntrospectionKeys),
-		TransferURL:       c.TransferURL,
-		StepUpWithin:      c.StepUpWithin,
-		NoDocs:            !c.Docs,
-		StartPage:         c.startPage,
-		RequestTimeout:    c.RequestTimeout,
-		Logger:            logger,
-		TurnedAway:        metrics.TurnedAway,
-	}, httpapi.Core{
+	handler, err := httpapi.New(httpConfig(c, logger, metrics), httpapi.Core{
 		Authorizer:    authorizer,
 		Opener:        lifecycle.NewOpener(deps, c.workflow),
 		Transferrer:   lifecycle.NewTransferrer(deps),
@@ -106,6 +95,22 @@ func wire(ctx context.Context, c config, logger *slog.Logger, opened store, cloc
 
 		endStreams: handler.DrainStreams,
 	}, nil
+}
+
+// httpConfig returns the settings of the HTTP API.
+func httpConfig(c config, logger *slog.Logger, metrics *telemetry.Metrics) httpapi.Config {
+	return httpapi.Config{
+		AllowedOrigins:    c.AllowedOrigins,
+		TrustedProxies:    c.trustedProxies,
+		IntrospectionKeys: reveal(c.IntrospectionKeys),
+		TransferURL:       c.TransferURL,
+		StepUpWithin:      c.StepUpWithin,
+		NoDocs:            !c.Docs,
+		StartPage:         c.startPage,
+		RequestTimeout:    c.RequestTimeout,
+		Logger:            logger,
+		TurnedAway:        metrics.TurnedAway,
+	}
 }
 
 // newServer returns a server of handler that ends the event streams when it
