@@ -104,7 +104,7 @@ func TestParseSettings_RefusesWhatHasNoEffect(t *testing.T) {
 		"CLERK_SECRET_KEY=pk_test_Y2xlcmsuZXhhbXBsZS5jb20k":          "CLERK_SECRET_KEY: is a publishable key: use the secret key",
 		"CLERK_SECRET_KEY=whsec_0123":                                "CLERK_SECRET_KEY: must be the secret key from Clerk's dashboard",
 		"CLERK_SECRET_KEY=sk_test_a sk_test_b":                       "CLERK_SECRET_KEY: must be the secret key from Clerk's dashboard",
-		"CLERK_JWT_KEY=sk_test_0123":                                 "CLERK_JWT_KEY: must be an RSA public key as PEM",
+		"CLERK_JWT_KEY=sk_test_0123":                                 "CLERK_JWT_KEY: must be an RSA public key in PEM",
 		"CLERK_ISSUER=clerk.example.com":                             `CLERK_ISSUER: "clerk.example.com" must be like https://clerk.example.com`,
 		"CLERK_ISSUER=https://clerk.example.com?x":                   "CLERK_ISSUER: ",
 		"CLERK_ISSUER=https://me@clerk.example.com":                  "CLERK_ISSUER: ",
