@@ -137,18 +137,18 @@ func share(ctx context.Context, c config, logger *slog.Logger, opened store, rat
 		return shared{}, err
 	}
 	news := lifecycle.NewAnnouncer(relay, func(lost error) { logRelay(logger, lost) })
-	shares := lifecycle.NewBulkhead(opened, c.DatabaseMaxConnections, clock)
-	sessions := lifecycle.NewAnnouncingStore(shares, news)
+	bulkhead := lifecycle.NewBulkhead(opened, c.DatabaseMaxConnections, clock)
+	sessions := lifecycle.NewAnnouncingStore(bulkhead, news)
 	leases, err := lease.New(lease.Config{
 		Lease: c.CacheLease, Sessions: c.CacheSessions, Policy: c.policy, Clock: clock, OnLookup: metrics.Looked,
 		Registry: opened, MaxLease: longestLease, Trust: c.leaseTrust,
 		OnChange: func(remembers bool, inForce time.Duration) { logLease(logger, c, remembers, inForce) },
-	}, sessions, shares)
+	}, sessions, bulkhead)
 	if err != nil {
 		return shared{}, err
 	}
 	leases.Renew(ctx)
-	return shared{shares, leases, news}, nil
+	return shared{bulkhead, leases, news}, nil
 }
 
 // newRelay returns the relay of change notifications: Redis if it is set, else

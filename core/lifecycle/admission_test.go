@@ -73,7 +73,7 @@ func isRefused(t *testing.T, got error, want session.Kind) {
 func TestAdmission(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]func(*testing.T, *gatekeeper){
-		"FirstComeFirstServed": func(t *testing.T, g *gatekeeper) {
+		"FirstInFirstOut": func(t *testing.T, g *gatekeeper) {
 			leave, other := g.enters(t, ports.WorkUsers), g.enters(t, ports.WorkUsers)
 			var order []int
 			for n := range 3 {
@@ -123,7 +123,7 @@ func TestAdmission(t *testing.T) {
 			}
 		},
 		// A short queue whose head has waited too long refuses, too.
-		"TheFirstWaitsForLong": func(t *testing.T, g *gatekeeper) {
+		"HeadWaitsTooLong": func(t *testing.T, g *gatekeeper) {
 			leave, _ := g.enters(t, ports.WorkUsers), g.enters(t, ports.WorkUsers)
 			first := g.waits(t.Context(), ports.WorkUsers)
 			<-time.After(200 * time.Millisecond)
@@ -136,7 +136,7 @@ func TestAdmission(t *testing.T) {
 			g.enters(t, ports.WorkUsers)()
 		},
 		// A waiter is refused when no request completes.
-		"NobodyWaitsForEver": func(t *testing.T, g *gatekeeper) {
+		"MaxWait": func(t *testing.T, g *gatekeeper) {
 			g.enters(t, ports.WorkUsers)
 			leave := g.enters(t, ports.WorkUsers)
 			began := time.Now()

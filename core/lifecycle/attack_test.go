@@ -250,16 +250,16 @@ func TestAttack_OlderSignIn(t *testing.T) {
 		says   bool
 		first  bool // whether the user signs out all others before opening
 	}{
-		"OfYesterday":           {thief: verified(day)},
-		"OfYesterdayVerified":   {thief: verified(day), says: true},
-		"OfJustBefore":          {thief: verified(-59 * time.Second), says: true},
-		"WithStepUp":            {thief: verified(day), stepUp: 10 * time.Minute, says: true},
-		"NobodySaysWhen":        {thief: caller},
-		"AMomentLater":          {thief: verified(day), late: time.Minute, says: true},
-		"JustInTime":            {thief: verified(day), late: 9 * time.Minute, says: true},
-		"SignsOutBeforeOpen":    {thief: verified(day), first: true, says: true},
-		"SignsOutLate":          {thief: verified(day), first: true, late: time.Minute, says: true},
-		"SignsOutWithoutSaying": {thief: verified(day), first: true},
+		"OfYesterday":                       {thief: verified(day)},
+		"OfYesterdayVerified":               {thief: verified(day), says: true},
+		"OfJustBefore":                      {thief: verified(-59 * time.Second), says: true},
+		"WithStepUp":                        {thief: verified(day), stepUp: 10 * time.Minute, says: true},
+		"VerificationNotStated":             {thief: caller},
+		"AMomentLater":                      {thief: verified(day), late: time.Minute, says: true},
+		"JustInTime":                        {thief: verified(day), late: 9 * time.Minute, says: true},
+		"SignsOutBeforeOpen":                {thief: verified(day), first: true, says: true},
+		"SignsOutLate":                      {thief: verified(day), first: true, late: time.Minute, says: true},
+		"SignsOutWithVerificationNotStated": {thief: verified(day), first: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

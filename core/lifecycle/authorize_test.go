@@ -36,15 +36,15 @@ func TestAuthorizer_Authorize(t *testing.T) {
 		role      access.Role
 		kind      error
 	}{
-		"RoleOfTheCredential":       {withRole, nil, guest, access.ManageAll, admin, nil},
-		"CredentialBeforeOrg":       {withBoth, nil, guest, access.ReadOwn, member, nil},
-		"OrgBeforeDirectory":        {withOrg, nil, guest, access.ReadOwn, orgAdmin, nil},
-		"OrgAdminIsNoAdmin":         {withOrg, nil, guest, access.ReadAll, orgAdmin, session.KindForbidden},
-		"DirectoryBeforeFallback":   {identity, admin, guest, access.ReadOwn, admin, nil},
-		"FallbackWhenNobodyAnswers": {identity, access.Role{}, guest, access.ReadOwn, guest, nil},
-		"NoRole":                    {identity, access.Role{}, access.Role{}, access.ReadOwn, access.Role{}, session.KindNoRole},
-		"DirectoryDownIsNoGuess":    {identity, errDown, guest, access.ReadOwn, access.Role{}, session.KindUnavailable},
-		"NotPermitted":              {withBoth, nil, guest, access.ReadAll, member, session.KindForbidden},
+		"RoleOfTheCredential":     {withRole, nil, guest, access.ManageAll, admin, nil},
+		"CredentialBeforeOrg":     {withBoth, nil, guest, access.ReadOwn, member, nil},
+		"OrgBeforeDirectory":      {withOrg, nil, guest, access.ReadOwn, orgAdmin, nil},
+		"OrgAdminIsNoAdmin":       {withOrg, nil, guest, access.ReadAll, orgAdmin, session.KindForbidden},
+		"DirectoryBeforeFallback": {identity, admin, guest, access.ReadOwn, admin, nil},
+		"FallbackIsLast":          {identity, access.Role{}, guest, access.ReadOwn, guest, nil},
+		"NoRole":                  {identity, access.Role{}, access.Role{}, access.ReadOwn, access.Role{}, session.KindNoRole},
+		"DirectoryDown":           {identity, errDown, guest, access.ReadOwn, access.Role{}, session.KindUnavailable},
+		"Forbidden":               {withBoth, nil, guest, access.ReadAll, member, session.KindForbidden},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

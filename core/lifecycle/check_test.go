@@ -120,9 +120,9 @@ func TestChecker_Check_Superseded(t *testing.T) {
 		recorded string
 	}{
 		"AfterTheGrace":              {after, []session.Session{active("a"), after}, source, false, "phone active", fromHome},
-		"FromNobodyKnowsWhere":       {after, []session.Session{after}, session.Source{}, true, "phone active", "anomaly phone action=record rule=superseded_token"},
+		"FromUnknownAddress":         {after, []session.Session{after}, session.Source{}, true, "phone active", "anomaly phone action=record rule=superseded_token"},
 		"ReportedAlready":            {seen, nil, source, true, "", ""},
-		"SomebodyElseJustReportedIt": {after, []session.Session{seen}, thief(), true, "", ""},
+		"ReportedMeanwhile":          {after, []session.Session{seen}, thief(), true, "", ""},
 		"RotatedMeanwhile":           {after, []session.Session{again}, thief(), true, "", ""},
 		"SignedOutMeanwhile":         {after, []session.Session{active("a")}, thief(), true, "", ""},
 		"EndedMeanwhile":             {after, []session.Session{active("phone", signedOut)}, thief(), true, "", ""},

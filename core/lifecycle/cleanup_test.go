@@ -66,7 +66,7 @@ func TestCleaner_Clean(t *testing.T) {
 		store.MockStoreProbe.EXPECT().Now(gomock.Any()).Return(noon, nil).AnyTimes()
 		return store.MockSessionCleaner, lifecycle.NewCleaner(store, clock, retention, 10)
 	}
-	t.Run("UntilABatchIsNotFull", func(t *testing.T) {
+	t.Run("UntilABatchIsShort", func(t *testing.T) {
 		t.Parallel()
 		store, cleaner := setup(t)
 		gomock.InOrder(
@@ -126,7 +126,7 @@ func TestCleaner_Clean(t *testing.T) {
 func TestCleaner_Clean_Pauses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ set, rests time.Duration }{
-		"ThriceABatch":    {0, 6 * time.Second},
+		"ThreeBatches":    {0, 6 * time.Second},
 		"ClockSetForward": {time.Hour, time.Minute},
 		"ClockSetBack":    {-time.Hour, 0},
 	} {

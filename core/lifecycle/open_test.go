@@ -64,7 +64,7 @@ func TestOpener_Open_Creates(t *testing.T) {
 	}{
 		"OnTheClientsDevice": {nil, nil, onPhone, "new active", createdHere},
 		"OnAGeneratedDevice": {nil, nil, anywhere, "new active", created + first},
-		"NamedOneIsNotHandedOut": {
+		"NamedOneIsNotContinued": {
 			nil, []session.Session{active("phone")}, anywhere, "new active", created + first,
 		},
 		"GeneratedNamesAreTaken": {
@@ -88,7 +88,7 @@ func TestOpener_Open_Creates(t *testing.T) {
 			onPhone,
 			"phone expired (expired); new active", "expired phone; " + createdHere,
 		},
-		"LifeThatAlmostEndsEnds": {
+		"NearLongestLifeCreates": {
 			nil,
 			[]session.Session{active("phone", age(30*day-time.Hour))},
 			onPhone,
@@ -100,7 +100,7 @@ func TestOpener_Open_Creates(t *testing.T) {
 			onPhone,
 			"a expired (expired); c expired (expired); new active", "expired a; expired c; " + createdHere,
 		},
-		"LimitEndsTheLongestUnused": {
+		"LimitEndsLeastRecentlyUsed": {
 			most(2),
 			[]session.Session{active("a", idle(time.Minute)), active("b", idle(time.Hour))},
 			onPhone,
@@ -132,7 +132,7 @@ func TestOpener_Open_Creates(t *testing.T) {
 			onPhone,
 			"phone expired (expired); new active", "expired phone; " + createdHere,
 		},
-		"ThoseThatEndedTakeNoRoom": {
+		"EndedDoNotCount": {
 			most(2), []session.Session{active("a", signedOut, by("sess_2")), active("b")}, onPhone, "new active", createdHere,
 		},
 		"NoLimit": {most(0), []session.Session{active("a"), active("b")}, onPhone, "new active", createdHere},
@@ -191,7 +191,7 @@ func TestOpener_Open_Creates_FromRequest(t *testing.T) {
 			}
 		})
 	}
-	t.Run("LooksAtNoDevicesWhenTheyDoNotMatter", func(t *testing.T) {
+	t.Run("WithoutNewDevicesRule", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.deps.Rules.NewDevices = session.Limit{}
@@ -318,11 +318,11 @@ func TestOpener_Open_LosesTheRace(t *testing.T) {
 		outcome     session.Outcome
 		wrote       string
 	}{
-		"ToCreate":       {nil, []session.Session{active("phone", left(day))}, oldToken, session.OutcomeReused, ""},
-		"ToRefresh":      {[]session.Session{active("phone", left(time.Hour))}, []session.Session{winner}, newToken, session.OutcomeReused, ""},
-		"ToReplace":      {[]session.Session{active("phone", by("sess_2"))}, []session.Session{active("phone")}, oldToken, session.OutcomeReused, ""},
-		"ToWhoSignsOut":  {[]session.Session{active("phone", left(time.Hour))}, nil, newToken, session.OutcomeCreated, "new active"},
-		"ToWhoRefreshes": {nil, []session.Session{active("phone", left(time.Hour))}, newToken, session.OutcomeRefreshed, "phone active"},
+		"ToCreate":     {nil, []session.Session{active("phone", left(day))}, oldToken, session.OutcomeReused, ""},
+		"ToRefresh":    {[]session.Session{active("phone", left(time.Hour))}, []session.Session{winner}, newToken, session.OutcomeReused, ""},
+		"ToReplace":    {[]session.Session{active("phone", by("sess_2"))}, []session.Session{active("phone")}, oldToken, session.OutcomeReused, ""},
+		"ToSignedOut":  {[]session.Session{active("phone", left(time.Hour))}, nil, newToken, session.OutcomeCreated, "new active"},
+		"NowRefreshed": {nil, []session.Session{active("phone", left(time.Hour))}, newToken, session.OutcomeRefreshed, "phone active"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,14 +24,14 @@ func TestReadiness_Ready(t *testing.T) {
 		answer error
 		reason session.Reason
 	}{
-		"SameTime":              {noon, 0, nil, ""},
-		"StoreJustWithinBehind": {noon.Add(-limit), 0, nil, ""},
-		"StoreBehind":           {noon.Add(-limit - us), 0, nil, session.ReasonClock},
-		"StoreJustWithinAhead":  {noon.Add(limit), 0, nil, ""},
-		"StoreAhead":            {noon.Add(limit + us), 0, nil, session.ReasonClock},
-		"ASlowAnswerIsNoSkew":   {noon.Add(8 * time.Second), 9 * time.Second, nil, ""},
-		"StoreDown":             {time.Time{}, 0, errDown, session.ReasonStore},
-		"StoreOdd":              {time.Time{}, 0, errors.New("a bug"), session.ReasonStore},
+		"SameTime":                {noon, 0, nil, ""},
+		"StoreJustWithinBehind":   {noon.Add(-limit), 0, nil, ""},
+		"StoreBehind":             {noon.Add(-limit - us), 0, nil, session.ReasonClock},
+		"StoreJustWithinAhead":    {noon.Add(limit), 0, nil, ""},
+		"StoreAhead":              {noon.Add(limit + us), 0, nil, session.ReasonClock},
+		"SlowAnswer":              {noon.Add(8 * time.Second), 9 * time.Second, nil, ""},
+		"StoreDown":               {time.Time{}, 0, errDown, session.ReasonStore},
+		"StoreFailsWithoutReason": {time.Time{}, 0, errors.New("a bug"), session.ReasonStore},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -94,7 +94,7 @@ func TestRevoker_Revoke_Refuses(t *testing.T) {
 	}{
 		"OwnNeedsNoStepUp":    {"one", time.Minute, caller, time.Hour, nil},
 		"OwnNeedsNoneTooLate": {"one", time.Minute, verified(day), 0, nil},
-		"OtherUnproved":       {"two", time.Minute, caller, time.Hour, session.KindReverification},
+		"OtherNotVerified":    {"two", time.Minute, caller, time.Hour, session.KindReverification},
 		"OtherTooLate":        {"two", time.Minute, verified(time.Minute), time.Hour, session.KindReverification},
 		"OtherInTime":         {"two", time.Minute, verified(time.Minute - us), time.Hour, nil},
 		"OldIsOthersToo":      {"old", time.Minute, caller, time.Hour, session.KindReverification},
@@ -180,9 +180,9 @@ func TestRevoker_RevokeAll(t *testing.T) {
 				"; revoked theirs from 192.0.2.1 by=user reason=sign_out_all",
 			"sess_2 blocked; sess_3 blocked; sess_4 blocked; sess_1 seen 0s; moment 0s",
 		},
-		"NoSession":          {none, nil, nil, 0, nil, "", "", "sess_2 blocked; sess_3 blocked; sess_4 blocked; sess_1 agent:agent_1 blocked; sess_1 seen 0s; moment 0s"},
-		"KeepsNone":          {id("x"), three(), nil, 0, session.KindNotFound, "", "", ""},
-		"KeepsOneThatIsOver": {id("old"), three(), nil, 0, session.KindNotFound, "", "", ""},
+		"NoSession":    {none, nil, nil, 0, nil, "", "", "sess_2 blocked; sess_3 blocked; sess_4 blocked; sess_1 agent:agent_1 blocked; sess_1 seen 0s; moment 0s"},
+		"KeepsUnknown": {id("x"), three(), nil, 0, session.KindNotFound, "", "", ""},
+		"KeepsExpired": {id("old"), three(), nil, 0, session.KindNotFound, "", "", ""},
 		"StoreDown": {
 			id("two"), three(), errDown, 0, session.KindUnavailable, oneEnded + "; " + oldEnded, oneOut + all + "; " + oldOut,
 			"sess_3 blocked; sess_4 blocked; sess_1 agent:agent_1 blocked; sess_1 seen 0s; moment 0s",
@@ -217,12 +217,12 @@ func TestRevoker_RevokeAll_Moment(t *testing.T) {
 		known  []session.SignIn
 		noted  string
 	}{
-		"JustVerified":       {verified(0), nil, "sess_1 seen 0s; moment 0s"},
-		"MinutesAgo":         {verified(9 * time.Minute), nil, "sess_1 seen 9m0s; moment 9m0s"},
-		"LongAgo":            {verified(day), nil, "sess_1 seen 24h0m0s; moment 10m0s"},
-		"SeenSinceThen":      {verified(day), []session.SignIn{known("sess_1", time.Hour)}, "sess_1 seen 1h0m0s; moment 10m0s"},
-		"Unsaid":             {caller, []session.SignIn{known("sess_1", 5*time.Minute)}, "sess_1 seen 5m0s; moment 5m0s"},
-		"UnsaidAndNeverSeen": {caller, nil, "sess_1 seen 0s; moment 0s"},
+		"JustVerified":          {verified(0), nil, "sess_1 seen 0s; moment 0s"},
+		"MinutesAgo":            {verified(9 * time.Minute), nil, "sess_1 seen 9m0s; moment 9m0s"},
+		"LongAgo":               {verified(day), nil, "sess_1 seen 24h0m0s; moment 10m0s"},
+		"SeenSinceThen":         {verified(day), []session.SignIn{known("sess_1", time.Hour)}, "sess_1 seen 1h0m0s; moment 10m0s"},
+		"NotStated":             {caller, []session.SignIn{known("sess_1", 5*time.Minute)}, "sess_1 seen 5m0s; moment 5m0s"},
+		"NotStatedAndNeverSeen": {caller, nil, "sess_1 seen 0s; moment 0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -249,7 +249,7 @@ func TestRevoker_RevokeAll_Refuses(t *testing.T) {
 		keep   string
 		want   error
 	}{
-		"Unproved":                {time.Minute, caller, known("sess_2", time.Hour), "one", session.KindReverification},
+		"NotVerified":             {time.Minute, caller, known("sess_2", time.Hour), "one", session.KindReverification},
 		"TooLate":                 {time.Minute, verified(time.Minute), known("sess_2", time.Hour), "one", session.KindReverification},
 		"InTime":                  {time.Minute, verified(time.Minute - us), known("sess_2", time.Hour), "one", nil},
 		"Newer":                   {0, verified(time.Hour), known("sess_2", time.Hour-us), "one", nil},
@@ -275,7 +275,7 @@ func TestRevoker_RevokeAll_Refuses(t *testing.T) {
 			}
 		})
 	}
-	t.Run("UnprovedThoughNobodyElseWasSeen", func(t *testing.T) {
+	t.Run("NotVerifiedThoughNoOtherSignIn", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.deps.StepUp.Within = time.Minute
@@ -284,7 +284,7 @@ func TestRevoker_RevokeAll_Refuses(t *testing.T) {
 			t.Errorf("RevokeAll = %v", err)
 		}
 	})
-	t.Run("NewerKeepsOneAndLosesNone", func(t *testing.T) {
+	t.Run("NewerKeepsOne", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.remembers(known("sess_1", day), known("sess_2", 0))
@@ -497,8 +497,8 @@ func TestAdministrator_RevokeAll(t *testing.T) {
 	})
 }
 
-// Whatever an admin ends, they prove themselves first, and are there in person:
-// nothing is asked of the stores before.
+// Sign-outs by an admin require step-up, and an admin in person: an
+// impersonator is refused before any store is called.
 func TestAdministrator_Refuses(t *testing.T) {
 	t.Parallel()
 	unsaid := boss(0)
@@ -507,10 +507,10 @@ func TestAdministrator_Refuses(t *testing.T) {
 		admin access.Caller
 		want  session.Kind
 	}{
-		"Unproved":  {unsaid, session.KindReverification},
-		"TooLate":   {boss(time.Minute), session.KindReverification},
-		"NotThem":   {actingBoss(), session.KindActorDenied},
-		"NeitherOf": {func() access.Caller { c := actingBoss(); c.Verified = time.Time{}; return c }(), session.KindActorDenied},
+		"NotVerified":             {unsaid, session.KindReverification},
+		"VerifiedTooLongAgo":      {boss(time.Minute), session.KindReverification},
+		"Impersonator":            {actingBoss(), session.KindActorDenied},
+		"ImpersonatorNotVerified": {func() access.Caller { c := actingBoss(); c.Verified = time.Time{}; return c }(), session.KindActorDenied},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

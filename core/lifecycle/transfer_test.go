@@ -33,11 +33,11 @@ func TestTransferrer_Offer(t *testing.T) {
 		"Good":             {[]session.Session{active("a"), active("phone")}, nil, nil, "phone active"},
 		"InPlaceOfAnother": {[]session.Session{active("phone", older)}, nil, nil, "phone active"},
 		"NoSuchSession":    {[]session.Session{active("a")}, nil, session.KindNotFound, ""},
-		"TimeIsUp":         {[]session.Session{active("phone", left(0))}, nil, session.KindNotFound, ""},
+		"Expired":          {[]session.Session{active("phone", left(0))}, nil, session.KindNotFound, ""},
 		"Ended":            {[]session.Session{active("phone", signedOut)}, nil, session.KindNotFound, ""},
 		"OfAnotherSignIn":  {[]session.Session{active("phone", by("sess_2"))}, nil, session.KindOtherSignIn, ""},
 		"OfAnActor":        {[]session.Session{active("phone", acted(agent))}, nil, session.KindOtherSignIn, ""},
-		"OfNobodyKnowsWho": {[]session.Session{active("phone", by(""))}, nil, session.KindOtherSignIn, ""},
+		"UnknownHolder":    {[]session.Session{active("phone", by(""))}, nil, session.KindOtherSignIn, ""},
 		"StaleOfAnother":   {[]session.Session{active("phone", by("sess_2"), left(0))}, nil, session.KindNotFound, ""},
 		"StoreDown":        {[]session.Session{active("phone")}, errDown, session.KindUnavailable, "phone active"},
 	} {
@@ -99,25 +99,25 @@ func TestTransferrer_Claim(t *testing.T) {
 		recorded string
 	}{
 		"ToANewDevice": {[]session.Session{active("a"), phone}, "phone active", moved},
-		"ThatHadASession": {
+		"Occupied": {
 			[]session.Session{active("laptop"), phone},
 			"phone active; laptop revoked (transferred)",
 			moved + "; transferred laptop from 192.0.2.1 deviceId=laptop successor=phone",
 		},
-		"ThatHadOneOfAnotherSignIn": {
+		"OccupantOfAnotherSignIn": {
 			[]session.Session{active("laptop", by("sess_3")), phone},
 			"phone active; laptop revoked (replaced)",
 			moved + "; revoked laptop from 192.0.2.1 by=user reason=replaced successor=phone",
 		},
-		"ThatHadAStaleOneOfAnotherSignIn": {
+		"OccupantOfAnotherSignInExpired": {
 			[]session.Session{active("laptop", by("sess_3"), left(0)), phone}, "phone active; laptop expired (expired)", moved + "; expired laptop",
 		},
-		"ThatHasAnActors": {[]session.Session{active("laptop", acted(agent)), phone}, "phone active", moved},
-		"ThatHadOneWhoseTimeWasUp": {
+		"OccupantOfActor": {[]session.Session{active("laptop", acted(agent)), phone}, "phone active", moved},
+		"OccupantExpired": {
 			[]session.Session{active("laptop", left(0)), phone}, "phone active; laptop expired (expired)", moved + "; expired laptop",
 		},
-		"ThatHasOneOfAnotherWorkflow": {[]session.Session{active("laptop", of("workflow_2")), phone}, "phone active", moved},
-		"ThatHadOneThatEnded":         {[]session.Session{active("laptop", signedOut, by("sess_3")), phone}, "phone active", moved},
+		"OccupantOfAnotherWorkflow": {[]session.Session{active("laptop", of("workflow_2")), phone}, "phone active", moved},
+		"OccupantEnded":             {[]session.Session{active("laptop", signedOut, by("sess_3")), phone}, "phone active", moved},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

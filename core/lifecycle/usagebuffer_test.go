@@ -134,7 +134,7 @@ func TestUsageBuffer_SumsUp(t *testing.T) {
 		"TheFirstThatIsKnown":  {session.Source{}, atHome, atHome},
 		"UnknownAddressFilled": {address, client, session.Source{Address: atHome.Address, Client: thief().Client}},
 		"UnknownClientFilled":  {client, address, session.Source{Address: atHome.Address, Client: thief().Client}},
-		"NobodyKnows":          {session.Source{}, session.Source{}, session.Source{}},
+		"UnknownVerification":  {session.Source{}, session.Source{}, session.Source{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,11 +24,11 @@ import (
 
 // shelf is an in-memory store of sessions that counts its reads.
 type shelf struct {
-	mu    sync.Mutex
-	all   map[session.ID]session.Session
-	reads []time.Time
-	fails error
-	hangs bool
+	mu      sync.Mutex
+	all     map[session.ID]session.Session
+	reads   []time.Time
+	fails   error
+	hangs   bool
 	blocked map[session.Holder]bool
 }
 
@@ -387,7 +387,7 @@ func TestWatcher_Watch_Refuses(t *testing.T) {
 			"Theirs":         byID("theirs"),
 			"TheirToken":     {Token: newToken.Reveal()},
 			"NoToken":        {Token: "x"},
-			"PastItsTime":    byID("past"),
+			"Expired":        byID("past"),
 			"Ended":          byID("ended"),
 			"EndedAndOther":  {Session: id("ended"), Last: mine},
 			"EndedAndKnown":  {Session: id("ended"), Last: "over.ended"},
