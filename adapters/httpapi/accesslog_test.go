@@ -101,7 +101,7 @@ func TestClientAddress(t *testing.T) {
 			if test.forwarded != "" {
 				r.Header.Set("X-Forwarded-For", test.forwarded)
 			}
-			r.Header.Set("X-Real-Ip", "192.0.2.66") // nobody is believed with this one
+			r.Header.Set("X-Real-Ip", "192.0.2.66") // this header is never trusted
 			s.do(t, r)
 			if got := s.lines(t, "request")[0]["client"]; got != test.want {
 				t.Errorf("the client is %v, want %s", got, test.want)
@@ -110,8 +110,8 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-// Nobody fills the log with what they send, wherever they put it.
-func TestLog_CutsWhatStrangersSend(t *testing.T) {
+// Clients cannot fill the log, whichever part of a request is long.
+func TestAccessLog_TruncatesClientInput(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 30_000)
 	for name, r := range map[string]*http.Request{

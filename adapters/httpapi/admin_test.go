@@ -46,7 +46,7 @@ func TestRevokeUserSessions(t *testing.T) {
 	}
 }
 
-// What is unclear signs nobody out and shows nobody.
+// Ambiguous requests end no session and show none.
 func TestAdmin_Refuses(t *testing.T) {
 	t.Parallel()
 	for path, field := range map[string]string{

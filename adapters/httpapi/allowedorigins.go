@@ -86,7 +86,7 @@ func checkPattern(o origin) error {
 	case parent == "" || suffix == below:
 		return errPatternSuffix
 	case suffix != parent:
-		return nil // a name of somebody's own is there
+		return nil // below the suffix, someone has registered the parent
 	case official || !strings.Contains(parent, ".") || start+after == "":
 		return errPatternSuffix // such as https://shop-*.co.uk and https://*.vercel.app
 	case after == "":

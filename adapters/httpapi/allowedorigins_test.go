@@ -77,7 +77,7 @@ func TestCheckOrigins_Patterns(t *testing.T) {
 	}
 }
 
-func TestNew_RefusesWhatIsNoOrigin(t *testing.T) {
+func TestNew_InvalidOrigin(t *testing.T) {
 	t.Parallel()
 	wrong := []string{"app.example.com", "https://*.com", "null"}
 	_, err := httpapi.New(httpapi.Config{AllowedOrigins: append(wrong, page)}, httpapi.Core{})

@@ -112,7 +112,7 @@ func TestCredential_Cookies(t *testing.T) {
 	}
 }
 
-// Of several cookies the one that is good counts; two that are, of different
+// Of several cookies, the valid one counts; two that are, of different
 // sign-ins, do not.
 func TestOpenSession_SeveralCookies(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,7 @@ import (
 
 // Which permission each route asks for, before it looks at anything else; who
 // lacks it reaches nothing.
-func TestRoutes_AskForPermission(t *testing.T) {
+func TestRoutes_RequirePermission(t *testing.T) {
 	t.Parallel()
 	id := "/" + anID.String()
 	for route, wants := range map[string]access.Permission{
@@ -57,7 +57,7 @@ func TestRoutes_AskForPermission(t *testing.T) {
 
 // Every operation that the contract has for users asks who they are, also one
 // that the test above does not know.
-func TestRoutes_AskWhoItIs(t *testing.T) {
+func TestRoutes_RequireAuthentication(t *testing.T) {
 	t.Parallel()
 	contract, err := openapi3.NewLoader().LoadFromData(api.Spec)
 	if err != nil {

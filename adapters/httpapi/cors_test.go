@@ -101,7 +101,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// A page can read why it was refused.
+// Pages can read error answers.
 func TestCORS_OfErrors(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{}).admits()

@@ -18,7 +18,7 @@ func TestDuplicateHeaders(t *testing.T) {
 	for _, name := range []string{"Authorization", "Origin"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSubject(t, httpapi.Config{}) // nobody is asked
+			s := newSubject(t, httpapi.Config{}) // the core is not called
 			got := s.do(t, request(t, http.MethodPost, openPath, "", name, "Bearer a", name, "Bearer b"))
 			if got.status != http.StatusBadRequest || got.Code != "duplicate_header" || got.Field != name {
 				t.Errorf("got %d %s", got.status, got.body)

@@ -99,7 +99,7 @@ func TestErrors_EveryKind(t *testing.T) {
 
 // Clerk's front end understands how to help, and is told how long ago is too
 // long: less than 90 seconds is less than two of Clerk's minutes. Without step-up
-// newer sign-ins are protected all the same, for ten minutes: with 0 of them it
+// newer sign-ins are protected anyway, for ten minutes: with 0 of them it
 // would ask the user again and again.
 func TestErrors_Reverification(t *testing.T) {
 	t.Parallel()
@@ -121,7 +121,7 @@ func TestErrors_Reverification(t *testing.T) {
 	}
 }
 
-// The rest of the table: what HTTP, Echo and the clock refuse.
+// The errors of HTTP and of Echo's router.
 func TestErrors_OfHTTP(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -151,7 +151,7 @@ func TestErrors_OfHTTP(t *testing.T) {
 	}
 }
 
-// A request that takes too long is answered before its client gives up.
+// A request that exceeds its timeout gets a 503.
 func TestErrors_Deadline(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{RequestTimeout: 10 * time.Millisecond})
@@ -183,7 +183,7 @@ func TestErrors_Panic(t *testing.T) {
 	}
 }
 
-// A handler that aborts its answer is left to do so.
+// http.ErrAbortHandler is not recovered.
 func TestErrors_Abort(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{})
@@ -199,7 +199,7 @@ func TestErrors_Abort(t *testing.T) {
 	s.post(t, "")
 }
 
-// A client that went away is no fault of ours.
+// A client that disconnected is not logged as an error.
 func TestErrors_ClientGone(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{}).opens(session.Wrap(session.KindUnavailable, context.Canceled))

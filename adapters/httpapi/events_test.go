@@ -233,7 +233,7 @@ func TestWatchSession_Expired(t *testing.T) {
 }
 
 // Which session, and from where on, is what the client says.
-func TestWatchSession_Which(t *testing.T) {
+func TestWatchSession_SelectsSession(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		target  string
@@ -316,7 +316,7 @@ func TestWatchSession_CORS(t *testing.T) {
 
 // Neither the time of a request nor that of a connection cuts a stream: it goes
 // on, with comments, for most of an hour, and ends in order.
-func TestWatchSession_GoesOn(t *testing.T) {
+func TestWatchSession_Heartbeats(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		watch := newPlay()
@@ -345,7 +345,7 @@ func TestWatchSession_GoesOn(t *testing.T) {
 		if !watch.isClosed() {
 			t.Error("the watch is not closed")
 		}
-		// The connection is good for the next request, by its own times.
+		// The connection serves the next request with its usual timeouts.
 		if _, err := io.WriteString(w, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -381,7 +381,7 @@ func TestWatchSession_Dropped(t *testing.T) {
 		w := s.dial(t, eventsPath+"?sessionId="+anID.String())
 		reads(t, w.stream(t))
 		if watch.isClosed() {
-			t.Error("it ends by itself")
+			t.Error("the stream ended without a reason")
 		}
 		_ = w.Close()
 		if !watch.isClosed() {

@@ -35,7 +35,7 @@ func TestVerifySession(t *testing.T) {
 	}
 }
 
-// A session that is about to end is said to be.
+// The answer warns about a session that expires soon.
 func TestVerifySession_Warns(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{})
@@ -46,7 +46,7 @@ func TestVerifySession_Warns(t *testing.T) {
 	}
 }
 
-// Whoever acts in the user's name is named; for the user in person there is no
+// The actor is named; for the user in person there is no
 // such header at all.
 func TestVerifySession_Actor(t *testing.T) {
 	t.Parallel()
@@ -62,7 +62,7 @@ func TestVerifySession_Actor(t *testing.T) {
 	}
 }
 
-// Only a bearer token counts, and no refusal names a session.
+// Only bearer tokens are accepted, and refusals do not identify a session.
 func TestVerifySession_Refuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -93,8 +93,8 @@ func TestVerifySession_Refuses(t *testing.T) {
 	}
 }
 
-// Proxies ask with the method of the request that they ask about: none of them
-// is a preflight, and none is refused.
+// Proxies use the method of their client's request: every method is answered,
+// and none is treated as a preflight.
 func TestVerifySession_AnyMethod(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "QUERY"} {

@@ -86,7 +86,7 @@ func TestIntrospectToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSubject(t, config) // nobody is asked
+			s := newSubject(t, config) // the core is not called
 			if got := introspect(t, s, "token=x", "Authorization", key, "Content-Type", formType); got.status != http.StatusUnauthorized {
 				t.Errorf("got %d %s", got.status, got.body)
 			}

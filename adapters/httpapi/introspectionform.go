@@ -52,6 +52,6 @@ func readSource(form url.Values) (session.Source, error) {
 			return session.Source{}, session.Invalid(field, "must not appear more than once")
 		}
 	}
-	address, _ := parseNode(form.Get(addressField)) // what is no address is unknown: the check does not depend on it
+	address, _ := parseNode(form.Get(addressField)) // an invalid address counts as unknown: the check does not depend on it
 	return session.NewSource(address, clientOf(form.Get(agentField))), nil
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // The back end says from where a token was used, and nothing else does.
-// Operators are told what is wrong with a back end's key, and nobody else is.
-func TestIntrospectToken_SaysWhichKey(t *testing.T) {
+// Only the log says what is wrong with a back end's key.
+func TestIntrospectToken_LogsKeyError(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		keys []string

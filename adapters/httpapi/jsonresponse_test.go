@@ -9,7 +9,7 @@ import (
 )
 
 // Metadata is answered about as large as it was measured.
-func TestAnswers_AsMeasured(t *testing.T) {
+func TestAnswers_NotEscaped(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{})
 	s.asked()

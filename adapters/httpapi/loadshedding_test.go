@@ -167,7 +167,7 @@ func (b slowBody) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// Whoever sends their body slowly fills nothing: one user may send many at once,
+// A client that sends its body slowly takes no capacity: one user may send many at once,
 // and the server waits for them for seconds.
 func TestInFlight_SlowBody(t *testing.T) {
 	t.Parallel()
@@ -218,7 +218,7 @@ func (r slowReader) Write(p []byte) (int, error) {
 	return r.ResponseRecorder.Write(p)
 }
 
-// Nor does whoever takes their answer slowly.
+// Neither does a client that reads its answer slowly.
 func TestInFlight_SlowReader(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{}).permits(access.ReadOwn)

@@ -134,7 +134,7 @@ func (o origin) parseHost(text string) (string, error) {
 	}
 	if isNumber(labels[len(labels)-1]) {
 		if address, err := netip.ParseAddr(host); err != nil || !address.Is4() {
-			return "", errOriginHost // a browser takes it for an address, and for no good one
+			return "", errOriginHost // browsers treat it as an invalid address
 		}
 	}
 	return host, nil

@@ -7,7 +7,7 @@ import (
 	"chatkit-session/adapters/httpapi"
 )
 
-// What is written otherwise than browsers do is that origin all the same.
+// Other spellings of an origin are accepted and normalised.
 func TestOrigin(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

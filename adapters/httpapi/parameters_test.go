@@ -16,7 +16,7 @@ import (
 
 // Who asks, and whether they may, comes before what is wrong with a parameter,
 // also where a generated reader finds it.
-func TestParameters_WhoFirst(t *testing.T) {
+func TestParameters_AuthenticationFirst(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		method, path string
@@ -55,7 +55,7 @@ func TestParameters_WhoFirst(t *testing.T) {
 }
 
 // An id has one spelling: any other is no session's, wherever it stands.
-func TestSessionID_OneSpelling(t *testing.T) {
+func TestSessionID_Spelling(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{
 		strings.ToUpper(anID.String()), strings.ReplaceAll(anID.String(), "-", ""), "urn:uuid:" + anID.String(), "%7B" + anID.String() + "%7D",

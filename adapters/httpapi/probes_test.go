@@ -14,7 +14,7 @@ import (
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	s := newSubject(t, httpapi.Config{}) // it asks nobody
+	s := newSubject(t, httpapi.Config{}) // the core is not called
 	if got := s.do(t, request(t, http.MethodGet, "/healthz", "")); got.status != http.StatusOK || strings.TrimSpace(got.body) != `{"status":"ok"}` {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
@@ -44,7 +44,7 @@ func TestReady(t *testing.T) {
 }
 
 // A replica that is not ready says which part of it fails, and not where that is.
-func TestReady_NamesWhatFails(t *testing.T) {
+func TestReady_NamesFailingPart(t *testing.T) {
 	t.Parallel()
 	for reason, want := range map[session.Reason]string{
 		session.ReasonStore: `"store":"unavailable"`, session.ReasonClock: `"clock":"differs"`, session.ReasonStopping: `"replica":"stopping"`,

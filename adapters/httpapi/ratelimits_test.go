@@ -24,8 +24,7 @@ func quota(group ports.LimitGroup, remaining int, next time.Duration) ports.Quot
 	}
 }
 
-// Each call counts for its caller, in its group, and before anything is done:
-// the core is asked for nothing.
+// Each request counts towards its caller's limit before the core is called.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	const id = "0194214b-3a00-7cc3-98c4-dc0c0c07398f"
@@ -106,8 +105,8 @@ func TestLimits_MalformedParameters(t *testing.T) {
 	}
 }
 
-// Who may not come in takes from nobody's quota.
-func TestLimits_AfterTheGate(t *testing.T) {
+// A refused caller does not use up any quota.
+func TestLimits_RefusedCaller(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{session.KindUnauthenticated, session.KindNoRole, session.KindForbidden, session.KindUnavailable} {
 		s := newLimited(t, httpapi.Config{})
@@ -152,7 +151,7 @@ func TestLimits_Allowed(t *testing.T) {
 	}
 }
 
-// Without a limit nothing is told of one.
+// Without a limit, the answer has no rate limit headers.
 func TestLimits_None(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{})
@@ -162,8 +161,8 @@ func TestLimits_None(t *testing.T) {
 	}
 }
 
-// A limit that cannot be found out in time is no reason to let anybody in.
-func TestLimits_TooLate(t *testing.T) {
+// A request is refused if its rate limit cannot be checked in time.
+func TestLimits_Timeout(t *testing.T) {
 	t.Parallel()
 	s := newLimited(t, httpapi.Config{}).permits(access.ReadOwn)
 	s.limits.EXPECT().Spend(gomock.Any(), gomock.Any(), gomock.Any()).Return(nil, session.KindUnavailable)

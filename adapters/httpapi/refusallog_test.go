@@ -26,7 +26,7 @@ func (s *subject) refuses(kind session.Kind, reason session.Reason, cause string
 }
 
 // A reason is told at once when it is new, then once a minute while there are
-// any, with how many there were; and whoever is turned away counts once.
+// any, with their number; and each refusal is counted once.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestRefusals(t *testing.T) {
 		if line := s.lines(t, turnedAway)[1]; line["lastRequestId"] != "the-last" || !strings.Contains(fmt.Sprint(line["lastError"]), "clerk.other.example") {
 			t.Errorf("the last one is told as %v", line)
 		}
-		pass(time.Hour) // with nobody, it is new again
+		pass(time.Hour) // without refusals in the interval, the next one is a first one again
 		hears(1, 2)
 		s.post(t, "")
 		hears(1, 2, 1)
@@ -127,7 +127,7 @@ func TestRefusals_Reasons(t *testing.T) {
 
 // Nobody makes lines long, and a caller who is served, or asks for what cannot
 // be, is not turned away.
-func TestRefusals_OfStrangers(t *testing.T) {
+func TestRefusals_NotForOtherErrors(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{}).admits()
 	s.post(t, "[")

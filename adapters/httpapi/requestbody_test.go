@@ -17,7 +17,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// Bad input gets a 400 that names the field and never reaches the core.
+// Invalid input gets a 400 that names the field, and does not reach the core.
 func TestOpenSession_BadInput(t *testing.T) {
 	t.Parallel()
 	nested := func(open, shut string, levels int) string {
@@ -216,7 +216,7 @@ type broken struct{}
 func (broken) Read([]byte) (int, error) { return 0, errors.New(secret) }
 
 // What is refused is refused alike, whatever content type it claims.
-func TestOpenSession_ContentTypeIsNotAsked(t *testing.T) {
+func TestOpenSession_IgnoresContentType(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{})
 	last := s.asked()

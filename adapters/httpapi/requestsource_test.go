@@ -56,7 +56,7 @@ func TestSource(t *testing.T) {
 			for _, r := range []*http.Request{request(t, http.MethodPost, openPath, ""), request(t, http.MethodGet, verifyPath, "")} {
 				r.RemoteAddr = test.peer
 				r.Header.Set("Authorization", "Bearer jwt")
-				r.Header.Set("X-Real-Ip", "192.0.2.66") // nobody is believed with this one
+				r.Header.Set("X-Real-Ip", "192.0.2.66") // this header is never trusted
 				r.Header.Set("User-Agent", test.agent)
 				if test.forwarded != "" {
 					r.Header.Set("X-Forwarded-For", test.forwarded)

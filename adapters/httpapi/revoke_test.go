@@ -22,7 +22,7 @@ func (s *subject) del(t testing.TB, path string) answer {
 	return s.send(t, http.MethodDelete, path, "")
 }
 
-// Signing one session out: their own, or, for those who may, anybody's.
+// Signing out one session: the caller's own or, for admins, any.
 func TestRevokeSession(t *testing.T) {
 	t.Parallel()
 	for who, route := range map[string]struct {
@@ -86,7 +86,7 @@ func TestRevokeSessions(t *testing.T) {
 	}
 }
 
-// What is unclear signs nobody out.
+// Ambiguous requests end no session.
 func TestRevoke_Refuses(t *testing.T) {
 	t.Parallel()
 	mine := anID.String()

@@ -164,7 +164,7 @@ func newLimited(t testing.TB, config httpapi.Config) *subject {
 	return s
 }
 
-// admits lets everybody in and says that there is a workflow.
+// admits authorizes every caller and configures a workflow.
 func (s *subject) admits() *subject {
 	s.authorizer.EXPECT().Authorize(gomock.Any(), gomock.Any(), access.ReadOwn).Return(member, nil).AnyTimes()
 	s.opener.EXPECT().Workflow().Return(workflow, nil).AnyTimes()
@@ -258,7 +258,7 @@ func parse(t testing.TB, recorder *httptest.ResponseRecorder) answer {
 	return got
 }
 
-// send asks as somebody who is signed in.
+// send sends a request of a signed-in user.
 func (s *subject) send(t testing.TB, method, path, body string, headers ...string) answer {
 	t.Helper()
 	return s.do(t, request(t, method, path, body, append([]string{"Authorization", "Bearer jwt"}, headers...)...))
@@ -270,7 +270,7 @@ func (s *subject) post(t testing.TB, body string, headers ...string) answer {
 	return s.send(t, http.MethodPost, openPath, body, headers...)
 }
 
-// permits lets those in who are signed in and want what they may.
+// permits authorizes signed-in callers for one permission.
 func (s *subject) permits(wants access.Permission) *subject {
 	s.authorizer.EXPECT().Authorize(gomock.Any(), "jwt", wants).Return(member, nil).AnyTimes()
 	return s
@@ -299,13 +299,13 @@ const (
 	formType       = "application/x-www-form-urlencoded"
 )
 
-// checks makes the core answer any check of a token.
+// checks makes every token check return err.
 func (s *subject) checks(err error) *subject {
 	s.checker.EXPECT().Check(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Checked{}, err).AnyTimes()
 	return s
 }
 
-// good is what a good token stands for.
+// good is the result of checking a valid token.
 func good(expiring bool) ports.Checked {
 	return ports.Checked{Session: opened(ports.OpenRequest{}).Session, Expiring: expiring}
 }

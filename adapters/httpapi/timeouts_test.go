@@ -65,7 +65,7 @@ func TestNewServer_Bounds(t *testing.T) {
 }
 
 // A client that closes its side of the connection once it has asked waits for
-// its answer all the same.
+// its answer anyway.
 func TestHalfClosed(t *testing.T) {
 	t.Parallel()
 	for call, want := range map[string]int{

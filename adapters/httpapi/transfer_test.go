@@ -93,7 +93,7 @@ func TestOfferTransfer_URL(t *testing.T) {
 	}
 }
 
-func TestNew_RefusesWhatIsNoTransferURL(t *testing.T) {
+func TestNew_InvalidTransferURL(t *testing.T) {
 	t.Parallel()
 	for _, wrong := range []string{"app.example.com", "/chat", "//app.example.com/", "ftp://app.example.com/", "https://", "https://u:p@app.example.com/", "javascript:alert(1)", "https://a b/", "://", "https://m.example.com/#/move", "https://m.example.com/#"} {
 		_, err := httpapi.New(httpapi.Config{TransferURL: wrong, AllowedOrigins: []string{"*"}}, httpapi.Core{})
@@ -154,7 +154,7 @@ func TestClaimTransfer(t *testing.T) {
 	}
 }
 
-// Which code is good is for the core to say, however odd it looks.
+// The core decides which codes are valid, whatever they look like.
 func TestClaimTransfer_Refuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -237,7 +237,7 @@ func TestClaimTransfer_BadInput(t *testing.T) {
 	}
 }
 
-// Whoever moves a session is known by where they are.
+// The source of a transfer's caller reaches the core.
 func TestTransfer_Source(t *testing.T) {
 	t.Parallel()
 	s := newSubject(t, httpapi.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}).permits(access.ManageOwn)
