@@ -7,8 +7,9 @@ import (
 	"chatkit-session/ports"
 )
 
-// SessionsBenchmark measures the calls that opening makes: Find is all of a
-// reused open; Update, with one row written, most of a refreshed one.
+// SessionsBenchmark measures the store calls of opening a session: Find, the only
+// one when it is reused, and Update with one written row, most of the work when it
+// is refreshed.
 func SessionsBenchmark(b *testing.B, store ports.Store) {
 	b.Helper()
 	bench := &bench{one: store, ids: newIdentifiers()}
@@ -32,7 +33,7 @@ func SessionsBenchmark(b *testing.B, store ports.Store) {
 	})
 }
 
-// rotate gives the current session another token.
+// rotate gives the session a new token.
 func rotate(b *testing.B, ids ports.Identifiers, store ports.SessionStore, slot session.Slot) error {
 	b.Helper()
 	return change(b.Context(), store, slot, func(s *session.Session) {

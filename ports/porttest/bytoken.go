@@ -9,7 +9,7 @@ import (
 	"chatkit-session/ports"
 )
 
-// testFindByToken is about which tokens find which session.
+// testFindByToken tests which tokens find a session.
 func testFindByToken(t *testing.T, open Factory) {
 	t.Helper()
 	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
@@ -27,7 +27,7 @@ func testFindByToken(t *testing.T, open Factory) {
 			t.Errorf("FindByToken = %v, %v, want not found", got.ID(), err)
 		}
 	}
-	t.Run("ItsOwn", func(t *testing.T) {
+	t.Run("CurrentToken", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		mine := b.insert(t, b.draft(slot))
@@ -36,7 +36,7 @@ func testFindByToken(t *testing.T, open Factory) {
 		findsNone(t, b.two, session.Must(b.ids.Token()).Hash())
 		findsNone(t, b.two, session.TokenHash{})
 	})
-	t.Run("PastItsExpiry", func(t *testing.T) {
+	t.Run("Expired", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		draft := b.draft(slot)
@@ -44,7 +44,7 @@ func testFindByToken(t *testing.T, open Factory) {
 		mine := b.insert(t, draft)
 		finds(t, b.two, mine.Credential().Hash, mine)
 	})
-	t.Run("TheOneBefore", func(t *testing.T) {
+	t.Run("PreviousToken", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		first := b.insert(t, b.draft(slot))
@@ -65,7 +65,7 @@ func testFindByToken(t *testing.T, open Factory) {
 		finds(t, b.two, hashes[1], current)
 		finds(t, b.two, hashes[2], current)
 	})
-	t.Run("OfOneThatEnded", func(t *testing.T) {
+	t.Run("Ended", func(t *testing.T) {
 		t.Parallel()
 		for _, end := range []func(*session.Session){
 			func(s *session.Session) { s.Revoke(session.EndUser, noon) },
@@ -85,7 +85,7 @@ func testFindByToken(t *testing.T, open Factory) {
 			findsNone(t, b.two, mine.Credential().Hash) // the one before
 		}
 	})
-	t.Run("TakenAway", func(t *testing.T) {
+	t.Run("RevokedToken", func(t *testing.T) {
 		t.Parallel()
 		for name, take := range map[string]func(*session.Session){
 			"Revoked": func(s *session.Session) { s.Revoke(session.EndUser, noon) },
@@ -111,7 +111,7 @@ func testFindByToken(t *testing.T, open Factory) {
 	})
 }
 
-// testFindByOffer is about which transfer codes find which session.
+// testFindByOffer tests which transfer codes find a session.
 func testFindByOffer(t *testing.T, open Factory) {
 	t.Helper()
 	b := setup(t, open)

@@ -24,7 +24,7 @@ func count(t *testing.T, what string, got int, err error, want int) {
 }
 
 func testCleaner(t *testing.T, open Factory) {
-	t.Run("ExpiresWhatIsDue", func(t *testing.T) {
+	t.Run("ExpireDue", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		due, dueNow, later := b.draft(device(alice, 1)), b.draft(device(alice, 2)), b.draft(device(bob, 3))
@@ -39,13 +39,13 @@ func testCleaner(t *testing.T, open Factory) {
 		find(t, b.two, later.Slot)
 		n, err = b.two.ExpireDue(t.Context(), noon, 10)
 		count(t, "ExpireDue again", n, err, 0)
-		// They ended at the time that was given.
+		// They ended at the time given to ExpireDue.
 		n, err = b.one.PurgeEnded(t.Context(), noon, 10)
 		count(t, "PurgeEnded before they ended", n, err, 0)
 		n, err = b.one.PurgeEnded(t.Context(), noon.Add(time.Microsecond), 10)
 		count(t, "PurgeEnded after they ended", n, err, 2)
 	})
-	t.Run("InBatches", func(t *testing.T) {
+	t.Run("Batches", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		for i := range 5 {
@@ -62,7 +62,7 @@ func testCleaner(t *testing.T, open Factory) {
 			count(t, "PurgeEnded", n, err, want)
 		}
 	})
-	t.Run("PurgesOnlyWhatEnded", func(t *testing.T) {
+	t.Run("PurgeEnded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		active := b.draft(device(alice, 1))
@@ -74,7 +74,7 @@ func testCleaner(t *testing.T, open Factory) {
 		count(t, "PurgeEnded", n, err, 1)
 		find(t, b.two, active.Slot)
 	})
-	t.Run("TwoAtOnceCountEachOnce", func(t *testing.T) {
+	t.Run("Concurrent", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		const due = 40
@@ -91,13 +91,13 @@ func testCleaner(t *testing.T, open Factory) {
 		group.Wait()
 		counts[0] += expireAll(t, b.one) // what is left if each found the other at it
 		if counts[0]+counts[1] != due {
-			t.Errorf("expired %v, want %d together", counts, due)
+			t.Errorf("expired %v, want %d in total", counts, due)
 		}
 	})
 }
 
-// expireAll expires batches of three until none is left or another store is at
-// it.
+// expireAll expires batches of three until none is left or the other store is
+// cleaning up.
 func expireAll(t *testing.T, store ports.Store) int {
 	t.Helper()
 	total := 0

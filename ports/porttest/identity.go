@@ -10,11 +10,11 @@ import (
 	"chatkit-session/ports"
 )
 
-// Authenticator proves that authenticator keeps what ports.Authenticator
-// promises, given a credential that is good and what it proves.
+// Authenticator tests ports.Authenticator, given a valid credential and the identity
+// that it proves.
 func Authenticator(t *testing.T, authenticator ports.Authenticator, good string, proves ports.Identity) {
 	t.Helper()
-	t.Run("Good", func(t *testing.T) {
+	t.Run("Valid", func(t *testing.T) {
 		t.Parallel()
 		for range 2 {
 			if got, err := authenticator.Authenticate(t.Context(), good); err != nil || got != proves {
@@ -22,11 +22,11 @@ func Authenticator(t *testing.T, authenticator ports.Authenticator, good string,
 			}
 		}
 	})
-	t.Run("Changed", func(t *testing.T) {
+	t.Run("Tampered", func(t *testing.T) {
 		t.Parallel()
 		for at := 0; at < len(good); at += 1 + len(good)/50 {
 			changed := good[:at] + string(good[at]^1) + good[at+1:]
-			// Whether there is a key of another name may not be known yet.
+			// Whether the changed key id exists may not be known.
 			if got, err := authenticator.Authenticate(t.Context(), changed); !errors.Is(err, session.KindUnavailable) || got != (ports.Identity{}) {
 				unauthenticated(t, authenticator, changed)
 			}
@@ -48,12 +48,12 @@ func unauthenticated(t *testing.T, authenticator ports.Authenticator, credential
 		t.Errorf("Authenticate = %+v, %v, want unauthenticated", got, err)
 	}
 	if err != nil && len(credential) > 40 && strings.Contains(err.Error(), credential) {
-		t.Error("the error shows the credential")
+		t.Error("the error contains the credential")
 	}
 }
 
-// RoleDirectory proves that directory keeps what ports.RoleDirectory promises,
-// given a user with a role and one who does not exist.
+// RoleDirectory tests ports.RoleDirectory, given a user with a role and one who does
+// not exist.
 func RoleDirectory(t *testing.T, directory ports.RoleDirectory, known session.UserID, role access.Role, missing session.UserID) {
 	t.Helper()
 	for range 2 {

@@ -10,8 +10,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// testLease is about the lease that replicas agree on. A lease that is kept for
-// an hour is held in all of a test, and one that is kept for no time never.
+// testLease tests how replicas agree on a lease. A lease kept for an hour stays in
+// force during the test; one kept for no time is out of force at once.
 func testLease(t *testing.T, open Factory) {
 	t.Helper()
 	const held, notHeld = time.Hour, time.Duration(0)
@@ -23,7 +23,7 @@ func testLease(t *testing.T, open Factory) {
 		}
 		return got
 	}
-	t.Run("TheFirstCounts", func(t *testing.T) {
+	t.Run("FirstWins", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		hold(t, b.two, 0, held, 0)
@@ -31,26 +31,26 @@ func testLease(t *testing.T, open Factory) {
 		hold(t, b.two, 2*time.Second, held, time.Second)
 		hold(t, b.two, 0, held, time.Second)
 		if again := hold(t, b.one, time.Second, held, time.Second); again.For < first.For {
-			t.Errorf("held again, it is in force for %s, and was for %s", again.For, first.For)
+			t.Errorf("announced again: in force for %s, before %s", again.For, first.For)
 		}
 	})
-	t.Run("UntilNobodyHoldsIt", func(t *testing.T) {
+	t.Run("Lapsed", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		hold(t, b.one, time.Second, held, time.Second)
 		hold(t, b.two, 0, notHeld, 0)
 		hold(t, b.two, 2*time.Second, notHeld, 2*time.Second)
 		hold(t, b.one, time.Second, held, 2*time.Second)
-		// The same one comes into force anew, too.
+		// Announcing the same lease brings it into force again, too.
 		before := hold(t, b.one, 2*time.Second, held, 2*time.Second)
 		for deadline := time.Now().Add(20 * time.Second); before.For == 0 && !t.Failed() && time.Now().Before(deadline); {
 			before = hold(t, b.one, 2*time.Second, held, 2*time.Second)
 		}
 		if after := hold(t, b.one, 2*time.Second, notHeld, 2*time.Second); after.For >= before.For {
-			t.Errorf("taken anew, it is in force for %s, and was for %s before", after.For, before.For)
+			t.Errorf("in force again for %s, before %s", after.For, before.For)
 		}
 	})
-	t.Run("AllAtOnce", func(t *testing.T) {
+	t.Run("Concurrent", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		told := make([]time.Duration, 8)
@@ -66,7 +66,7 @@ func testLease(t *testing.T, open Factory) {
 		}
 		group.Wait()
 		if slices.Max(told) != slices.Min(told) || told[0] == 0 {
-			t.Errorf("they are told %v", told)
+			t.Errorf("HoldLease returned different leases: %v", told)
 		}
 	})
 }

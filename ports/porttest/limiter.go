@@ -12,17 +12,15 @@ import (
 	"chatkit-session/ports"
 )
 
-// RateLimiters are two that count together, as those of two replicas, or one
-// twice.
+// RateLimiters are two replicas' limiters that share counts, or one limiter twice.
 type RateLimiters struct {
 	One, Two ports.RateLimiter
-	// Advance lets time pass for both and for what they count with; nil where
-	// that has a clock of its own.
+	// Advance advances the clock of both and of the shared store; nil if the store
+	// has a clock of its own.
 	Advance func(time.Duration)
 }
 
-// RateLimiter proves that the fresh ones that open returns keep what
-// ports.RateLimiter promises.
+// RateLimiter tests ports.RateLimiter. open returns new, unused limiters.
 func RateLimiter(t *testing.T, open func(t *testing.T) RateLimiters) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, RateLimiters){
@@ -41,7 +39,7 @@ func RateLimiter(t *testing.T, open func(t *testing.T) RateLimiters) {
 	}
 }
 
-// slowly gives back so little that a test ends before.
+// slowly is a limit that returns nothing during a test.
 var slowly = session.Limit{Most: 10, Within: 10 * time.Hour}
 
 func opensOf(who string) ports.LimitKey { return ports.LimitKey{Group: ports.LimitOpens, Subject: who} }
@@ -55,22 +53,22 @@ func allow(t *testing.T, limiter ports.RateLimiter, key ports.LimitKey, limit se
 	return got
 }
 
-// Each takes one, whichever it asks, until there are none; those that are
-// refused change nothing.
+// Calls on either replica take one each until none is left. Refused calls change
+// nothing.
 func testLimiterCounts(t *testing.T, limiters RateLimiters) {
 	for n := range slowly.Most + 3 {
 		limiter := []ports.RateLimiter{limiters.One, limiters.Two}[n%2]
 		got := allow(t, limiter, opensOf("alice"), slowly)
 		if want := n < slowly.Most; got.Allowed != want || got.Remaining != max(slowly.Most-n-1, 0) {
-			t.Errorf("the %d. = %+v", n+1, got)
+			t.Errorf("call %d = %+v", n+1, got)
 		}
 		if got.Next <= slowly.Interval()-time.Hour/2 || got.Next > slowly.Interval() {
-			t.Errorf("the next after the %d. comes in %s", n+1, got.Next)
+			t.Errorf("after call %d, Next = %s", n+1, got.Next)
 		}
 	}
 }
 
-// One by one they come back, up to the most there are.
+// They return one by one, up to the limit.
 func testLimiterComesBack(t *testing.T, limiters RateLimiters) {
 	if limiters.Advance == nil {
 		testLimiterComesBackByItself(t, limiters)
@@ -80,7 +78,7 @@ func testLimiterComesBack(t *testing.T, limiters RateLimiters) {
 	take := func(want ports.Allowance) {
 		t.Helper()
 		if got := allow(t, limiters.One, key, limit); got != want {
-			t.Errorf("got %+v, want %+v", got, want)
+			t.Errorf("Allow = %+v, want %+v", got, want)
 		}
 	}
 	take(ports.Allowance{Allowed: true, Remaining: 2, Next: 20 * time.Second})
@@ -98,9 +96,8 @@ func testLimiterComesBack(t *testing.T, limiters RateLimiters) {
 	take(ports.Allowance{Allowed: true, Remaining: 2, Next: 20 * time.Second})
 }
 
-// RateLimiterClockBack proves that a clock that is set back takes nothing for
-// the time by which it is: one more comes when it would have come at the latest.
-// Advance must be there.
+// RateLimiterClockBack tests that setting the clock back delays nothing: the next
+// one returns after at most one interval. Advance is required.
 func RateLimiterClockBack(t *testing.T, limiters RateLimiters) {
 	t.Helper()
 	for range slowly.Most {
@@ -108,15 +105,15 @@ func RateLimiterClockBack(t *testing.T, limiters RateLimiters) {
 	}
 	limiters.Advance(-100 * time.Hour)
 	if got, want := allow(t, limiters.One, opensOf("alice"), slowly), (ports.Allowance{Next: slowly.Interval()}); got != want {
-		t.Errorf("after the clock was set back, got %+v, want %+v", got, want)
+		t.Errorf("after the clock was set back, Allow = %+v, want %+v", got, want)
 	}
 	limiters.Advance(slowly.Interval())
 	if got := allow(t, limiters.One, opensOf("alice"), slowly); !got.Allowed {
-		t.Errorf("after an interval, got %+v", got)
+		t.Errorf("after an interval, Allow = %+v", got)
 	}
 }
 
-// Where the clock is its own, it is only known that the next one comes.
+// A store with a clock of its own only lets us test that one returns at some time.
 func testLimiterComesBackByItself(t *testing.T, limiters RateLimiters) {
 	quickly := session.Limit{Most: 1, Within: 50 * time.Millisecond}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -130,13 +127,13 @@ func testLimiterComesBackByItself(t *testing.T, limiters RateLimiters) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("after %d there never was another", allowed)
+			t.Fatalf("after %d allowed calls, none returned", allowed)
 		case <-tick.C:
 		}
 	}
 }
 
-// One takes nothing from another, nor a group from another.
+// Subjects and groups have separate allowances.
 func testLimiterApart(t *testing.T, limiters RateLimiters) {
 	once := session.Limit{Most: 1, Within: 10 * time.Hour}
 	for _, key := range []ports.LimitKey{
@@ -147,23 +144,23 @@ func testLimiterApart(t *testing.T, limiters RateLimiters) {
 		{Group: ports.LimitFailuresOfAddress, Subject: "alice"},
 	} {
 		if got := allow(t, limiters.One, key, once); !got.Allowed {
-			t.Errorf("the first of %q is refused: %+v", key, got)
+			t.Errorf("first call of %v = %+v", key, got)
 		}
 		if got := allow(t, limiters.Two, key, once); got.Allowed {
-			t.Errorf("the second of %q is allowed: %+v", key, got)
+			t.Errorf("second call of %v = %+v", key, got)
 		}
 	}
 }
 
-// anyNames are texts that a key may have in it.
+// anyNames are unusual subjects.
 var anyNames = []string{"", "{", "}", "{}", "{a}b", "a:b", "a b", "a\nb", "\x00", "\xff", "2001:db8::/64", "用户"}
 
-// Who may be any text.
+// A subject may be any text.
 func testLimiterAnyName(t *testing.T, limiters RateLimiters) {
 	once := session.Limit{Most: 1, Within: 10 * time.Hour}
 	for _, who := range anyNames {
 		if first, second := allow(t, limiters.One, opensOf(who), once), allow(t, limiters.Two, opensOf(who), once); !first.Allowed || second.Allowed {
-			t.Errorf("%q: %+v, then %+v", who, first, second)
+			t.Errorf("subject %q: Allow = %+v, then %+v", who, first, second)
 		}
 	}
 }
@@ -176,26 +173,26 @@ func testLimiterCancelled(t *testing.T, limiters RateLimiters) {
 	}
 	for n := range slowly.Most {
 		if got := allow(t, limiters.One, opensOf("alice"), slowly); !got.Allowed {
-			t.Errorf("the %d. is refused", n+1)
+			t.Errorf("call %d was refused", n+1)
 		}
 	}
 }
 
-// However many race on however many replicas, as many as there are get one.
+// Concurrent calls on two replicas take exactly the allowance.
 func testLimiterRace(t *testing.T, limiters RateLimiters) {
 	if got := limiters.race(t, func(int) ports.LimitKey { return opensOf("alice") }); got != slowly.Most {
-		t.Errorf("%d of %d were allowed, want %d", got, racers, slowly.Most)
+		t.Errorf("%d of %d concurrent calls were allowed, want %d", got, racers, slowly.Most)
 	}
 }
 
-// Those of others do not get in their way.
+// Other subjects' concurrent calls take nothing.
 func testLimiterRaceOfKeys(t *testing.T, limiters RateLimiters) {
 	if got := limiters.race(t, func(n int) ports.LimitKey { return opensOf(string(rune('a' + n/2))) }); got != racers {
 		t.Errorf("%d of %d were allowed", got, racers)
 	}
 }
 
-// race lets all racers ask at once, half on each, and returns how many were
+// race makes concurrent calls, half on each replica, and returns how many were
 // allowed.
 func (l RateLimiters) race(t *testing.T, key func(n int) ports.LimitKey) int {
 	var group sync.WaitGroup

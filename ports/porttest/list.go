@@ -11,13 +11,13 @@ import (
 	"chatkit-session/ports"
 )
 
-// testList is about listing a user's sessions.
+// testList tests listing a user's sessions.
 func testList(t *testing.T, open Factory) {
 	t.Helper()
 	device := func(n int) session.Slot {
 		return session.Slot{User: alice, Workflow: chat, Device: session.Must(session.ParseDeviceID(fmt.Sprint("device_", n)))}
 	}
-	// at is a session made n minutes after noon.
+	// at returns a session created n minutes after noon.
 	at := func(t *testing.T, b *bench, n int, changes ...func(*session.Session)) session.Session {
 		t.Helper()
 		s := session.New(b.draft(device(n)), noon.Add(time.Duration(n)*time.Minute))
@@ -64,8 +64,7 @@ func testList(t *testing.T, open Factory) {
 		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Status: session.StatusRevoked}), revoked)
 		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Status: session.StatusExpired}), due, expired)
 	})
-	// What is read is bounded in bytes, too: the session that exceeds the bound is
-	// the last.
+	// The list ends with the session that exceeds the limit on bytes.
 	t.Run("ByBytes", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
@@ -81,8 +80,8 @@ func testList(t *testing.T, open Factory) {
 		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Bytes: size}), third, second)
 		sameList(t, list(t, b.two, ports.ListQuery{Limit: 9, Bytes: 3 * size}), third, second, first)
 	})
-	// Page after page, while sessions come and go: none twice, none left out.
-	t.Run("PageAfterPage", func(t *testing.T) {
+	// While sessions are created and end, pages neither repeat nor skip one.
+	t.Run("Pages", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		want := map[session.ID]bool{}
@@ -101,7 +100,7 @@ func testList(t *testing.T, open Factory) {
 			}
 			for _, s := range found {
 				if !want[s.ID()] {
-					t.Errorf("%s is listed twice, or was not there", s.ID())
+					t.Errorf("%s is listed twice or did not exist", s.ID())
 				}
 				delete(want, s.ID())
 				after = ports.Position{At: s.CreatedAt(), ID: s.ID()}
@@ -112,10 +111,10 @@ func testList(t *testing.T, open Factory) {
 			}
 		}
 		if len(want) != 0 {
-			t.Errorf("%d are left out", len(want))
+			t.Errorf("%d sessions are missing", len(want))
 		}
 	})
-	// By idle timeout and longest life, too, each by its own terms.
+	// Idle timeout and longest life depend on the terms.
 	t.Run("ByTerms", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
@@ -156,7 +155,7 @@ func testList(t *testing.T, open Factory) {
 			}
 			for name, s := range made {
 				if want := slices.Contains(strings.Split(test.want, ", "), name); got[s.ID()] != want {
-					t.Errorf("%s: %s is expired: %v", what, name, got[s.ID()])
+					t.Errorf("%s: %s expired = %v", what, name, got[s.ID()])
 				}
 			}
 		}

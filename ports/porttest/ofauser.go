@@ -12,8 +12,8 @@ import (
 
 var otherSignIn = session.Must(session.ParseSignInID("sess_2"))
 
-// foreignIDs are ids that no session has: one of another kind, and other
-// spellings of an id that there is.
+// foreignIDs are ids that no session has: one in another format, and other spellings
+// of an existing id.
 func foreignIDs(id session.ID) []session.ID {
 	text := id.String()
 	ids := []session.ID{session.Must(session.ParseID("x"))}
@@ -25,7 +25,7 @@ func foreignIDs(id session.ID) []session.ID {
 	return ids
 }
 
-// testOfAUser is about who sees a session, and about signing out.
+// testOfAUser tests that sessions are found for their own user only, and sign-outs.
 func testOfAUser(t *testing.T, open Factory) {
 	t.Helper()
 	onPhone := session.Slot{User: alice, Workflow: chat, Device: phone}
@@ -43,7 +43,7 @@ func testOfAUser(t *testing.T, open Factory) {
 			t.Fatal(err)
 		}
 		if got, err := b.two.FindByID(t.Context(), alice, mine.ID(), session.Bearer{}); err != nil || got.Status() != session.StatusRevoked || got.EndReason() != session.EndUser || !got.EndedAt().Equal(noon) {
-			t.Errorf("once it ended FindByID = %v, %v", got, err)
+			t.Errorf("FindByID of an ended session = %v, %v", got, err)
 		}
 		for _, id := range append(foreignIDs(mine.ID()), other.ID(), session.Must(b.ids.SessionID())) {
 			if got, err := b.two.FindByID(t.Context(), alice, id, session.Bearer{}); !errors.Is(err, session.KindNotFound) {
@@ -51,9 +51,9 @@ func testOfAUser(t *testing.T, open Factory) {
 			}
 		}
 	})
-	// Signing out while the same sign-in opens: once both are done, nothing is
-	// active.
-	t.Run("SigningOutRacesOpening", func(t *testing.T) {
+	// While a sign-in opens sessions, an admin signs its user out: afterwards no
+	// session is active.
+	t.Run("SignOutWhileOpening", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		b.insert(t, b.draft(phoneSlot))
@@ -73,7 +73,7 @@ func testOfAUser(t *testing.T, open Factory) {
 		findsNothing(t, b.one, phoneSlot)
 		findsNothing(t, b.one, laptopSlot)
 		if _, err := b.opener(b.two).Open(t.Context(), alicesCaller(signIn), ports.OpenRequest{Device: laptop}); !errors.Is(err, session.KindSignedOut) {
-			t.Errorf("afterwards Open = %v, want signed out", err)
+			t.Errorf("Open after the sign-out = %v, want signed out", err)
 		}
 	})
 }

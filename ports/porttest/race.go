@@ -15,8 +15,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// racers is how many goroutines do the same at once, half on each store: as many
-// as a replica lets wait for one user.
+// racers is the number of concurrent goroutines in a race, half on each store: as
+// many as a replica lets wait for one user.
 const racers = 32
 
 var (
@@ -25,7 +25,7 @@ var (
 	anySlot    = session.Slot{User: alice, Workflow: chat}
 )
 
-// deps are the real use cases' on store, at noon.
+// deps returns the dependencies of the use cases on store, at noon.
 func (b *bench) deps(store ports.Store) lifecycle.Deps {
 	return lifecycle.Deps{
 		Store: store, Secrets: store, Sealer: sealer{}, IDs: b.ids, Clock: clock{noon}, Meter: &b.anomalies,
@@ -46,8 +46,7 @@ func (*meter) Refused(ports.LimitGroup) {}
 
 func (*meter) Overloaded(ports.Work) {}
 
-// race runs act racers times at once, half on each store, and returns when all
-// are done.
+// race runs act concurrently, half on each store, and waits for all.
 func (b *bench) race(act func(store ports.Store, n int)) {
 	var group sync.WaitGroup
 	start := make(chan struct{})
@@ -62,12 +61,12 @@ func (b *bench) race(act func(store ports.Store, n int)) {
 	group.Wait()
 }
 
-// alicesCaller is alice in a sign-in.
+// alicesCaller returns alice as the caller from a sign-in.
 func alicesCaller(signIn session.SignInID) access.Caller {
 	return access.Caller{Bearer: session.Bearer{User: alice, Holder: session.Holder{SignIn: signIn}}}
 }
 
-// raceToOpen lets all racers open what request says and returns what they got.
+// raceToOpen makes all racers open with request and returns the results.
 func (b *bench) raceToOpen(t *testing.T, requests ...ports.OpenRequest) []ports.Opened {
 	t.Helper()
 	got := make([]ports.Opened, racers)
@@ -81,8 +80,8 @@ func (b *bench) raceToOpen(t *testing.T, requests ...ports.OpenRequest) []ports.
 	return got
 }
 
-// agree checks that all callers got one session and one token, and that
-// exactly one of them got the outcome that happens once.
+// agree checks that all callers got the same session and token, and that exactly one
+// of them got the outcome once.
 func agree(t *testing.T, got []ports.Opened, once session.Outcome) ports.Opened {
 	t.Helper()
 	outcomes := map[session.Outcome]int{}
@@ -98,8 +97,8 @@ func agree(t *testing.T, got []ports.Opened, once session.Outcome) ports.Opened 
 	return got[0]
 }
 
-// exactlyOneActive ends what is active in slot and checks that it was one
-// session. It counts by ending, so that no second one hides behind the first.
+// exactlyOneActive checks that slot had one active session. It counts by ending
+// them, so that the first cannot hide a second.
 func (b *bench) exactlyOneActive(t *testing.T, slot session.Slot) {
 	t.Helper()
 	for n := 0; ; n++ {
@@ -116,8 +115,8 @@ func (b *bench) exactlyOneActive(t *testing.T, slot session.Slot) {
 	}
 }
 
-// staleRows are the kinds of rows that may lie in a slot when somebody opens
-// it anew: each must give way to one new session.
+// staleRows are rows that a slot may have when a session is opened: each must be
+// replaced by one new session.
 var staleRows = map[string]func(*testing.T, *bench, session.Slot){
 	"Nothing": func(*testing.T, *bench, session.Slot) {},
 	"PastItsExpiry": func(t *testing.T, b *bench, slot session.Slot) {
@@ -174,49 +173,49 @@ func testRace(t *testing.T, open Factory) {
 			t.Parallel()
 			raceToRefresh(t, setup(t, open), slot)
 		})
-		t.Run("EndWhileOthersRefresh"+slotName, func(t *testing.T) {
+		t.Run("RevokeWhileRefreshing"+slotName, func(t *testing.T) {
 			t.Parallel()
 			endWhileOthersRefresh(t, setup(t, open), slot)
 		})
-		t.Run("CleanWhileOthersOpen"+slotName, func(t *testing.T) {
+		t.Run("CleanUpWhileOpening"+slotName, func(t *testing.T) {
 			t.Parallel()
 			cleanWhileOthersOpen(t, setup(t, open), slot)
 		})
 	}
-	t.Run("ByNameAndWithout", func(t *testing.T) {
+	t.Run("NamedAndGeneratedDevice", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		named := ports.OpenRequest{Device: b.insert(t, b.draft(anySlot), nearExpiry).Device()}
 		agree(t, b.raceToOpen(t, named, ports.OpenRequest{}), session.OutcomeRefreshed)
 		b.exactlyOneActive(t, anySlot)
 	})
-	t.Run("TwoSignInsOnADevice", func(t *testing.T) {
+	t.Run("TwoSignInsOneDevice", func(t *testing.T) {
 		t.Parallel()
 		raceForADevice(t, setup(t, open))
 	})
-	t.Run("TwoSignInsAndAnAgentWithoutADevice", func(t *testing.T) {
+	t.Run("TwoSignInsAndAnAgentWithoutDevice", func(t *testing.T) {
 		t.Parallel()
 		raceWithoutADevice(t, setup(t, open))
 	})
-	t.Run("AtMostTenSessions", func(t *testing.T) {
+	t.Run("SessionLimit", func(t *testing.T) {
 		t.Parallel()
 		raceForRoom(t, setup(t, open))
 	})
-	t.Run("OneClaimOfMany", func(t *testing.T) {
+	t.Run("Claim", func(t *testing.T) {
 		t.Parallel()
 		raceToClaim(t, setup(t, open))
 	})
-	t.Run("ASupersededTokenIsReportedOnce", func(t *testing.T) {
+	t.Run("SupersededTokenRecordedOnce", func(t *testing.T) {
 		t.Parallel()
 		raceWithASupersededToken(t, setup(t, open))
 	})
-	t.Run("UpdatesOfAUserTakeTurns", func(t *testing.T) {
+	t.Run("UpdatesOfOneUser", func(t *testing.T) {
 		t.Parallel()
 		updatesTakeTurns(t, setup(t, open))
 	})
 }
 
-// nearExpiry leaves a session less than the default threshold.
+// nearExpiry leaves a session less than the default threshold of life.
 func nearExpiry(s *session.Session) {
 	s.Continue(nil, session.Decision{ExpiresAt: noon.Add(time.Minute)})
 }
@@ -228,7 +227,7 @@ func raceToRefresh(t *testing.T, b *bench, slot session.Slot) {
 	stored := find(t, b.two, slot)
 	previous, until := stored.Previous()
 	if previous != before.Credential().Hash || until != noon.Add(30*time.Second) {
-		t.Errorf("rotated more than once, or without grace: previous good until %s", until)
+		t.Errorf("rotated more than once or without grace: previous token accepted until %s", until)
 	}
 	if stored.ID() != before.ID() || stored.Credential().Hash != winner.Token.Hash() || stored.Credential().Hash == previous {
 		t.Error("the stored token is not the winner's new one")
@@ -236,7 +235,7 @@ func raceToRefresh(t *testing.T, b *bench, slot session.Slot) {
 	b.exactlyOneActive(t, slot)
 }
 
-// ledger remembers the tokens of sessions whose end was acknowledged.
+// ledger has the tokens of sessions whose end was acknowledged.
 type ledger struct {
 	mu    sync.Mutex
 	ended map[session.TokenHash]bool
@@ -248,7 +247,7 @@ func (l *ledger) add(hash session.TokenHash) {
 	l.ended[hash] = true
 }
 
-// snapshot copies what has ended by now.
+// snapshot returns a copy.
 func (l *ledger) snapshot() map[session.TokenHash]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -259,9 +258,9 @@ func (l *ledger) snapshot() map[session.TokenHash]bool {
 	return ended
 }
 
-// endWhileOthersRefresh lets some racers end the session again and again while
-// the others open it, always due for a refresh: nobody gets a token whose end
-// was acknowledged before they asked.
+// endWhileOthersRefresh makes some racers end the session repeatedly while others
+// open it, when it is always due for a refresh: no call returns a token whose end
+// was acknowledged before the call.
 func endWhileOthersRefresh(t *testing.T, b *bench, slot session.Slot) {
 	t.Helper()
 	b.insert(t, b.draft(slot), nearExpiry)
@@ -282,7 +281,7 @@ func endWhileOthersRefresh(t *testing.T, b *bench, slot session.Slot) {
 				t.Errorf("Open: %v", err)
 			}
 			if ended[opened.Token.Hash()] {
-				t.Error("an ended session's token was given out")
+				t.Error("Open returned the token of an ended session")
 			}
 		}
 	})
@@ -292,7 +291,7 @@ func endWhileOthersRefresh(t *testing.T, b *bench, slot session.Slot) {
 	b.exactlyOneActive(t, slot)
 }
 
-// cleanWhileOthersOpen lets the cleaner expire the very rows that others open.
+// cleanWhileOthersOpen makes the cleaner expire the rows that racers open.
 func cleanWhileOthersOpen(t *testing.T, b *bench, slot session.Slot) {
 	t.Helper()
 	draft := b.draft(slot)
@@ -318,8 +317,8 @@ func cleanWhileOthersOpen(t *testing.T, b *bench, slot session.Slot) {
 	b.exactlyOneActive(t, slot)
 }
 
-// updatesTakeTurns checks that no two changes for one user run at once, on
-// whatever devices and stores, and that none is lost.
+// updatesTakeTurns checks that changes for one user never run concurrently, on any
+// devices and stores, and that none is lost.
 func updatesTakeTurns(t *testing.T, b *bench) {
 	t.Helper()
 	var inside, overlaps, done atomic.Int32
@@ -358,7 +357,7 @@ func (b *bench) active(t *testing.T) []session.Session {
 	return found
 }
 
-// happened counts the records of a type in alice's timeline.
+// happened returns the number of records of a type in alice's timeline.
 func (b *bench) happened(t *testing.T, what session.ActivityType) int {
 	t.Helper()
 	n := 0
@@ -370,7 +369,7 @@ func (b *bench) happened(t *testing.T, what session.ActivityType) int {
 	return n
 }
 
-// raceForRoom opens sessions on many devices at once, where some are already.
+// raceForRoom opens sessions on many devices concurrently, beside existing ones.
 func raceForRoom(t *testing.T, b *bench) {
 	t.Helper()
 	const before = 4
@@ -386,21 +385,21 @@ func raceForRoom(t *testing.T, b *bench) {
 			t.Errorf("Open: %v", err)
 		}
 		if left := len(b.active(t)); left > 10 {
-			t.Errorf("%d are active at once", left)
+			t.Errorf("%d sessions are active", left)
 		}
 	})
 	active := b.active(t)
 	if len(active) != 10 || b.happened(t, session.ActivityLimit) != racers+before-10 || b.happened(t, session.ActivityCreated) != racers {
-		t.Errorf("%d are active, %d ended", len(active), b.happened(t, session.ActivityLimit))
+		t.Errorf("%d sessions are active, %d ended at the limit", len(active), b.happened(t, session.ActivityLimit))
 	}
 	for _, s := range active {
 		if s.CreatedAt().Before(noon) {
-			t.Error("one that was not used for longer is left")
+			t.Error("a session was kept that is less recently used than one that ended")
 		}
 	}
 }
 
-// raceToClaim moves a session by one code from everywhere at once.
+// raceToClaim claims one transfer code concurrently.
 func raceToClaim(t *testing.T, b *bench) {
 	t.Helper()
 	moved := b.insert(t, b.draft(phoneSlot))
@@ -417,23 +416,22 @@ func raceToClaim(t *testing.T, b *bench) {
 		case err == nil:
 			claimed.Add(1)
 			if opened.Session.ID() != moved.ID() || opened.Session.Device() != laptop {
-				t.Errorf("claimed %s on %s", opened.Session.ID(), opened.Session.Device())
+				t.Errorf("Claim = session %s on %s", opened.Session.ID(), opened.Session.Device())
 			}
 		case !errors.Is(err, session.KindNotFound):
 			t.Errorf("Claim: %v", err)
 		}
 	})
 	if claimed.Load() != 1 || len(b.active(t)) != 1 || b.happened(t, session.ActivityTransferred) != 1 || b.happened(t, session.ActivityRevoked) != 1 {
-		t.Errorf("%d claimed it, %d are active", claimed.Load(), len(b.active(t)))
+		t.Errorf("%d claims succeeded, %d sessions are active", claimed.Load(), len(b.active(t)))
 	}
 	findsNothing(t, b.one, phoneSlot)
 	if _, err := b.one.FindByToken(t.Context(), moved.Credential().Hash); !errors.Is(err, session.KindNotFound) {
-		t.Errorf("the old device's token finds %v", err)
+		t.Errorf("FindByToken with the old device's token = %v", err)
 	}
 }
 
-// raceWithASupersededToken checks, from everywhere at once, a token whose grace
-// is over.
+// raceWithASupersededToken checks a superseded token concurrently, after its grace.
 func raceWithASupersededToken(t *testing.T, b *bench) {
 	t.Helper()
 	old := session.Must(b.ids.Token())
@@ -446,17 +444,17 @@ func raceWithASupersededToken(t *testing.T, b *bench) {
 		}
 	})
 	if records, counted := b.happened(t, session.ActivityAnomaly), b.anomalies.Load(); records != 1 || counted != 1 {
-		t.Errorf("it was recorded %d times and counted %d times", records, counted)
+		t.Errorf("the anomaly was recorded %d times and counted %d times, want 1", records, counted)
 	}
 }
 
-// clock is a ports.Clock that stands still.
+// clock is a ports.Clock with a fixed time.
 type clock struct{ now time.Time }
 
 func (c clock) Now() time.Time { return c.now }
 
-// sealer is a ports.Sealer for tests that are not about sealing: it only ties
-// the token to its session.
+// sealer is a ports.Sealer that does not encrypt. It only binds a token to its
+// session.
 type sealer struct{}
 
 func (sealer) Seal(id session.ID, token session.Token) ([]byte, error) {
@@ -476,8 +474,8 @@ var (
 	_ ports.Clock  = clock{}
 )
 
-// raceForADevice lets two sign-ins open one device at once. Each open gives its
-// caller a session of the caller's own, and in the end one is left.
+// raceForADevice makes two sign-ins open the same device concurrently. Each call
+// returns a session that its caller holds; in the end one is active.
 func raceForADevice(t *testing.T, b *bench) {
 	t.Helper()
 	b.race(func(store ports.Store, n int) {
@@ -488,16 +486,16 @@ func raceForADevice(t *testing.T, b *bench) {
 			return
 		}
 		if opened.Session.Holder() != caller.Holder {
-			t.Errorf("%v got a session of %v", caller.Holder, opened.Session.Holder())
+			t.Errorf("caller %v got a session that %v holds", caller.Holder, opened.Session.Holder())
 		}
 	})
 	if left := len(b.active(t)); left != 1 {
-		t.Errorf("%d are active on the device", left)
+		t.Errorf("%d sessions are active on the device, want 1", left)
 	}
 }
 
-// raceWithoutADevice lets two sign-ins, and an agent in one of them, open at
-// once: each has one session.
+// raceWithoutADevice makes two sign-ins, and an agent in one of them, open without a
+// device concurrently: each gets one session.
 func raceWithoutADevice(t *testing.T, b *bench) {
 	t.Helper()
 	callers := []access.Caller{alicesCaller(signIn), alicesCaller(otherSignIn), alicesCaller(signIn)}
@@ -516,6 +514,6 @@ func raceWithoutADevice(t *testing.T, b *bench) {
 		}
 	}
 	if left := len(b.active(t)); left != len(callers) {
-		t.Errorf("%d are active, want %d", left, len(callers))
+		t.Errorf("%d sessions are active, want %d", left, len(callers))
 	}
 }

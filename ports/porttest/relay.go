@@ -14,16 +14,15 @@ import (
 	"chatkit-session/ports"
 )
 
-// Relays are those of two replicas that are joined.
+// Relays are two connected replicas' relays.
 type Relays struct {
 	One, Two ports.Relay
-	// Lose breaks what joins them, with the connections that there are; Recover
-	// puts it back. Only RelayLost needs them.
+	// Lose breaks the link and all connections; Recover restores the link. Only
+	// RelayLost needs them.
 	Lose, Recover func()
 }
 
-// Relay proves that the fresh ones that open returns keep what ports.Relay
-// promises.
+// Relay tests ports.Relay. open returns new relays.
 func Relay(t *testing.T, open func(t *testing.T) Relays) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Relays){
@@ -40,17 +39,17 @@ func Relay(t *testing.T, open func(t *testing.T) Relays) {
 	}
 }
 
-// relayPatience is how long what is sent may take.
+// relayPatience is how long a message may take.
 const relayPatience = 20 * time.Second
 
-// ear is what a replica hears.
+// ear is what a replica receives.
 type ear struct {
 	said  chan []session.ID
 	ended chan error
 	stop  func()
 }
 
-// listen lets a replica hear, from now on.
+// listen makes a replica receive until the test ends.
 func listen(t *testing.T, relay ports.Relay) *ear {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -65,12 +64,12 @@ func listen(t *testing.T, relay ports.Relay) *ear {
 	case err := <-e.ended:
 		t.Fatalf("Receive = %v", err)
 	case <-time.After(relayPatience):
-		t.Fatal("it is never ready")
+		t.Fatal("Receive never called ready")
 	}
 	return e
 }
 
-// hears waits until it has heard of all of these.
+// hears waits until the replica received all ids.
 func (e *ear) hears(t *testing.T, ids ...session.ID) {
 	t.Helper()
 	left, late := slices.Clone(ids), time.After(relayPatience)
@@ -79,14 +78,14 @@ func (e *ear) hears(t *testing.T, ids ...session.ID) {
 		case said := <-e.said:
 			left = slices.DeleteFunc(left, func(id session.ID) bool { return slices.Contains(said, id) })
 		case err := <-e.ended:
-			t.Fatalf("Receive = %v, and it has not heard of %d", err, len(left))
+			t.Fatalf("Receive = %v before %d ids were received", err, len(left))
 		case <-late:
-			t.Fatalf("it never hears of %d of %d: %.200v", len(left), len(ids), left)
+			t.Fatalf("%d of %d ids were not received: %.200v", len(left), len(ids), left)
 		}
 	}
 }
 
-// ends waits until Receive has, as unavailable.
+// ends waits until Receive returns unavailable.
 func (e *ear) ends(t *testing.T) {
 	t.Helper()
 	select {
@@ -95,7 +94,7 @@ func (e *ear) ends(t *testing.T) {
 			t.Errorf("Receive = %v", err)
 		}
 	case <-time.After(relayPatience):
-		t.Fatal("Receive goes on")
+		t.Fatal("Receive did not return")
 	}
 }
 
@@ -106,7 +105,7 @@ func send(t *testing.T, relay ports.Relay, ids ...session.ID) {
 	}
 }
 
-// someIDs are as long as ids can be, and have all sorts of characters.
+// someIDs returns ids of the maximum length, with every kind of character.
 func someIDs(n int) []session.ID {
 	ids := make([]session.ID, n)
 	for i := range ids {
@@ -115,7 +114,7 @@ func someIDs(n int) []session.ID {
 	return ids
 }
 
-// What one sends both hear, and the other way round.
+// Both replicas receive what either sends.
 func testRelayCarries(t *testing.T, r Relays) {
 	one, two := listen(t, r.One), listen(t, r.Two)
 	ids := someIDs(4)
@@ -126,28 +125,28 @@ func testRelayCarries(t *testing.T, r Relays) {
 	two.hears(t, ids...)
 }
 
-// As many as there may be at once get through.
+// A message of RelayBatch ids arrives.
 func testRelayBatch(t *testing.T, r Relays) {
 	two, ids := listen(t, r.Two), someIDs(ports.RelayBatch)
 	send(t, r.One, ids...)
 	two.hears(t, ids...)
 }
 
-// That nothing changed is heard, too.
+// A message without ids arrives.
 func testRelayNothing(t *testing.T, r Relays) {
 	two := listen(t, r.Two)
 	send(t, r.One)
 	select {
 	case said := <-two.said:
 		if len(said) != 0 {
-			t.Errorf("heard is %v", said)
+			t.Errorf("received %v, want no ids", said)
 		}
 	case <-time.After(relayPatience):
-		t.Fatal("it hears nothing")
+		t.Fatal("the message was not received")
 	}
 }
 
-// However many send at once, all of it is heard.
+// All concurrent messages arrive.
 func testRelayRace(t *testing.T, r Relays) {
 	one, two, ids := listen(t, r.One), listen(t, r.Two), someIDs(racers)
 	var group sync.WaitGroup
@@ -166,7 +165,7 @@ func testRelayRace(t *testing.T, r Relays) {
 	two.hears(t, ids...)
 }
 
-// Both give up with their context; then nothing is heard, and others go on.
+// Send and Receive give up when their context ends. Others continue.
 func testRelayCancelled(t *testing.T, r Relays) {
 	one, two := listen(t, r.One), listen(t, r.Two)
 	two.stop()
@@ -183,12 +182,12 @@ func testRelayCancelled(t *testing.T, r Relays) {
 	send(t, r.Two, ids[1])
 	one.hears(t, ids[1])
 	if len(two.said) > 0 {
-		t.Errorf("it heard %v", <-two.said)
+		t.Errorf("received %v", <-two.said)
 	}
 }
 
-// RelayLost proves that who hears is told that they do not any more, and can
-// hear again.
+// RelayLost tests that Receive fails when the link breaks, and works again after it
+// recovers.
 func RelayLost(t *testing.T, open func(t *testing.T) Relays) {
 	t.Helper()
 	r := open(t)
@@ -201,7 +200,7 @@ func RelayLost(t *testing.T, open func(t *testing.T) Relays) {
 	if err := r.One.Send(ctx, ids[:1]); !errors.Is(err, session.KindUnavailable) {
 		t.Errorf("Send = %v", err)
 	}
-	if err := r.Two.Receive(t.Context(), func() { t.Error("it is ready") }, func([]session.ID) {}); !errors.Is(err, session.KindUnavailable) {
+	if err := r.Two.Receive(t.Context(), func() { t.Error("ready was called") }, func([]session.ID) {}); !errors.Is(err, session.KindUnavailable) {
 		t.Errorf("Receive = %v", err)
 	}
 	r.Recover()
@@ -219,7 +218,7 @@ func sendsAgain(t *testing.T, relay ports.Relay) {
 	for relay.Send(t.Context(), nil) != nil {
 		select {
 		case <-late:
-			t.Fatal("it does not send again")
+			t.Fatal("Send does not recover")
 		case <-tick.C:
 		}
 	}

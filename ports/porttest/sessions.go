@@ -1,6 +1,6 @@
-// Package porttest holds one contract suite for each outbound port. Every
-// adapter of a port passes the same suite: a bug found in one of them becomes
-// a case for all.
+// Package porttest has one contract test suite for each outbound port. Every adapter
+// of a port passes the same suite: a bug found in one adapter becomes a test case
+// for all.
 package porttest
 
 import (
@@ -16,12 +16,11 @@ import (
 	"chatkit-session/ports"
 )
 
-// Factory opens two stores, independently of each other as two replicas would,
-// on one fresh and empty database, and closes them when the test ends.
+// Factory opens two independent stores, like those of two replicas, on one new and
+// empty database. It closes them when the test ends.
 type Factory func(t *testing.T) (one, two ports.Store)
 
-// Sessions proves that the stores of open keep what the ports of ports.Store promise, and
-// with that the invariants that a store can break.
+// Sessions tests ports.Store, including the invariants that a store can break.
 func Sessions(t *testing.T, open Factory) {
 	t.Helper()
 	groups := map[string]func(*testing.T, Factory){
@@ -51,7 +50,7 @@ func Sessions(t *testing.T, open Factory) {
 	}
 }
 
-// noon is when everything happens.
+// noon is the time of all tests.
 var noon = time.Date(2025, 1, 1, 12, 0, 0, 123456000, time.UTC)
 
 var (
@@ -68,7 +67,7 @@ var (
 	elsewhere = session.NewSource(netip.MustParseAddr("2001:db8::1"), session.NewClient("Safari 18", "iOS 18", "mobile"))
 )
 
-// bench is two stores on one database and what makes sessions unique.
+// bench is two stores on one database, with a source of unique ids.
 type bench struct {
 	one, two  ports.Store
 	ids       *identifiers
@@ -81,9 +80,8 @@ func setup(t *testing.T, open Factory) *bench {
 	return &bench{one: one, two: two, ids: newIdentifiers()}
 }
 
-// draft returns what a session in slot is made from, which lives an hour. With
-// no device in the slot the device is a generated one. by is the sign-in, if it
-// is not the usual one.
+// draft returns a draft for a session in slot that lives for an hour. Without a
+// device in slot, the device is a generated one. by overrides the usual sign-in.
 func (b *bench) draft(slot session.Slot, by ...session.SignInID) session.Draft {
 	id, token := session.Must(b.ids.SessionID()), session.Must(b.ids.Token())
 	d := session.Draft{
@@ -103,8 +101,8 @@ func (b *bench) draft(slot session.Slot, by ...session.SignInID) session.Draft {
 	return d
 }
 
-// insert stores a new session of draft, made at noon, changed by the given
-// functions first.
+// insert stores a new session of draft, created at noon, after applying the given
+// changes.
 func (b *bench) insert(t testing.TB, draft session.Draft, changes ...func(*session.Session)) session.Session {
 	t.Helper()
 	s := session.New(draft, noon)
@@ -117,20 +115,20 @@ func (b *bench) insert(t testing.TB, draft session.Draft, changes ...func(*sessi
 	return s
 }
 
-// put writes sessions of a user, whatever is there.
+// put writes a user's sessions unconditionally.
 func put(ctx context.Context, store ports.SessionStore, user session.UserID, sessions ...session.Session) error {
 	return store.Update(ctx, ports.Scope{User: user}, func(ports.Seen) (ports.Changes, error) {
 		return ports.Changes{Sessions: sessions}, nil
 	})
 }
 
-// in reports whether s is what the usual sign-in's request for slot continues.
+// in reports whether the usual sign-in's request for slot continues s.
 func in(slot session.Slot, s session.Session) bool {
 	mine := s.Device() == slot.Device || (slot.Device.IsZero() && s.Generated() && s.Holder().SignIn == signIn)
 	return s.Status() == session.StatusActive && s.Workflow() == slot.Workflow && s.Actor() == slot.Actor && mine
 }
 
-// change writes what with makes of the session in slot, if there is one.
+// change applies with to the session in slot, if there is one, and stores it.
 func change(ctx context.Context, store ports.SessionStore, slot session.Slot, with func(*session.Session)) error {
 	return store.Update(ctx, ports.Scope{User: slot.User}, func(seen ports.Seen) (ports.Changes, error) {
 		for _, s := range seen.Sessions {
@@ -143,8 +141,8 @@ func change(ctx context.Context, store ports.SessionStore, slot session.Slot, wi
 	})
 }
 
-// revoke ends what is active in slot and returns its token's hash, zero when
-// there was nothing.
+// revoke ends the active session in slot and returns its token's hash, zero when
+// there is none.
 func revoke(ctx context.Context, store ports.SessionStore, slot session.Slot) (session.TokenHash, error) {
 	var ended session.TokenHash
 	err := change(ctx, store, slot, func(s *session.Session) {
@@ -171,7 +169,7 @@ func findsNothing(t *testing.T, store ports.SessionStore, slot session.Slot) {
 }
 
 func testFind(t *testing.T, open Factory) {
-	t.Run("NothingInAnEmptyStore", func(t *testing.T) {
+	t.Run("EmptyStore", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		findsNothing(t, b.one, session.Slot{User: alice, Workflow: chat})
@@ -191,11 +189,11 @@ func testFind(t *testing.T, open Factory) {
 			findsNothing(t, store, session.Slot{User: alice, Workflow: chat, Device: laptop})
 		}
 	})
-	t.Run("WithoutADeviceOnlyAGeneratedOne", func(t *testing.T) {
+	t.Run("GeneratedDeviceOnly", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		anyDevice := session.Slot{User: alice, Workflow: chat}
-		// A device's name does not make it a generated one.
+		// A device id in the format of generated ones does not make it generated.
 		looksGenerated := session.Slot{User: alice, Workflow: chat, Device: session.GenerateDeviceID(alice, noon.Add(time.Second))}
 		b.insert(t, b.draft(looksGenerated))
 		findsNothing(t, b.two, anyDevice)
@@ -206,7 +204,7 @@ func testFind(t *testing.T, open Factory) {
 		}
 		byName := session.Slot{User: alice, Workflow: chat, Device: generated.Device()}
 		if got := find(t, b.two, byName); got.ID() != generated.ID() || !got.Generated() {
-			t.Errorf("by its name found %s, generated %v", got.ID(), got.Generated())
+			t.Errorf("with its device id, found %s, generated %v", got.ID(), got.Generated())
 		}
 	})
 	t.Run("ActiveOnly", func(t *testing.T) {
@@ -317,8 +315,8 @@ func nested(levels int) map[string]any {
 	return tree
 }
 
-// same checks that got is want in every field, times to the microsecond and in
-// UTC.
+// same checks that got equals want in every field, including times to the
+// microsecond and their zone, UTC.
 func same(t *testing.T, got, want session.Session) {
 	t.Helper()
 	if gotText, wantText := fmt.Sprintf("%+v", got.Stored()), fmt.Sprintf("%+v", want.Stored()); gotText != wantText {
@@ -328,11 +326,11 @@ func same(t *testing.T, got, want session.Session) {
 
 func testUpdate(t *testing.T, open Factory) {
 	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
-	t.Run("ShowsWhatIsInScope", func(t *testing.T) {
+	t.Run("Scope", func(t *testing.T) {
 		t.Parallel()
 		updateShowsItsScope(t, setup(t, open))
 	})
-	t.Run("NoSessionsWriteNothing", func(t *testing.T) {
+	t.Run("NoChanges", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		want := b.insert(t, b.draft(slot))
@@ -341,7 +339,7 @@ func testUpdate(t *testing.T, open Factory) {
 		}
 		same(t, find(t, b.one, slot), want)
 	})
-	t.Run("ChangesErrorComesBackAndNothingIsStored", func(t *testing.T) {
+	t.Run("ChangeFails", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		refused := errors.New("refused")
@@ -349,12 +347,12 @@ func testUpdate(t *testing.T, open Factory) {
 			return ports.Changes{Sessions: []session.Session{session.New(b.draft(slot), noon)}}, refused
 		})
 		if !errors.Is(err, refused) || session.KindOf(err) != session.KindInternal {
-			t.Errorf("Update = %v, want %v as it is", err, refused)
+			t.Errorf("Update = %v, want %v unwrapped", err, refused)
 		}
 		findsNothing(t, b.one, slot)
 	})
-	// Whatever their order, what ends makes room.
-	t.Run("EndsMakeRoom", func(t *testing.T) {
+	// Ending sessions make room for others in any order.
+	t.Run("EndedSessionsMakeRoom", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		moved, ends, stale := b.insert(t, b.draft(session.Slot{User: alice, Workflow: chat})), b.insert(t, b.draft(slot)), b.insert(t, b.draft(laptopSlot))
@@ -382,7 +380,7 @@ func testUpdate(t *testing.T, open Factory) {
 		}
 		same(t, find(t, b.two, slot), want)
 	})
-	t.Run("APanicInChangeStoresNothingAndFreesTheLock", func(t *testing.T) {
+	t.Run("ChangePanics", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		func() {
@@ -443,7 +441,7 @@ func updateShowsItsScope(t *testing.T, b *bench) {
 	}
 }
 
-// sameList checks that got are the sessions of want, in their order.
+// sameList checks that got equals want, in order.
 func sameList(t *testing.T, got []session.Session, want ...session.Session) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -469,7 +467,7 @@ func testConflict(t *testing.T, open Factory) {
 		conflicts(t, b, b.draft(slot))
 		same(t, find(t, b.one, slot), want)
 	})
-	t.Run("GeneratedDeviceThere", func(t *testing.T) {
+	t.Run("GeneratedDeviceTaken", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		generated := session.Slot{User: alice, Workflow: chat}
@@ -498,7 +496,7 @@ func testConflict(t *testing.T, open Factory) {
 			t.Errorf("Update = %v, want a conflict", err)
 		}
 	})
-	t.Run("ElsewhereIsNone", func(t *testing.T) {
+	t.Run("OtherSlots", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		b.insert(t, b.draft(session.Slot{User: alice, Workflow: chat, Device: phone, Actor: agent}))
@@ -517,7 +515,7 @@ func testConflict(t *testing.T, open Factory) {
 
 func testCancelled(t *testing.T, open Factory) {
 	slot := session.Slot{User: alice, Workflow: chat, Device: phone}
-	t.Run("Before", func(t *testing.T) {
+	t.Run("BeforeTheCall", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -545,7 +543,7 @@ func testCancelled(t *testing.T, open Factory) {
 		}
 		findsNothing(t, b.one, slot)
 	})
-	t.Run("Amid", func(t *testing.T) {
+	t.Run("DuringChange", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -566,7 +564,7 @@ func testCancelled(t *testing.T, open Factory) {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			if err := put(ctx, b.two, slot.User, session.New(b.draft(slot), noon)); !errors.Is(err, session.KindUnavailable) {
-				t.Errorf("the Update that waits returns %v, want unavailable", err)
+				t.Errorf("the waiting Update = %v, want unavailable", err)
 			}
 			return ports.Changes{}, nil
 		})

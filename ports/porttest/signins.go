@@ -12,22 +12,23 @@ import (
 	"chatkit-session/ports"
 )
 
-// alices is alice in a sign-in that was verified then; zero for unknown.
+// alices returns alice as the bearer of a sign-in verified at that time; zero for
+// unknown.
 func alices(signIn session.SignInID, verified time.Time) session.Bearer {
 	return session.Bearer{User: alice, Holder: session.Holder{SignIn: signIn}, Verified: verified}
 }
 
-// signedIn is what is remembered of a sign-in.
+// signedIn returns the record of a sign-in.
 func signedIn(signIn session.SignInID, firstSeen, verified time.Time) session.SignIn {
 	return session.RestoreSignIn(session.StoredSignIn{SignIn: signIn.String(), FirstSeen: firstSeen, Verified: verified})
 }
 
-// blocked is signedIn of one that is signed out.
+// blocked returns the record of a sign-in that was blocked at a time.
 func blocked(signIn session.SignInID, at time.Time) session.SignIn {
 	return session.RestoreSignIn(session.StoredSignIn{SignIn: signIn.String(), FirstSeen: noon, Verified: noon, BlockedAt: at})
 }
 
-// signIns writes what is remembered of a user's sign-ins.
+// signIns stores changes to a user's recorded sign-ins.
 func signIns(t *testing.T, store ports.Store, user session.UserID, changes ports.SignInChanges) {
 	t.Helper()
 	err := store.Update(t.Context(), ports.Scope{User: user}, func(ports.Seen) (ports.Changes, error) {
@@ -38,7 +39,7 @@ func signIns(t *testing.T, store ports.Store, user session.UserID, changes ports
 	}
 }
 
-// remembers checks which sign-ins an Update shows.
+// remembers checks which sign-ins an Update reads.
 func remembers(t *testing.T, store ports.Store, user session.UserID, want ...session.SignIn) {
 	t.Helper()
 	seen := look(t, store, ports.Scope{User: user})
@@ -51,11 +52,11 @@ func remembers(t *testing.T, store ports.Store, user session.UserID, want ...ses
 		return fmt.Sprint(texts)
 	}
 	if got, wanted := describe(seen.SignIns), describe(want); got != wanted {
-		t.Errorf("remembered are\n%s, want\n%s", got, wanted)
+		t.Errorf("recorded sign-ins:\n%s, want\n%s", got, wanted)
 	}
 }
 
-// look returns what an Update shows.
+// look returns what an Update reads.
 func look(t *testing.T, store ports.Store, scope ports.Scope) (shown ports.Seen) {
 	t.Helper()
 	err := store.Update(t.Context(), scope, func(seen ports.Seen) (ports.Changes, error) {
@@ -68,8 +69,8 @@ func look(t *testing.T, store ports.Store, scope ports.Scope) (shown ports.Seen)
 	return shown
 }
 
-// asks are all calls that a bearer makes of a store, about something that is
-// there and something that is not.
+// asks makes all store calls that take a bearer, about existing and unknown objects,
+// and returns their errors.
 func (b *bench) asks(ctx context.Context, store ports.Store, by session.Bearer, found session.Session) map[string]error {
 	errs := map[string]error{}
 	_, errs["FindByID"] = store.FindByID(ctx, alice, found.ID(), by)
@@ -88,18 +89,17 @@ func (b *bench) asks(ctx context.Context, store ports.Store, by session.Bearer, 
 	return errs
 }
 
-// mayAsk checks that every call of the bearer is let through, or that none is.
+// mayAsk checks that all calls of the bearer are allowed, or that all are refused.
 func (b *bench) mayAsk(t *testing.T, by session.Bearer, found session.Session, want bool) {
 	t.Helper()
 	for name, err := range b.asks(t.Context(), b.two, by, found) {
 		if got := !errors.Is(err, session.KindSignedOut); got != want {
-			t.Errorf("%s for %v = %v, want let through: %v", name, by, err, want)
+			t.Errorf("%s for %v = %v, want allowed: %v", name, by, err, want)
 		}
 	}
 }
 
-// testSignIns is about what is remembered of sign-ins, and about whom that
-// keeps out.
+// testSignIns tests the records of sign-ins, and that blocked ones are refused.
 func testSignIns(t *testing.T, open Factory) {
 	t.Helper()
 	early, late := noon.Add(-time.Hour), noon.Add(time.Hour)
@@ -110,7 +110,7 @@ func testSignIns(t *testing.T, open Factory) {
 		record(t, b.one, session.Activity{User: alice, Session: found.ID(), Type: session.ActivityCreated, At: noon})
 		return b, found
 	}
-	t.Run("Remembered", func(t *testing.T) {
+	t.Run("Recorded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		actors := session.RestoreSignIn(session.StoredSignIn{SignIn: signIn.String(), Actor: agent.String(), FirstSeen: noon, Verified: early})
@@ -119,7 +119,7 @@ func testSignIns(t *testing.T, open Factory) {
 		remembers(t, b.two, alice, signedIn(signIn, noon, noon.Add(time.Microsecond)), actors)
 		remembers(t, b.two, bob, signedIn(signIn, noon, noon))
 	})
-	t.Run("TheEarlierSightAndTheLaterVerificationStay", func(t *testing.T) {
+	t.Run("EarlierFirstSeenLaterVerified", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		for _, s := range []session.SignIn{signedIn(signIn, noon, noon), signedIn(signIn, late, early), signedIn(signIn, early, late), signedIn(signIn, noon, noon)} {
@@ -127,7 +127,7 @@ func testSignIns(t *testing.T, open Factory) {
 		}
 		remembers(t, b.two, alice, signedIn(signIn, early, late))
 	})
-	t.Run("ForgottenUnlessBlocked", func(t *testing.T) {
+	t.Run("ForgetUnlessBlocked", func(t *testing.T) {
 		t.Parallel()
 		b, found := arrange(t)
 		signIns(t, b.one, alice, ports.SignInChanges{SignIns: []session.SignIn{signedIn(signIn, noon, noon), blocked(otherSignIn, noon)}})
@@ -137,7 +137,7 @@ func testSignIns(t *testing.T, open Factory) {
 		remembers(t, b.one, bob, signedIn(signIn, noon, noon))
 		b.mayAsk(t, alices(otherSignIn, late), found, false)
 	})
-	t.Run("ABlockedOneIsRefusedEverything", func(t *testing.T) {
+	t.Run("BlockedIsRefused", func(t *testing.T) {
 		t.Parallel()
 		b, found := arrange(t)
 		signIns(t, b.one, alice, ports.SignInChanges{SignIns: []session.SignIn{blocked(otherSignIn, noon)}})
@@ -153,18 +153,18 @@ func testSignIns(t *testing.T, open Factory) {
 		b.mayAsk(t, theirs, found, true)
 		b.mayAsk(t, session.Bearer{}, found, true)
 		if got, err := b.two.FindByID(t.Context(), alice, found.ID(), alices(otherSignIn, noon)); !errors.Is(err, session.KindSignedOut) || got.ID() != found.ID() {
-			t.Errorf("FindByID = %s, %v, want the session, too", got.ID(), err)
+			t.Errorf("FindByID = %s, %v, want the session and signed out", got.ID(), err)
 		}
 		remembers(t, b.two, alice)
 	})
-	t.Run("ABlockStays", func(t *testing.T) {
+	t.Run("BlockStays", func(t *testing.T) {
 		t.Parallel()
 		b, found := arrange(t)
 		signIns(t, b.one, alice, ports.SignInChanges{SignIns: []session.SignIn{blocked(otherSignIn, noon)}})
 		signIns(t, b.one, alice, ports.SignInChanges{SignIns: []session.SignIn{signedIn(otherSignIn, noon, late)}})
 		b.mayAsk(t, alices(otherSignIn, late), found, false)
 	})
-	t.Run("OneVerifiedBeforeTheMomentIsRefusedEverything", func(t *testing.T) {
+	t.Run("VerifiedBeforeTheMomentIsRefused", func(t *testing.T) {
 		t.Parallel()
 		b, found := arrange(t)
 		signIns(t, b.one, alice, ports.SignInChanges{SignIns: []session.SignIn{signedIn(signIn, early, early)}, Moment: noon})
@@ -179,7 +179,7 @@ func testSignIns(t *testing.T, open Factory) {
 		theirs.User = bob
 		b.mayAsk(t, theirs, found, true)
 	})
-	t.Run("TheMomentOnlyMovesForward", func(t *testing.T) {
+	t.Run("MomentOnlyMovesForward", func(t *testing.T) {
 		t.Parallel()
 		b, found := arrange(t)
 		for _, moment := range []time.Time{noon, early, {}} {
@@ -190,7 +190,7 @@ func testSignIns(t *testing.T, open Factory) {
 		b.mayAsk(t, alices(otherSignIn, noon.Add(time.Second)), found, false)
 		remembers(t, b.two, alice)
 	})
-	t.Run("ARefusedUpdateShowsNothing", func(t *testing.T) {
+	t.Run("RefusedUpdate", func(t *testing.T) {
 		t.Parallel()
 		b, _ := arrange(t)
 		signIns(t, b.one, alice, ports.SignInChanges{SignIns: []session.SignIn{blocked(otherSignIn, noon)}})
@@ -202,7 +202,7 @@ func testSignIns(t *testing.T, open Factory) {
 			t.Errorf("Update = %v, want signed out", err)
 		}
 	})
-	t.Run("WhetherTheHolderIsBlocked", func(t *testing.T) {
+	t.Run("HolderBlocked", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		ends := func(s *session.Session) { s.Revoke(session.EndUser, noon) }
@@ -210,10 +210,10 @@ func testSignIns(t *testing.T, open Factory) {
 		signIns(t, b.one, alice, ports.SignInChanges{SignIns: []session.SignIn{signedIn(signIn, noon, noon), blocked(otherSignIn, noon)}})
 		for of, want := range map[session.ID]bool{{}: false, mine.ID(): false, other.ID(): true, nobodys.ID(): false} {
 			if got := look(t, b.two, ports.Scope{User: alice, Session: of}).HolderBlocked; got != want {
-				t.Errorf("of %s: %v, want %v", of, got, want)
+				t.Errorf("HolderBlocked for %s = %v, want %v", of, got, want)
 			}
 			if look(t, b.two, ports.Scope{User: bob, Session: of}).HolderBlocked {
-				t.Errorf("of %s as another user's: blocked", of)
+				t.Errorf("HolderBlocked for %s as another user's = true", of)
 			}
 		}
 	})
@@ -233,7 +233,7 @@ func testSignIns(t *testing.T, open Factory) {
 		}
 		b.mayAsk(t, alices(otherSignIn, early), found, true)
 	})
-	t.Run("OfWhom", func(t *testing.T) {
+	t.Run("ContinuesOwnSession", func(t *testing.T) {
 		t.Parallel()
 		continuesItsOwn(t, setup(t, open))
 	})
@@ -255,7 +255,7 @@ func testSignIns(t *testing.T, open Factory) {
 	})
 }
 
-// continuesItsOwn checks whose session a request continues.
+// continuesItsOwn checks which session a request continues.
 func continuesItsOwn(t *testing.T, b *bench) {
 	t.Helper()
 	agentsSlot := session.Slot{User: alice, Workflow: chat, Actor: agent}
@@ -289,12 +289,12 @@ func continuesItsOwn(t *testing.T, b *bench) {
 	for _, s := range []session.Session{named, agentsNamed} {
 		got, err := b.two.FindByToken(t.Context(), s.Credential().Hash)
 		if err != nil || got.Actor() != s.Actor() {
-			t.Errorf("FindByToken says the actor is %q, %v, want %q", got.Actor(), err, s.Actor())
+			t.Errorf("FindByToken has actor %q, %v, want %q", got.Actor(), err, s.Actor())
 		}
 	}
 }
 
-// purgesSignIns checks which sign-ins are forgotten as time goes by.
+// purgesSignIns checks which sign-ins PurgeSignIns deletes.
 func purgesSignIns(t *testing.T, b *bench) {
 	t.Helper()
 	at := func(name string, firstSeen, verified, blockedAt time.Duration) session.SignIn {

@@ -32,12 +32,11 @@ func timeline(t *testing.T, store ports.Store, user session.UserID) []session.Ac
 	return found
 }
 
-// sameActivity checks that got is want in every field but its id, which it
-// must have.
+// sameActivity checks that got has an id and equals want in every other field.
 func sameActivity(t *testing.T, got, want session.Activity) {
 	t.Helper()
 	if got.ID.IsZero() {
-		t.Error("it has no id")
+		t.Error("the record has no id")
 	}
 	describe := func(a session.Activity) string {
 		return fmt.Sprint(a.User, a.Session, a.Type, a.At, a.Source)
@@ -47,7 +46,7 @@ func sameActivity(t *testing.T, got, want session.Activity) {
 	}
 }
 
-// testActivity is about timelines.
+// testActivity tests timelines.
 func testActivity(t *testing.T, open Factory) {
 	t.Helper()
 	at := func(b *bench, user session.UserID, n int) session.Activity {
@@ -75,7 +74,7 @@ func testActivity(t *testing.T, open Factory) {
 			sameActivity(t, timeline(t, b.two, alice)[0], want)
 		}
 	})
-	t.Run("OfOneUserAndOneSession", func(t *testing.T) {
+	t.Run("UserAndSession", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		first, second, theirs := at(b, alice, 1), at(b, alice, 2), at(b, bob, 3)
@@ -104,7 +103,7 @@ func testActivity(t *testing.T, open Factory) {
 			}
 		}
 	})
-	t.Run("PageAfterPage", func(t *testing.T) {
+	t.Run("Pages", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		for n := range 10 {
@@ -121,7 +120,7 @@ func testActivity(t *testing.T, open Factory) {
 			}
 			for _, a := range page {
 				if seen[a.ID] {
-					t.Errorf("%s is there twice", a.ID)
+					t.Errorf("%s is listed twice", a.ID)
 				}
 				seen[a.ID] = true
 				query.After = ports.Position{At: a.At, ID: a.ID}
@@ -142,10 +141,10 @@ func testActivity(t *testing.T, open Factory) {
 			return ports.Changes{Sessions: []session.Session{session.New(draft, noon)}, Activity: []session.Activity{at(b, alice, 1)}}, nil
 		})
 		if !errors.Is(err, session.KindConflict) || len(timeline(t, b.two, alice)) != 0 {
-			t.Errorf("Update = %v, and then there is %v", err, timeline(t, b.two, alice))
+			t.Errorf("Update = %v, then the timeline is %v", err, timeline(t, b.two, alice))
 		}
 	})
-	t.Run("WhatExpiresIsInIt", func(t *testing.T) {
+	t.Run("Expired", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		draft := b.draft(phoneSlot)
@@ -161,7 +160,7 @@ func testActivity(t *testing.T, open Factory) {
 		}
 		sameActivity(t, got[0], session.Activity{User: alice, Session: s.ID(), Type: session.ActivityExpired, At: noon.Add(time.Second), Detail: map[string]string{}})
 	})
-	t.Run("PurgedInBatches", func(t *testing.T) {
+	t.Run("PurgeActivity", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		for n := range 5 {
@@ -172,12 +171,12 @@ func testActivity(t *testing.T, open Factory) {
 			count(t, "PurgeActivity", n, err, want)
 		}
 		if got := timeline(t, b.one, alice); len(got) != 2 || got[1].At != noon.Add(3*time.Microsecond) {
-			t.Errorf("left are %v", got)
+			t.Errorf("the remaining records are %v", got)
 		}
 	})
 }
 
-// testAdmin is about what only admins may ask.
+// testAdmin tests ports.AdminStore.
 func testAdmin(t *testing.T, open Factory) {
 	t.Helper()
 	t.Run("OwnerOf", func(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"chatkit-session/ports"
 )
 
-// identifiers makes real random ids; two test binaries on one database server
-// never meet.
+// identifiers generates random ids, so that test binaries on one database server do
+// not collide.
 type identifiers struct{}
 
 func newIdentifiers() *identifiers { return &identifiers{} }
@@ -34,7 +34,7 @@ func (*identifiers) TransferCode() (session.TransferCode, error) {
 	return session.ParseTransferCode(rand.Text())
 }
 
-// Sealer proves that the sealers that it opens keep what ports.Sealer promises.
+// Sealer tests ports.Sealer.
 func Sealer(t *testing.T, open func(t *testing.T) ports.Sealer) {
 	t.Helper()
 	ids := newIdentifiers()
@@ -53,30 +53,30 @@ func Sealer(t *testing.T, open func(t *testing.T) ports.Sealer) {
 		if got, err := s.Unseal(id, sealed); !errors.Is(err, session.KindUnreadable) || got != (session.Token{}) {
 			t.Errorf("Unseal = %v, want unreadable", err)
 		} else if strings.Contains(err.Error(), token.Reveal()) {
-			t.Error("the error shows the token")
+			t.Error("the error contains the token")
 		}
 	}
-	t.Run("GivesTheTokenBack", func(t *testing.T) {
+	t.Run("Unseal", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		if got, err := s.Unseal(id, seal(t, s)); err != nil || got != token {
 			t.Errorf("Unseal = %v", err)
 		}
 	})
-	t.Run("HidesTheToken", func(t *testing.T) {
+	t.Run("Encrypts", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		one, two := seal(t, s), seal(t, s)
 		if bytes.Contains(one, []byte(token.Reveal())) || bytes.Equal(one, two) {
-			t.Error("the token can be seen, or two seals can be told to be of one token")
+			t.Error("the sealed bytes contain the token, or sealing twice returns the same bytes")
 		}
 	})
-	t.Run("OnlyForItsSession", func(t *testing.T) {
+	t.Run("OtherSession", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		refuses(t, s, other, seal(t, s))
 	})
-	t.Run("RefusesDamage", func(t *testing.T) {
+	t.Run("Damaged", func(t *testing.T) {
 		t.Parallel()
 		s := open(t)
 		sealed := seal(t, s)
@@ -91,7 +91,7 @@ func Sealer(t *testing.T, open func(t *testing.T) ports.Sealer) {
 	})
 }
 
-// Clock proves that clock keeps what ports.Clock promises.
+// Clock tests ports.Clock.
 func Clock(t *testing.T, clock ports.Clock) {
 	t.Helper()
 	for range 100 {
@@ -100,12 +100,12 @@ func Clock(t *testing.T, clock ports.Clock) {
 			t.Fatalf("Now = %s", now)
 		}
 		if now != now.Round(0) {
-			t.Fatal("Now carries a monotonic reading, which no store keeps")
+			t.Fatal("Now has a monotonic clock reading, which stores lose")
 		}
 	}
 }
 
-// Identifiers proves that ids keeps what ports.Identifiers promises.
+// Identifiers tests ports.Identifiers.
 func Identifiers(t *testing.T, ids ports.Identifiers) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -123,14 +123,14 @@ func Identifiers(t *testing.T, ids ports.Identifiers) {
 			t.Fatalf("Token: %v", err)
 		}
 		if parsed, err := session.ParseToken(token.Reveal()); err != nil || parsed != token {
-			t.Fatal("the token is no UUID v4")
+			t.Fatal("the token is not a UUID v4")
 		}
 		code, err := ids.TransferCode()
 		if err != nil || seen[code.Reveal()] {
 			t.Fatalf("TransferCode: %v", err)
 		}
 		if parsed, err := session.ParseTransferCode(code.Reveal()); err != nil || parsed != code {
-			t.Fatal("the code is none")
+			t.Fatal("the code is invalid")
 		}
 		seen[id.String()], seen[token.Reveal()], seen[code.Reveal()] = true, true, true
 	}

@@ -14,7 +14,7 @@ import (
 // day is the day of noon.
 var day = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// touch notes uses where nobody is busy.
+// touch stores uses of sessions that no other transaction is changing.
 func touch(t *testing.T, store ports.Store, uses ...session.Use) {
 	t.Helper()
 	if busy, err := store.Touch(t.Context(), uses); err != nil || len(busy) != 0 {
@@ -22,7 +22,7 @@ func touch(t *testing.T, store ports.Store, uses ...session.Use) {
 	}
 }
 
-// usedOn checks the totals of the days since the day before noon's.
+// usedOn checks the totals of all days from the day before noon.
 func usedOn(t *testing.T, store ports.Store, want ...ports.Day) {
 	t.Helper()
 	stats, err := store.Stats(t.Context(), session.Bearer{}, session.DefaultPolicy().Cutoff(noon), day.AddDate(0, 0, -1))
@@ -31,7 +31,7 @@ func usedOn(t *testing.T, store ports.Store, want ...ports.Day) {
 	}
 }
 
-// testUsage is about how sessions are used.
+// testUsage tests ports.UsageStore.
 func testUsage(t *testing.T, open Factory) {
 	t.Helper()
 	theirs := session.Slot{User: bob, Workflow: chat, Device: phone}
@@ -48,13 +48,13 @@ func testUsage(t *testing.T, open Factory) {
 			t.Errorf("last active at %s, %d opens, %d checks, from %v", got.LastActivityAt(), got.Opens(), got.Checks(), got.Source())
 		}
 		if got.Credential().Hash != s.Credential().Hash || !got.ExpiresAt().Equal(s.ExpiresAt()) || !got.CreatedAt().Equal(s.CreatedAt()) {
-			t.Errorf("more than the use changed: %v", got)
+			t.Errorf("Touch changed another field: %v", got)
 		}
 		same(t, find(t, b.two, theirs), other)
 		usedOn(t, b.two, ports.Day{Start: day, Opens: 2, Checks: 8})
 	})
-	// Out of order, the later time and what it came from stay.
-	t.Run("NeverBack", func(t *testing.T) {
+	// An earlier use does not replace the time and source of a later one.
+	t.Run("OutOfOrder", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		s := b.insert(t, b.draft(phoneSlot))
@@ -64,7 +64,7 @@ func testUsage(t *testing.T, open Factory) {
 			t.Errorf("last active at %s from %v, %d opens", got.LastActivityAt(), got.Source(), got.Opens())
 		}
 	})
-	t.Run("WhatIsUnknownStays", func(t *testing.T) {
+	t.Run("UnknownSource", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		s := b.insert(t, b.draft(phoneSlot))
@@ -72,12 +72,12 @@ func testUsage(t *testing.T, open Factory) {
 			want := from.Or(find(t, b.one, phoneSlot).Source())
 			touch(t, b.one, session.Use{Session: s.ID(), At: noon.Add(time.Second), Source: from})
 			if got := find(t, b.two, phoneSlot).Source(); got != want {
-				t.Errorf("after %v it is %v, want %v", from, got, want)
+				t.Errorf("after a use from %v, the source is %v, want %v", from, got, want)
 			}
 		}
 	})
-	// How a token was used until it was taken away is what is looked for then.
-	t.Run("OfOneThatEnded", func(t *testing.T) {
+	// After a session is revoked, its last use before that matters most.
+	t.Run("EndedSession", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		s := b.insert(t, b.draft(phoneSlot))
@@ -95,11 +95,11 @@ func testUsage(t *testing.T, open Factory) {
 			t.Errorf("last active at %s, %d opens, %d checks, from %v, %v", got.LastActivityAt(), got.Opens(), got.Checks(), got.Source(), err)
 		}
 		if got.Status() != before.Status() || got.EndReason() != before.EndReason() || !got.EndedAt().Equal(before.EndedAt()) {
-			t.Errorf("it is %s for %s at %s", got.Status(), got.EndReason(), got.EndedAt())
+			t.Errorf("status %s, reason %s, ended at %s", got.Status(), got.EndReason(), got.EndedAt())
 		}
 		usedOn(t, b.two, ports.Day{Start: day, Opens: 1, Checks: 1})
 	})
-	t.Run("ByDaysOfUTC", func(t *testing.T) {
+	t.Run("DaysInUTC", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		at := func(day time.Time, n int) session.Use {
@@ -111,7 +111,7 @@ func testUsage(t *testing.T, open Factory) {
 		usedOn(t, b.one,
 			ports.Day{Start: next, Opens: 200, Checks: 400}, ports.Day{Start: day, Opens: 11, Checks: 22}, ports.Day{Start: day.AddDate(0, 0, -1), Opens: 1000, Checks: 2000})
 	})
-	t.Run("OfNone", func(t *testing.T) {
+	t.Run("NoUses", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, open)
 		touch(t, b.one)
@@ -126,8 +126,7 @@ func testUsage(t *testing.T, open Factory) {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
 			busy, err := b.two.Touch(ctx, []session.Use{{Session: s.ID(), At: later, Opens: 1}, {Session: other.ID(), At: later, Opens: 5}})
-			// A store that has one writer at a time gives up; another one leaves
-			// the session to whom it has.
+			// A store with one writer at a time gives up. Others skip the locked session.
 			if errors.Is(err, session.KindUnavailable) {
 				return ports.Changes{}, nil
 			}
