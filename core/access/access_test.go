@@ -45,10 +45,10 @@ func TestParseRole(t *testing.T) {
 func TestOrganizationRole(t *testing.T) {
 	t.Parallel()
 	if a, b := organizationRole(t, "admin"), organizationRole(t, "org:admin"); a != b || a.String() != "org:admin" {
-		t.Errorf("roles are %q and %q", a, b)
+		t.Errorf("OrganizationRole = %q and %q", a, b)
 	}
 	if _, err := access.OrganizationRole("a b"); err == nil {
-		t.Error("a bad role is accepted")
+		t.Error("an invalid role was accepted")
 	}
 }
 
@@ -93,7 +93,7 @@ func TestPolicy_Permits(t *testing.T) {
 				}
 			}
 			if strings.Join(got, " ") != c.want {
-				t.Errorf("permits %v, want %s", got, c.want)
+				t.Errorf("Permits %v, want %s", got, c.want)
 			}
 		})
 	}
@@ -103,11 +103,11 @@ func TestNewPolicy_NamesEachMistake(t *testing.T) {
 	t.Parallel()
 	_, err := access.NewPolicy(map[string][]string{"a": {"fly"}, "b c": {"read_own"}, "org:admin": {"read_all"}}, []string{"swim"})
 	if err == nil {
-		t.Fatal("the policy is accepted")
+		t.Fatal("NewPolicy accepted invalid names")
 	}
 	for _, want := range []string{`"fly"`, "printable", `"swim"`, `"org:admin" is an organization's`} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not in %v", want, err)
+			t.Errorf("%q is missing in %v", want, err)
 		}
 	}
 	if !errors.Is(err, session.KindInvalid) {
@@ -126,16 +126,16 @@ func TestStepUp_Require(t *testing.T) {
 		actor    session.Actor
 		ok       bool
 	}{
-		"JustNow":              {within, now, session.Actor{}, true},
-		"JustWithin":           {within, now.Add(-within + 1), session.Actor{}, true},
-		"ExactlyIsNotEnough":   {within, now.Add(-within), session.Actor{}, false},
-		"TooLongAgo":           {within, now.Add(-within - 1), session.Actor{}, false},
-		"Unknown":              {within, time.Time{}, session.Actor{}, false},
-		"AnActorNever":         {within, now, agent, false},
-		"Off/Unknown":          {0, time.Time{}, session.Actor{}, true},
-		"Off/JustNow":          {0, now, session.Actor{}, true},
-		"Off/EverSinceLongAgo": {0, now.Add(-1000 * time.Hour), session.Actor{}, true},
-		"Off/AnActor":          {0, time.Time{}, agent, true},
+		"JustNow":          {within, now, session.Actor{}, true},
+		"AlmostTooLongAgo": {within, now.Add(-within + 1), session.Actor{}, true},
+		"ExactlyWithin":    {within, now.Add(-within), session.Actor{}, false},
+		"TooLongAgo":       {within, now.Add(-within - 1), session.Actor{}, false},
+		"Unknown":          {within, time.Time{}, session.Actor{}, false},
+		"Actor":            {within, now, agent, false},
+		"Off/Unknown":      {0, time.Time{}, session.Actor{}, true},
+		"Off/JustNow":      {0, now, session.Actor{}, true},
+		"Off/LongAgo":      {0, now.Add(-1000 * time.Hour), session.Actor{}, true},
+		"Off/Actor":        {0, time.Time{}, agent, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -156,6 +156,6 @@ func TestCaller_InPerson(t *testing.T) {
 	actor := session.Must(session.NewActor(session.ActorImpersonator, "user_9"))
 	caller := access.Caller{Bearer: session.Bearer{Holder: session.Holder{Actor: actor}}}
 	if err := caller.InPerson(); session.KindOf(err) != session.KindActorDenied {
-		t.Errorf("of an actor, InPerson = %v", err)
+		t.Errorf("InPerson of an actor = %v", err)
 	}
 }

@@ -17,7 +17,7 @@ func TestNewActor(t *testing.T) {
 				t.Errorf("NewActor(%q) = %+v, %v", good, got, err)
 			}
 			if text := string(kind) + ":" + good; got.String() != text || session.RestoreActor(text) != got {
-				t.Errorf("%s is stored as %q and comes back as %+v", text, got, session.RestoreActor(text))
+				t.Errorf("%s: String = %q, restored as %+v", text, got, session.RestoreActor(text))
 			}
 		}
 	}
@@ -30,11 +30,11 @@ func TestNewActor(t *testing.T) {
 	}
 }
 
-// The user in person is no actor, in storage either.
+// The user in person has no actor, also after Restore.
 func TestActor_Zero(t *testing.T) {
 	t.Parallel()
 	if got := session.RestoreActor(""); !got.IsZero() || got.String() != "" || (session.Actor{}).String() != "" {
-		t.Errorf("nobody comes back as %+v", got)
+		t.Errorf("the zero Actor is restored as %+v", got)
 	}
 }
 

@@ -37,12 +37,12 @@ func TestAnomalyRules_Default(t *testing.T) {
 	rules := session.DefaultAnomalyRules()
 	for _, rule := range session.Rules() {
 		if got := rules.Action(rule); got != session.ActionRecord {
-			t.Errorf("%s is %s", rule, got)
+			t.Errorf("action of %s = %s", rule, got)
 		}
 	}
 	want := "{{10 10m0s} {120 1m0s} {5 5m0s} 0s 1 map[]}"
 	if got := fmt.Sprint(rules); got != want {
-		t.Errorf("the rules are %s, want %s", got, want)
+		t.Errorf("rules = %s, want %s", got, want)
 	}
 }
 
@@ -55,7 +55,7 @@ func TestAnomalyRules_Action(t *testing.T) {
 			want = session.ActionRevoke
 		}
 		if got := rules.Action(rule); got != want {
-			t.Errorf("%s is %s, want %s", rule, got, want)
+			t.Errorf("Action(%s) = %s, want %s", rule, got, want)
 		}
 	}
 }
@@ -77,18 +77,18 @@ func TestAnomalyRules_Superseded(t *testing.T) {
 		hash    session.TokenHash
 		want    bool
 	}{
-		"TwoTabsWithinTheGrace":   {0, rotated(us), previous, false},
-		"AfterTheGrace":           {0, rotated(0), previous, true},
-		"LongAfterTheGrace":       {0, rotated(-day), previous, true},
-		"ItsOwn":                  {0, rotated(0), session.TokenHash{1}, false},
-		"AnOlderOne":              {0, rotated(0), session.TokenHash{7}, false},
-		"WithinWhatIsTolerated":   {time.Minute, rotated(us - time.Minute), previous, false},
-		"AfterWhatIsTolerated":    {time.Minute, rotated(-time.Minute), previous, true},
-		"SwitchedOff":             {-1, rotated(-day), previous, false},
-		"ReportedAlready":         {0, seen, previous, false},
-		"OfASessionThatEnded":     {0, revoked, previous, false},
-		"OfTheNextRotation":       {0, again, session.TokenHash{1}, true},
-		"OfTheOneBeforeThatAgain": {0, again, previous, false},
+		"TwoTabsWithinTheGrace": {0, rotated(us), previous, false},
+		"AfterTheGrace":         {0, rotated(0), previous, true},
+		"LongAfterTheGrace":     {0, rotated(-day), previous, true},
+		"CurrentToken":          {0, rotated(0), session.TokenHash{1}, false},
+		"OlderToken":            {0, rotated(0), session.TokenHash{7}, false},
+		"WithinTolerance":       {time.Minute, rotated(us - time.Minute), previous, false},
+		"AfterTolerance":        {time.Minute, rotated(-time.Minute), previous, true},
+		"Disabled":              {-1, rotated(-day), previous, false},
+		"AlreadyRecorded":       {0, seen, previous, false},
+		"EndedSession":          {0, revoked, previous, false},
+		"NextRotation":          {0, again, session.TokenHash{1}, true},
+		"PreviousRotation":      {0, again, previous, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,12 +111,12 @@ func TestAnomalyRules_SupersededAction(t *testing.T) {
 		source  session.Source
 		want    session.Action
 	}{
-		"Thief":                         {revokes, thief, session.ActionRevoke},
-		"ThiefIsOnlyRecordedByDefault":  {nil, thief, session.ActionRecord},
-		"LaptopThatWakesUp":             {revokes, laptop, session.ActionRecord},
-		"LaptopThatWakesUpSomewhere":    {revokes, inTheTrain, session.ActionRecord},
-		"NobodyKnowsFromWhere":          {revokes, session.Source{}, session.ActionRecord},
-		"TheActionOfAnotherRuleIsOther": {map[session.Rule]session.Action{session.RuleOpens: session.ActionRevoke}, thief, session.ActionRecord},
+		"Thief":                      {revokes, thief, session.ActionRevoke},
+		"ThiefWithDefaultAction":     {nil, thief, session.ActionRecord},
+		"LaptopThatWakesUp":          {revokes, laptop, session.ActionRecord},
+		"LaptopThatWakesUpSomewhere": {revokes, inTheTrain, session.ActionRecord},
+		"UnknownSource":              {revokes, session.Source{}, session.ActionRecord},
+		"ActionOfAnotherRule":        {map[session.Rule]session.Action{session.RuleOpens: session.ActionRevoke}, thief, session.ActionRecord},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -137,7 +137,7 @@ func TestAnomalyRules_ForeignCode(t *testing.T) {
 			}
 		}
 		if got != want {
-			t.Errorf("of %d, it is an anomaly at %q, want %q", most, got, want)
+			t.Errorf("with a limit of %d, anomalies at %q, want %q", most, got, want)
 		}
 	}
 }

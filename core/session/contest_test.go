@@ -8,8 +8,8 @@ import (
 	"chatkit-session/core/session"
 )
 
-// Of two that contend the newer, or equal, one wins; what was not used since the
-// verification is left over.
+// The newer sign-in, or an equally old one, wins. A session that was not used since
+// the other sign-in was verified is not contested.
 func TestSignIns_Contest(t *testing.T) {
 	t.Parallel()
 	held := func(by string, used time.Duration) session.Session {
@@ -29,12 +29,12 @@ func TestSignIns_Contest(t *testing.T) {
 		"Equal":                {held("sess_2", 0), bearer("sess_1", 30*time.Minute), session.ContestWon},
 		"Older":                {held("sess_2", 0), bearer("sess_1", 30*time.Minute+us), session.ContestLost},
 		"OlderByFar":           {held("sess_2", 0), bearer("sess_9", day), session.ContestLost},
-		"OlderButLeftOver":     {held("sess_2", 2*time.Hour), bearer("sess_1", time.Hour), session.ContestNone},
+		"OlderButNotUsedSince": {held("sess_2", 2*time.Hour), bearer("sess_1", time.Hour), session.ContestNone},
 		"UnknownHolderIsOlder": {unknown, bearer("sess_1", 300*day), session.ContestWon},
 		"ForgottenIsOlder":     {held("sess_7", 0), bearer("sess_1", 300*day), session.ContestWon},
-		"Unsaid":               {held("sess_2", 0), bearer("sess_1", unsaid), session.ContestLost}, // it was first seen an hour ago
-		"UnsaidNotSeenBefore":  {held("sess_2", 0), bearer("sess_9", unsaid), session.ContestNone},
-		"AnActors":             {held("sess_2 agent:agent_1", 0), bearer("sess_1 agent:agent_1", day), session.ContestLost},
+		"NotVerified":          {held("sess_2", 0), bearer("sess_1", unsaid), session.ContestLost}, // it was first seen an hour ago
+		"NotVerifiedNotSeen":   {held("sess_2", 0), bearer("sess_9", unsaid), session.ContestNone},
+		"Actor":                {held("sess_2 agent:agent_1", 0), bearer("sess_1 agent:agent_1", day), session.ContestLost},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,6 @@ func TestGenerateDeviceID(t *testing.T) {
 		t.Errorf("GenerateDeviceID = %s", got)
 	}
 	if _, err := session.ParseDeviceID(session.GenerateDeviceID(longest, noon).String()); err != nil {
-		t.Errorf("a client cannot send back what it was given: %v", err)
+		t.Errorf("ParseDeviceID of a generated device id = %v", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 func TestError(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("cause")
-	t.Run("EveryKindIsFoundTwiceWrapped", func(t *testing.T) {
+	t.Run("WrappedTwice", func(t *testing.T) {
 		t.Parallel()
 		seen := map[string]bool{}
 		for _, kind := range session.Kinds() {
@@ -23,31 +23,31 @@ func TestError(t *testing.T) {
 				t.Errorf("bare kind %v is lost", kind)
 			}
 			if seen[kind.Error()] {
-				t.Errorf("two kinds say %q", kind)
+				t.Errorf("two kinds have the text %q", kind)
 			}
 			seen[kind.Error()] = true
 		}
 		if text := session.Kind(-1).Error(); seen[text] {
-			t.Errorf("an unknown kind says %q", text)
+			t.Errorf("unknown kind: Error = %q", text)
 		}
 	})
-	t.Run("OutermostKindCounts", func(t *testing.T) {
+	t.Run("OutermostKind", func(t *testing.T) {
 		t.Parallel()
 		err := session.Wrap(session.KindCreateFailed, session.Wrap(session.KindConflict, cause))
 		if session.KindOf(err) != session.KindCreateFailed || !errors.Is(err, session.KindConflict) {
 			t.Errorf("KindOf = %v", session.KindOf(err))
 		}
 	})
-	t.Run("OthersAreInternal", func(t *testing.T) {
+	t.Run("OtherErrors", func(t *testing.T) {
 		t.Parallel()
 		if session.KindOf(cause) != session.KindInternal || errors.Is(session.Wrap(session.KindNotFound, cause), session.KindConflict) {
-			t.Error("a kind out of nowhere")
+			t.Error("KindOf an error without a kind is not internal")
 		}
 	})
-	t.Run("WrapsNothing", func(t *testing.T) {
+	t.Run("WrapNil", func(t *testing.T) {
 		t.Parallel()
 		if session.Wrap(session.KindNotFound, nil) != nil {
-			t.Error("an error out of nothing")
+			t.Error("Wrap of nil is not nil")
 		}
 	})
 	t.Run("Text", func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// lasts is a session with so much of its life left at noon.
+// lasts returns a session with this remaining life at noon.
 func lasts(left time.Duration, with ...func(*session.Stored)) session.Session {
 	return stored(noon.Add(-time.Hour), noon.Add(left), with...)
 }
@@ -30,7 +30,7 @@ func ended(status session.Status, reason session.EndReason) func(*session.Stored
 	}
 }
 
-// What a client hears that knew an hour of life and the first token.
+// The client knows the first token and was not warned.
 func TestPolicy_News(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -38,25 +38,25 @@ func TestPolicy_News(t *testing.T) {
 		found  session.Session
 		event  session.Event
 		reason session.EndReason
-		next   time.Duration // after noon, of what has no event
+		next   time.Duration // after noon, when there is no event
 	}{
-		"Nothing":             {session.DefaultPolicy(), lasts(time.Hour), "", "", 55*time.Minute + us},
-		"NotExpiringYet":      {session.DefaultPolicy(), lasts(5 * time.Minute), "", "", us},
-		"Expiring":            {session.DefaultPolicy(), lasts(5*time.Minute - us), session.EventExpiring, "", 0},
-		"ExpiringLast":        {session.DefaultPolicy(), lasts(us), session.EventExpiring, "", 0},
-		"NeverExpiring":       {session.Policy{Usual: session.Terms{LongestLife: day}}, lasts(us), "", "", us},
-		"Refreshed":           {session.DefaultPolicy(), lasts(time.Hour, rotated), session.EventRefreshed, "", 0},
-		"RefreshedAndSoonUp":  {session.DefaultPolicy(), lasts(time.Minute, rotated), session.EventRefreshed, "", 0},
-		"Expired":             {session.DefaultPolicy(), lasts(0), session.EventExpired, "", 0},
-		"ExpiredAndRotated":   {session.DefaultPolicy(), lasts(0, rotated), session.EventExpired, "", 0},
-		"ExpiredAndWritten":   {session.DefaultPolicy(), lasts(time.Hour, ended(session.StatusExpired, session.EndExpired)), session.EventExpired, "", 0},
-		"Idle":                {shortIdle(), lasts(2*time.Hour, idleFor(time.Hour)), session.EventExpired, "", 0},
-		"NotIdleYet":          {shortIdle(), lasts(2*time.Hour, idleFor(time.Hour-us)), "", "", us},
-		"IdleOrWarnedOf":      {shortIdle(), lasts(time.Hour, idleFor(0)), "", "", 55*time.Minute + us},
-		"Revoked":             {session.DefaultPolicy(), lasts(time.Hour, ended(session.StatusRevoked, session.EndAdmin)), session.EventRevoked, session.EndAdmin, 0},
-		"RevokedAfterRefresh": {session.DefaultPolicy(), lasts(time.Hour, rotated, ended(session.StatusRevoked, session.EndLimit)), session.EventRevoked, session.EndLimit, 0},
-		"MovedAway":           {session.DefaultPolicy(), lasts(time.Hour, moved), session.EventRevoked, session.EndTransferred, 0},
-		"MovedAwayAndEnded":   {session.DefaultPolicy(), lasts(0, moved, ended(session.StatusRevoked, session.EndUser)), session.EventRevoked, session.EndTransferred, 0},
+		"Nothing":              {session.DefaultPolicy(), lasts(time.Hour), "", "", 55*time.Minute + us},
+		"NotExpiringYet":       {session.DefaultPolicy(), lasts(5 * time.Minute), "", "", us},
+		"Expiring":             {session.DefaultPolicy(), lasts(5*time.Minute - us), session.EventExpiring, "", 0},
+		"ExpiringLast":         {session.DefaultPolicy(), lasts(us), session.EventExpiring, "", 0},
+		"NeverExpiring":        {session.Policy{Usual: session.Terms{LongestLife: day}}, lasts(us), "", "", us},
+		"Refreshed":            {session.DefaultPolicy(), lasts(time.Hour, rotated), session.EventRefreshed, "", 0},
+		"RefreshedAndExpiring": {session.DefaultPolicy(), lasts(time.Minute, rotated), session.EventRefreshed, "", 0},
+		"Expired":              {session.DefaultPolicy(), lasts(0), session.EventExpired, "", 0},
+		"ExpiredAndRotated":    {session.DefaultPolicy(), lasts(0, rotated), session.EventExpired, "", 0},
+		"ExpiryStored":         {session.DefaultPolicy(), lasts(time.Hour, ended(session.StatusExpired, session.EndExpired)), session.EventExpired, "", 0},
+		"Idle":                 {shortIdle(), lasts(2*time.Hour, idleFor(time.Hour)), session.EventExpired, "", 0},
+		"NotIdleYet":           {shortIdle(), lasts(2*time.Hour, idleFor(time.Hour-us)), "", "", us},
+		"IdleOrExpiring":       {shortIdle(), lasts(time.Hour, idleFor(0)), "", "", 55*time.Minute + us},
+		"Revoked":              {session.DefaultPolicy(), lasts(time.Hour, ended(session.StatusRevoked, session.EndAdmin)), session.EventRevoked, session.EndAdmin, 0},
+		"RevokedAfterRefresh":  {session.DefaultPolicy(), lasts(time.Hour, rotated, ended(session.StatusRevoked, session.EndLimit)), session.EventRevoked, session.EndLimit, 0},
+		"MovedAway":            {session.DefaultPolicy(), lasts(time.Hour, moved), session.EventRevoked, session.EndTransferred, 0},
+		"MovedAwayAndEnded":    {session.DefaultPolicy(), lasts(0, moved, ended(session.StatusRevoked, session.EndUser)), session.EventRevoked, session.EndTransferred, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,24 +66,23 @@ func TestPolicy_News(t *testing.T) {
 				t.Errorf("got %+v", news)
 			}
 			if c.event == "" && (news.Known != known || news.Next.Sub(noon) != c.next) {
-				t.Errorf("nothing leaves %v, and there is more in %s", news.Known, news.Next.Sub(noon))
+				t.Errorf("no event: Known = %v, Next in %s", news.Known, news.Next.Sub(noon))
 			}
 			if news.Known.Over() != c.event.Ends() {
-				t.Errorf("it is over: %v", news.Known.Over())
+				t.Errorf("Over = %v", news.Known.Over())
 			}
 			again := c.policy.News(noon, c.found, news.Known)
 			if again.Event == c.event && c.event != "" {
-				t.Errorf("it hears it twice: %+v", again)
+				t.Errorf("the event is repeated: %+v", again)
 			}
 			if again.Event == "" && !again.Next.After(noon) {
-				t.Errorf("there is more at %s", again.Next)
+				t.Errorf("Next = %s", again.Next)
 			}
 		})
 	}
 }
 
-// A warning is of an end: once told of it, the next is told when there is
-// another end.
+// A client is warned once for each expiry.
 func TestPolicy_News_WarnsOfEachEnd(t *testing.T) {
 	t.Parallel()
 	policy := session.DefaultPolicy()
@@ -95,15 +94,14 @@ func TestPolicy_News_WarnsOfEachEnd(t *testing.T) {
 	}{{time.Minute, session.EventExpiring, 0}, {time.Minute, "", time.Minute}, {time.Hour, "", 55*time.Minute + us}, {2 * time.Minute, session.EventExpiring, 0}, {2 * time.Minute, "", 2 * time.Minute}} {
 		news := policy.News(noon, lasts(step.left), known)
 		if news.Event != step.want || (step.want == "" && news.Next.Sub(noon) != step.next) {
-			t.Errorf("with %s left: %+v", step.left, news)
+			t.Errorf("with %s left, News = %+v", step.left, news)
 		}
 		known = news.Known
 	}
 }
 
-// Whatever happens to a session and however seldom its client looks: it hears
-// of the last rotation, and at last of the end, and of neither twice, also if it
-// goes on from the text of what it knows.
+// A client that asks for News at any times gets one event for the rotations since it
+// last asked, and one for the end, also when it continues from the text of Known.
 func TestPolicy_News_Always(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -127,9 +125,9 @@ func TestPolicy_News_Always(t *testing.T) {
 				alive := policy.StatusAt(now, s) == session.StatusActive
 				switch {
 				case alive && (news.Event == session.EventRefreshed) != refreshedSince:
-					t.Fatalf("refreshed since: %v, and heard %+v", refreshedSince, news)
+					t.Fatalf("refreshed since: %v, News = %+v", refreshedSince, news)
 				case !alive && news.Event.Ends() == over:
-					t.Fatalf("it is over, heard before: %v, and heard %+v", over, news)
+					t.Fatalf("ended, told before: %v, News = %+v", over, news)
 				}
 				refreshedSince, over = false, !alive
 			}
@@ -137,7 +135,7 @@ func TestPolicy_News_Always(t *testing.T) {
 	})
 }
 
-// What comes back is what was said; a token does not show in it, nor its hash.
+// ParseKnown returns what String encoded. The text reveals neither token nor hash.
 func TestParseKnown(t *testing.T) {
 	t.Parallel()
 	s := lasts(time.Minute)
@@ -146,44 +144,44 @@ func TestParseKnown(t *testing.T) {
 	for _, known := range []session.Known{s.Known(), warned, over} {
 		back, err := session.ParseKnown(known.String())
 		if err != nil || back != known || back.Session() != s.ID() || back.Over() != (known == over) {
-			t.Errorf("%s is %+v, %v", known, back, err)
+			t.Errorf("ParseKnown(%s) = %+v, %v", known, back, err)
 		}
 		if hash := s.Credential().Hash; strings.Contains(known.String(), hex.EncodeToString(hash[:4])) {
-			t.Errorf("%s shows the hash", known)
+			t.Errorf("%s contains the hash", known)
 		}
 		if strings.ContainsAny(known.String(), " \n\r\x00") {
-			t.Errorf("%q is no line", known)
+			t.Errorf("%q has a line break", known)
 		}
 	}
 	for _, bad := range []string{"", "x", "over", "over.", "over.a b", "1.2.3", "1.2.3.", "!.2.3.x", "1.!.3.x", "1.2.!.x", "1.2.3.a b", "-1.2.3.x", "zzzzzzzzzzzzzzzzzz.2.3.x", "1.2.3.x\n"} {
 		if known, err := session.ParseKnown(bad); err == nil {
-			t.Errorf("%q is %+v", bad, known)
+			t.Errorf("ParseKnown(%q) = %+v", bad, known)
 		}
 	}
 }
 
-// The mark of a token stands for nothing else.
+// Marks differ for other tokens and other sessions.
 func TestSession_Known(t *testing.T) {
 	t.Parallel()
 	s := lasts(time.Hour)
 	if s.KnownBy(session.TokenHash{1}) != s.Known() || s.KnownBy(session.TokenHash{2}) == s.Known() {
-		t.Error("the wrong token is the session's")
+		t.Error("KnownBy another token equals Known")
 	}
 	another := lasts(time.Hour, func(s *session.Stored) { s.ID = "another" })
 	token, _, _ := strings.Cut(s.Known().String(), ".")
 	if same, _, _ := strings.Cut(another.Known().String(), "."); same == token {
-		t.Error("one token has one mark in two sessions")
+		t.Error("the token has the same mark in two sessions")
 	}
-	// Who has the new token already needs not hear of it.
+	// A client that has the new token already is not told of it.
 	fresh := lasts(time.Hour, rotated)
 	if got := s.Known().Or(fresh, session.TokenHash{2}); got != fresh.Known() {
-		t.Errorf("with the new token it knows %s", got)
+		t.Errorf("Or with the new token = %s", got)
 	}
 	if got := fresh.Known().Or(fresh, session.TokenHash{1}); got != fresh.Known() {
-		t.Errorf("with the old token it has forgotten %s", got)
+		t.Errorf("Or with the old token = %s", got)
 	}
 	if got := s.Known().Or(fresh, session.TokenHash{}); got != s.Known() {
-		t.Errorf("without a token it knows %s", got)
+		t.Errorf("Or without a token = %s", got)
 	}
 }
 
@@ -205,7 +203,7 @@ func TestSession_NewsSince(t *testing.T) {
 		"Terms":    {remembered, true},
 	} {
 		if got := lasts(time.Hour, c.change).NewsSince(lasts(time.Hour)); got != c.want {
-			t.Errorf("%s: %v", name, got)
+			t.Errorf("%s: NewsSince = %v", name, got)
 		}
 	}
 }

@@ -23,23 +23,23 @@ func TestPolicy_Accepts(t *testing.T) {
 		hash    session.TokenHash
 		want    bool
 	}{
-		"ItsOwn":              {rotated(0, time.Hour, us), own, true},
-		"TheOneBefore":        {rotated(0, time.Hour, us), before, true},
-		"AnOlderOne":          {rotated(0, time.Hour, us), older, false},
-		"None":                {found(0, time.Hour).Session, session.TokenHash{}, false},
-		"GraceIsOver":         {rotated(0, time.Hour, 0), before, false},
-		"GraceOverOwnIsGood":  {rotated(0, time.Hour, 0), own, true},
-		"AlmostExpired":       {rotated(0, us, 0), own, true},
-		"ExpiresNow":          {rotated(0, 0, us), own, false},
-		"ExpiredInTheGrace":   {rotated(0, 0, us), before, false},
-		"Revoked":             {revoked, own, false},
-		"RevokedInTheGrace":   {revoked, before, false},
-		"PastTheLongestLife":  {rotated(30*day, time.Hour, time.Hour), own, false},
-		"AlmostAtItsEnd":      {rotated(30*day-us, time.Hour, time.Hour), own, true},
-		"AheadOfItsOwnFuture": {rotated(-time.Hour, 2*time.Hour, 0), own, true},
-		"AlmostIdle":          {rotated(day, time.Hour, 0, idleFor(time.Hour-us)), own, true},
-		"ExactlyIdle":         {rotated(day, time.Hour, 0, idleFor(time.Hour)), own, false},
-		"IdleInTheGrace":      {rotated(day, time.Hour, us, idleFor(time.Hour)), before, false},
+		"CurrentToken":         {rotated(0, time.Hour, us), own, true},
+		"Previous":             {rotated(0, time.Hour, us), before, true},
+		"OlderToken":           {rotated(0, time.Hour, us), older, false},
+		"None":                 {found(0, time.Hour).Session, session.TokenHash{}, false},
+		"AfterTheGrace":        {rotated(0, time.Hour, 0), before, false},
+		"CurrentAfterTheGrace": {rotated(0, time.Hour, 0), own, true},
+		"AlmostExpired":        {rotated(0, us, 0), own, true},
+		"ExpiresNow":           {rotated(0, 0, us), own, false},
+		"ExpiredInTheGrace":    {rotated(0, 0, us), before, false},
+		"Revoked":              {revoked, own, false},
+		"RevokedInTheGrace":    {revoked, before, false},
+		"PastTheLongestLife":   {rotated(30*day, time.Hour, time.Hour), own, false},
+		"BeforeTheLongestLife": {rotated(30*day-us, time.Hour, time.Hour), own, true},
+		"CreatedInTheFuture":   {rotated(-time.Hour, 2*time.Hour, 0), own, true},
+		"AlmostIdle":           {rotated(day, time.Hour, 0, idleFor(time.Hour-us)), own, true},
+		"ExactlyIdle":          {rotated(day, time.Hour, 0, idleFor(time.Hour)), own, false},
+		"IdleInTheGrace":       {rotated(day, time.Hour, us, idleFor(time.Hour)), before, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -69,19 +69,19 @@ func TestPolicy_StaleCopyAccepts(t *testing.T) {
 		older, current session.Session
 		want           bool
 	}{
-		"NothingChanged":          {usual, usual, false},
-		"Used":                    {usual, used(usual), false},
-		"Revoked":                 {usual, revoked(usual), true},
-		"WasRevoked":              {revoked(usual), revoked(usual), false},
-		"RevokedWhenItsTimeWasUp": {of(0, 0), revoked(of(0, 0)), false},
-		"LastsLonger":             {of(us, 0), usual, false},
-		"LastsAsLong":             {usual, of(time.Second+us, 0), false},
-		"EndsBefore":              {usual, of(time.Second, 0), true},
-		"RotatedWithGrace":        {usual, rotated(usual, time.Second+us), false},
-		"RotatedWithLess":         {usual, rotated(usual, time.Second), true},
-		"RotatedWithNone":         {usual, rotated(usual, 0), true},
-		"RotatedTwiceInTheGrace":  {of(time.Minute, time.Minute), rotated(of(time.Minute, time.Minute), time.Minute), true},
-		"RotatedTwiceAfterIt":     {of(time.Minute, 0), rotated(of(time.Minute, 0), time.Minute), false},
+		"NothingChanged":         {usual, usual, false},
+		"Used":                   {usual, used(usual), false},
+		"Revoked":                {usual, revoked(usual), true},
+		"RevokedBefore":          {revoked(usual), revoked(usual), false},
+		"RevokedAfterExpiry":     {of(0, 0), revoked(of(0, 0)), false},
+		"LastsLonger":            {of(us, 0), usual, false},
+		"LastsAsLong":            {usual, of(time.Second+us, 0), false},
+		"EndsBefore":             {usual, of(time.Second, 0), true},
+		"RotatedWithGrace":       {usual, rotated(usual, time.Second+us), false},
+		"RotatedWithLess":        {usual, rotated(usual, time.Second), true},
+		"RotatedWithNone":        {usual, rotated(usual, 0), true},
+		"RotatedTwiceInTheGrace": {of(time.Minute, time.Minute), rotated(of(time.Minute, time.Minute), time.Minute), true},
+		"RotatedTwiceAfterIt":    {of(time.Minute, 0), rotated(of(time.Minute, 0), time.Minute), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

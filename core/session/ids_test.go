@@ -44,7 +44,7 @@ func TestParseNames(t *testing.T) {
 func TestNames_Zero(t *testing.T) {
 	t.Parallel()
 	if !(session.DeviceID{}).IsZero() || phone.IsZero() {
-		t.Error("only no name is zero")
+		t.Error("IsZero is wrong")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// nested returns an object that nests to the given level.
+// nested returns an object of this nesting depth.
 func nested(levels int) map[string]any {
 	tree := map[string]any{}
 	for range levels - 1 {
@@ -78,13 +78,13 @@ func deepList(levels int) []any {
 	return list
 }
 
-// ofSize is a tree whose metadata has this size.
+// ofSize returns a tree whose metadata has this Size.
 func ofSize(n int) map[string]any {
 	return map[string]any{"a": strings.Repeat("x", n-len(`{"a": ""}`))}
 }
 
-// The size is that of PostgreSQL's text of the same jsonb, but for U+2028 and
-// U+2029, which answers escape.
+// Size is the length of PostgreSQL's text of the same jsonb, except for U+2028 and
+// U+2029, which API responses escape.
 func TestMetadata_Size(t *testing.T) {
 	t.Parallel()
 	for text, tree := range map[string]map[string]any{
@@ -95,11 +95,11 @@ func TestMetadata_Size(t *testing.T) {
 		`{"n": [100000000000000000000000, 0.0000001, -1.5, 0]}`:              {"n": []any{1e23, 1e-7, -1.5, 0.0}},
 	} {
 		if got := session.RestoreMetadata(tree).Size(); got != len(text) {
-			t.Errorf("the size of %s is %d, want %d", text, got, len(text))
+			t.Errorf("Size of %s = %d, want %d", text, got, len(text))
 		}
 	}
 	if got := session.RestoreMetadata(map[string]any{"n": 1e308}).Size(); got != len(`{"n": }`)+309 {
-		t.Errorf("the size of 1e308 is %d", got)
+		t.Errorf("Size of 1e308 = %d", got)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestMetadata_CannotBeChanged(t *testing.T) {
 	inner["b"].([]any)[0] = "changed"
 	inner["d"] = true
 	if want := session.Must(session.NewMetadata(map[string]any{"a": map[string]any{"b": []any{"c"}}})); !m.Equal(want) {
-		t.Errorf("metadata follows its source: %v", m.Tree())
+		t.Errorf("changing the source changed the metadata: %v", m.Tree())
 	}
 }
 
@@ -118,7 +118,7 @@ func TestMetadata_NegativeZeroIsZero(t *testing.T) {
 	t.Parallel()
 	m := session.Must(session.NewMetadata(map[string]any{"n": math.Copysign(0, -1)}))
 	if n := m.Tree()["n"].(float64); math.Signbit(n) {
-		t.Error("-0 stays -0")
+		t.Error("NewMetadata keeps -0")
 	}
 }
 
@@ -134,16 +134,16 @@ func TestMetadata_EqualIsStructural(t *testing.T) {
 		}
 		ma, mb := session.Must(session.NewMetadata(a)), session.Must(session.NewMetadata(b))
 		if !ma.Equal(mb) {
-			t.Fatal("the order of members counts")
+			t.Fatal("Equal depends on the order of members")
 		}
 		b[keys[0]] = "other"
 		if ma.Equal(session.Must(session.NewMetadata(b))) {
-			t.Fatal("a changed member does not count")
+			t.Fatal("Equal ignores a changed member")
 		}
 	})
 }
 
-// What stores hold is taken as it is, and what clients send is not.
+// Stored metadata is not validated; metadata from clients is.
 func TestRestoreMetadata_ChecksNothing(t *testing.T) {
 	t.Parallel()
 	nul := map[string]any{"a": "\x00"}

@@ -19,12 +19,12 @@ func TestAnomalyRules_NewDevicesAt(t *testing.T) {
 		sessions []session.Session
 		want     int
 	}{
-		"None":                     {nil, 0},
-		"New":                      {[]session.Session{on("phone", 0), on("laptop", 10*time.Minute-us)}, 2},
-		"NotNewAnyMore":            {[]session.Session{on("phone", 10*time.Minute), on("laptop", day)}, 0},
-		"ADeviceCountsOnce":        {[]session.Session{on("phone", 0), on("phone", time.Minute), on("laptop", 0)}, 2},
-		"ThoseThatEndedCount":      {[]session.Session{on("phone", 0), signedOut}, 2},
-		"SignedInAndOutOnOneCount": {[]session.Session{on("tablet", 0), signedOut}, 1},
+		"None":                {nil, 0},
+		"New":                 {[]session.Session{on("phone", 0), on("laptop", 10*time.Minute-us)}, 2},
+		"NotNew":              {[]session.Session{on("phone", 10*time.Minute), on("laptop", day)}, 0},
+		"SameDeviceTwice":     {[]session.Session{on("phone", 0), on("phone", time.Minute), on("laptop", 0)}, 2},
+		"EndedSession":        {[]session.Session{on("phone", 0), signedOut}, 2},
+		"SignedOutAndInAgain": {[]session.Session{on("tablet", 0), signedOut}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

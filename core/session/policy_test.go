@@ -18,7 +18,7 @@ const (
 	day = 24 * time.Hour
 )
 
-// stored returns an active session of the given times that is in use at noon.
+// stored returns an active session with these times that was last used at noon.
 func stored(createdAt, expiresAt time.Time, with ...func(*session.Stored)) session.Session {
 	s := session.Stored{
 		ID:             "0194f3a0-0000-7000-8000-000000000001",
@@ -39,13 +39,13 @@ func stored(createdAt, expiresAt time.Time, with ...func(*session.Stored)) sessi
 
 func remembered(s *session.Stored) { s.Remembered = true }
 
-// idleFor lets the session be last used so long before noon.
+// idleFor sets the last use to this long before noon.
 func idleFor(d time.Duration) func(*session.Stored) {
 	return func(s *session.Stored) { s.LastActivityAt = noon.Add(-d) }
 }
 
-// shortIdle is the default policy with an idle timeout of an hour for usual
-// sessions.
+// shortIdle returns the default policy with an idle timeout of an hour for sessions
+// that are not remembered.
 func shortIdle() session.Policy {
 	policy := session.DefaultPolicy()
 	policy.Usual.IdleTimeout = time.Hour
@@ -110,11 +110,11 @@ func TestPolicy_StatusAt(t *testing.T) {
 		})
 	}
 	if got := session.DefaultPolicy().StatusAt(noon, found(day, day, idleFor(day)).Session); got != session.StatusActive {
-		t.Errorf("without an idle timeout it is %s", got)
+		t.Errorf("StatusAt without an idle timeout = %s", got)
 	}
 }
 
-// The defaults are promised to operators.
+// The defaults are documented.
 func TestDefaultPolicy(t *testing.T) {
 	t.Parallel()
 	want := session.Policy{
@@ -188,7 +188,7 @@ func TestPolicy_Validate(t *testing.T) {
 			}
 		})
 	}
-	t.Run("EachMistakeHasALine", func(t *testing.T) {
+	t.Run("OneLinePerBrokenRule", func(t *testing.T) {
 		t.Parallel()
 		wrong := session.Terms{Duration: -2, LongestLife: -3, IdleTimeout: -1}
 		err := policy{Threshold: -1, Grace: -1, Warning: -1, MostSessions: -1, Usual: wrong, Remembered: wrong}.Validate()
@@ -244,8 +244,8 @@ func TestPolicy_Cutoff(t *testing.T) {
 	}
 }
 
-// What a store finds by the cutoff is what StatusAt calls expired; each time is
-// drawn at its boundary, too.
+// Cutoff selects exactly the sessions for which StatusAt is StatusExpired. The test
+// also draws each time at its boundary.
 func TestPolicy_Cutoff_AsStatusAtSays(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -264,7 +264,7 @@ func TestPolicy_Cutoff_AsStatusAtSays(t *testing.T) {
 		past := !s.ExpiresAt().After(cutoff.ExpiresAt) || !s.CreatedAt().After(of.CreatedAt) ||
 			(!of.LastActivityAt.IsZero() && !s.LastActivityAt().After(of.LastActivityAt))
 		if expired := policy.StatusAt(noon, s) == session.StatusExpired; expired != past {
-			t.Fatalf("expired is %v, past the cutoff %v", expired, past)
+			t.Fatalf("expired = %v, selected by Cutoff = %v", expired, past)
 		}
 	})
 }

@@ -36,15 +36,15 @@ func TestLimit(t *testing.T) {
 			passed += fmt.Sprint(count)
 		}
 		if (session.Limit{}).Passed(count) {
-			t.Errorf("no limit is passed at %d", count)
+			t.Errorf("the zero Limit is passed at %d", count)
 		}
 	}
 	if passed != "345" {
-		t.Errorf("passed at %s", passed)
+		t.Errorf("Passed at %s", passed)
 	}
 }
 
-// What is left of ten a minute, when all are there again after a time.
+// The limit is ten a minute; the keys are the times after which it is unused again.
 func TestLimit_Left(t *testing.T) {
 	t.Parallel()
 	limit := session.Limit{Most: 10, Within: time.Minute}
@@ -66,10 +66,10 @@ func TestLimit_Left(t *testing.T) {
 		60*time.Second - time.Microsecond: {0, 6*time.Second - time.Microsecond},
 	} {
 		if remaining, next := limit.Left(full); remaining != want.remaining || next != want.next {
-			t.Errorf("whole after %s: %d, then one after %s; want %d, %s", full, remaining, next, want.remaining, want.next)
+			t.Errorf("Left(%s) = %d, %s; want %d, %s", full, remaining, next, want.remaining, want.next)
 		}
 	}
 	if remaining, next := (session.Limit{}).Left(time.Minute); remaining != 0 || next != 0 {
-		t.Errorf("of no limit: %d, %s", remaining, next)
+		t.Errorf("Left of the zero Limit = %d, %s", remaining, next)
 	}
 }

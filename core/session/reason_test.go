@@ -33,6 +33,6 @@ func TestReasonOf(t *testing.T) {
 		})
 	}
 	if !errors.Is(expired, session.KindUnauthenticated) || !errors.Is(expired, cause) || session.KindOf(expired) != session.KindUnauthenticated {
-		t.Errorf("Because makes %v", expired)
+		t.Errorf("Because = %v", expired)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// A decision in short, for tables.
+// decision is a short form of session.Decision, for tables.
 type decision struct {
 	outcome    session.Outcome
 	left       time.Duration // at noon
@@ -31,7 +31,7 @@ func refreshed(left time.Duration) decision {
 	return decision{session.OutcomeRefreshed, left, false}
 }
 
-// kept is d for a session that is remembered.
+// kept returns d for a remembered session.
 func (d decision) kept() decision {
 	d.remembered = true
 	return d
@@ -128,8 +128,8 @@ func TestPolicy_Decide_Remember(t *testing.T) {
 	}
 }
 
-// drawFound draws a session of any times, sensible or not, as other settings,
-// other clocks or an operator may have left it, or none.
+// drawFound draws no session or one with any times, including inconsistent ones that
+// other settings, other clocks or an operator may have caused.
 func drawFound(t *rapid.T, now time.Time) *session.Found {
 	if rapid.IntRange(0, 9).Draw(t, "none") == 0 {
 		return nil
@@ -166,38 +166,38 @@ func TestPolicy_Decide_Properties(t *testing.T) {
 		if d.Outcome != session.OutcomeCreated {
 			createdAt, was = found.Session.CreatedAt(), found.Session.Remembered()
 			if policy.StatusAt(noon, found.Session) != session.StatusActive {
-				t.Fatal("continues a session that has ended")
+				t.Fatal("Decide continues a session that has ended")
 			}
 		}
 		if !d.ExpiresAt.After(noon) || d.ExpiresAt.After(createdAt.Add(termsOf(policy, d.Remembered).LongestLife)) {
-			t.Fatalf("gives out an expired session, or one that goes past its longest life: %+v", d)
+			t.Fatalf("Decide returns an expired session or one past its longest life: %+v", d)
 		}
 		if remember != nil && d.Remembered != *remember {
-			t.Fatalf("does not do as it is told: %+v", d)
+			t.Fatalf("Decide ignores remember: %+v", d)
 		}
 		switch d.Outcome {
 		case session.OutcomeCreated, session.OutcomeRefreshed:
 			if !policy.RefreshAfter(stored(noon, d.ExpiresAt)).After(noon) {
-				t.Fatalf("leaves a session that must refresh at once: %+v", d)
+				t.Fatalf("the new expiry is within the threshold: %+v", d)
 			}
 		case session.OutcomeReused:
 			if found.Unreadable {
-				t.Fatal("reuses a token that nobody can read")
+				t.Fatal("Decide reuses an unreadable token")
 			}
 			if d.Remembered == was && d.ExpiresAt.After(found.Session.ExpiresAt()) {
-				t.Fatalf("prolongs a session without a new token: %+v", d)
+				t.Fatalf("Decide extends a session without a new token: %+v", d)
 			}
 		case session.OutcomeTransferred:
-			t.Fatal("moves what nobody moves")
+			t.Fatal("the outcome is transferred")
 		}
 		if d.Outcome != session.OutcomeCreated && remember == nil && d.Remembered != was {
-			t.Fatalf("changes what nobody asked for: %+v", d)
+			t.Fatalf("Decide changes remembered without a request: %+v", d)
 		}
 	})
 }
 
-// Applying a decision leaves a session that the next request, at the same
-// moment, reuses as it is, whether or not it says again what it wants.
+// After a decision is applied, the same request at the same time reuses the session
+// unchanged, with or without remember.
 func TestPolicy_Decide_Settles(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -223,19 +223,19 @@ func TestPolicy_Decide_Settles(t *testing.T) {
 			next.Rotate(session.Credential{Hash: session.TokenHash{2}}, noon, d.ExpiresAt, noon.Add(policy.Grace))
 			next.Continue(nil, d)
 		case session.OutcomeTransferred:
-			t.Fatal("moves what nobody moves")
+			t.Fatal("the outcome is transferred")
 		}
 		want := session.Decision{Outcome: session.OutcomeReused, ExpiresAt: d.ExpiresAt, Remembered: d.Remembered}
 		for _, again := range []*bool{nil, remember} {
 			if got := policy.Decide(noon, session.Actor{}, &session.Found{Session: next}, again); got != want {
-				t.Fatalf("after %+v comes %+v, want %+v", d, got, want)
+				t.Fatalf("after %+v, Decide = %+v, want %+v", d, got, want)
 			}
 		}
 	})
 }
 
-// What an actor has lives for its own time, without threshold or refresh, and is
-// never remembered; only a token that nobody can read is replaced.
+// An actor's session lives for ActorDuration. It has no threshold and is never
+// refreshed or remembered; only an unreadable token is replaced.
 func TestPolicy_Decide_Actor(t *testing.T) {
 	t.Parallel()
 	ofActor := func(s *session.Stored) { s.Actor = agent.String() }
@@ -264,8 +264,8 @@ func TestPolicy_Decide_Actor(t *testing.T) {
 	}
 }
 
-// In whose place a session comes says whether it is remembered, if the request
-// does not.
+// Without remember in the request, the replaced session decides whether the new one
+// is remembered.
 func TestPolicy_Create(t *testing.T) {
 	t.Parallel()
 	month := decision{session.OutcomeCreated, 30 * day, true}
@@ -275,7 +275,7 @@ func TestPolicy_Create(t *testing.T) {
 		want     decision
 	}{
 		"Nobody":            {nil, false, fresh},
-		"TheOneBefore":      {nil, true, month},
+		"Previous":          {nil, true, month},
 		"TheRequest":        {yes, false, month},
 		"TheRequestDoesNot": {no, true, fresh},
 	} {
@@ -286,7 +286,7 @@ func TestPolicy_Create(t *testing.T) {
 			}
 			want := decision{session.OutcomeCreated, time.Hour, false}
 			if got := inShort(session.DefaultPolicy().Create(noon, agent, c.remember, c.before)); got != want {
-				t.Errorf("for an actor Create = %+v, want %+v", got, want)
+				t.Errorf("Create for an actor = %+v, want %+v", got, want)
 			}
 		})
 	}
@@ -301,7 +301,7 @@ func TestPolicy_RefreshAfter(t *testing.T) {
 	}
 	ofActor := func(s *session.Stored) { s.Actor = agent.String() }
 	if got := policy.RefreshAfter(found(0, time.Hour, ofActor).Session); !got.Equal(noon.Add(time.Hour)) {
-		t.Errorf("of an actor's, RefreshAfter = %s", got)
+		t.Errorf("RefreshAfter of an actor's session = %s", got)
 	}
 }
 

@@ -23,7 +23,7 @@ var (
 	metadata = session.Must(session.NewMetadata(map[string]any{"source": "web"}))
 )
 
-// busy is a session with everything in it, as it was stored.
+// busy returns a stored session in which every field is set.
 func busy() session.Stored {
 	return session.Stored{
 		ID: "id-1", User: "user_1", Device: "phone", Workflow: "workflow_1", SignIn: "sess_1",
@@ -48,7 +48,7 @@ func busy() session.Stored {
 	}
 }
 
-// contents is what a session tells of itself, to compare all of it.
+// contents returns the results of all getters of a session.
 func contents(s session.Session) session.Stored {
 	previous, until := s.Previous()
 	return session.Stored{
@@ -74,7 +74,7 @@ func contents(s session.Session) session.Stored {
 	}
 }
 
-// holds checks all that a session tells of itself.
+// holds checks the results of all getters of a session.
 func holds(t *testing.T, s session.Session, want session.Stored) {
 	t.Helper()
 	got, wanted := reflect.ValueOf(contents(s)), reflect.ValueOf(want)
@@ -106,8 +106,7 @@ func TestNew(t *testing.T) {
 	})
 }
 
-// What the methods that change a session change, and that they change nothing
-// else.
+// Each method that changes a session changes these fields and no others.
 func TestSession_Changes(t *testing.T) {
 	t.Parallel()
 	other := session.Must(session.ParseSignInID("sess_2"))
@@ -170,8 +169,8 @@ func unseen(s session.Session) session.Session {
 	return session.Restore(stored)
 }
 
-// An outline has what the rules about tokens and events ask for, and no more:
-// stores read it for every check.
+// An outline has only the fields that the rules about tokens and events use: stores
+// read it for every check.
 func TestSession_Outline(t *testing.T) {
 	t.Parallel()
 	all := session.Restore(busy())
@@ -181,10 +180,10 @@ func TestSession_Outline(t *testing.T) {
 	want.EndedAt, want.EndReason = time.Time{}, ""
 	want.Opens, want.Checks, want.Source, want.Offer = 0, 0, session.Source{}, session.Offer{}
 	if got := contents(outline); !reflect.DeepEqual(got, want) {
-		t.Errorf("an outline is %+v, want %+v", got, want)
+		t.Errorf("Outline = %+v, want %+v", got, want)
 	}
 	if !reflect.DeepEqual(contents(all), busy()) {
-		t.Error("its session changed")
+		t.Error("Outline changed the session")
 	}
 }
 
@@ -237,8 +236,8 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
-// A session belongs to its sign-in and actor alone; whom one belongs to whose
-// sign-in is unknown, nobody knows.
+// Only its sign-in and actor hold a session. Nobody holds one whose sign-in is
+// unknown.
 func TestSession_HeldBy(t *testing.T) {
 	t.Parallel()
 	of := func(signIn, actor string) session.Session {

@@ -8,8 +8,8 @@ import (
 	"chatkit-session/core/session"
 )
 
-// At the limit end, in this order and each from the longest unused on, what was
-// not used for a day, what the holder has itself, and what others have.
+// At the limit, sessions end in this order, and the least recently used first: those
+// not used for a day, the holder's own, others'.
 func TestPolicy_Excess(t *testing.T) {
 	t.Parallel()
 	mine := session.Holder{SignIn: signIn}
@@ -69,7 +69,7 @@ func TestPolicy_Excess(t *testing.T) {
 			}
 			for i := range order {
 				if order[i].ID() != test.live[i].ID() {
-					t.Fatal("Excess sorts its argument")
+					t.Fatal("Excess reordered its argument")
 				}
 			}
 		})

@@ -10,8 +10,8 @@ import (
 	"chatkit-session/core/session"
 )
 
-// bearer is somebody of a sign-in who verified a factor so long before noon;
-// unsaid when their credential does not say.
+// bearer returns the bearer of a sign-in that was verified this long before noon;
+// unsaid means that the credential has no verification time.
 func bearer(signIn string, ago time.Duration) session.Bearer {
 	b := session.Bearer{User: user, Holder: holder(signIn)}
 	if ago != unsaid {
@@ -22,13 +22,13 @@ func bearer(signIn string, ago time.Duration) session.Bearer {
 
 const unsaid time.Duration = -1 << 62
 
-// holder is a sign-in, or, as "sess_1 agent:agent_1", an actor in one.
+// holder parses a sign-in such as "sess_1", with an actor "sess_1 agent:agent_1".
 func holder(text string) session.Holder {
 	signIn, actor, _ := strings.Cut(text, " ")
 	return session.Holder{SignIn: session.Must(session.ParseSignInID(signIn)), Actor: session.RestoreActor(actor)}
 }
 
-// seen is a sign-in that was first seen, and then verified, so long before noon.
+// seen returns a sign-in that was first seen and last verified this long before noon.
 func seen(text string, first, verified time.Duration) session.SignIn {
 	signIn, actor, _ := strings.Cut(text, " ")
 	return session.RestoreSignIn(session.StoredSignIn{SignIn: signIn, Actor: actor, FirstSeen: noon.Add(-first), Verified: noon.Add(-verified)})
@@ -44,8 +44,7 @@ func TestRestoreSignIn(t *testing.T) {
 	}
 }
 
-// A caller's sign-in was verified when its credential says, or else when it was
-// first seen, which is now for one not seen before.
+// The credential's time counts or, without it, when the sign-in was first seen.
 func TestSignIns_VerifiedBy(t *testing.T) {
 	t.Parallel()
 	known := session.SignIns{seen("sess_2", time.Hour, time.Minute), seen("sess_1", 2*time.Hour, 30*time.Minute)}
@@ -57,21 +56,20 @@ func TestSignIns_VerifiedBy(t *testing.T) {
 		"SaysLessThanWasSeen":  {bearer("sess_1", 3*time.Hour), 3 * time.Hour},
 		"NotSeenBefore":        {bearer("sess_9", 5*time.Minute), 5 * time.Minute},
 		"NeverInTheFuture":     {bearer("sess_1", -time.Minute), 0},
-		"Unsaid":               {bearer("sess_1", unsaid), 2 * time.Hour},
-		"UnsaidNotSeenBefore":  {bearer("sess_9", unsaid), 0},
+		"NotVerified":          {bearer("sess_1", unsaid), 2 * time.Hour},
+		"NotVerifiedNotSeen":   {bearer("sess_9", unsaid), 0},
 		"UnsaidOfAnotherActor": {bearer("sess_1 agent:agent_1", unsaid), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if got := noon.Sub(known.VerifiedBy(c.bearer, noon)); got != c.ago {
-				t.Errorf("verified %s ago, want %s", got, c.ago)
+				t.Errorf("VerifiedBy is %s ago, want %s", got, c.ago)
 			}
 		})
 	}
 }
 
-// Another's sign-in was verified when that was last seen; an unknown one is
-// older than any.
+// An unknown sign-in is older than any other.
 func TestSignIns_VerifiedIn(t *testing.T) {
 	t.Parallel()
 	known := session.SignIns{seen("sess_2", time.Hour, time.Minute)}
@@ -85,7 +83,7 @@ func TestSignIns_VerifiedIn(t *testing.T) {
 	}
 }
 
-// inFull is all that is remembered of a sign-in, its times before noon.
+// inFull describes a sign-in, with its times as durations before noon.
 func inFull(s session.SignIn) string {
 	text := fmt.Sprintf("%s %s seen %s verified %s", s.Holder().SignIn, s.Holder().Actor, noon.Sub(s.FirstSeen()), noon.Sub(s.Verified()))
 	if !s.BlockedAt().IsZero() {
@@ -94,7 +92,7 @@ func inFull(s session.SignIn) string {
 	return text
 }
 
-// What is remembered keeps its first sight and the latest verification.
+// A record keeps the earliest first sight and the latest verification.
 func TestSignIns_See(t *testing.T) {
 	t.Parallel()
 	known := session.SignIns{seen("sess_1", 2*time.Hour, 30*time.Minute), seen("sess_2", time.Hour, time.Hour)}
@@ -108,7 +106,7 @@ func TestSignIns_See(t *testing.T) {
 		"VerifiedAnew":     {bearer("sess_1", 5*time.Minute), "sess_1  seen 2h0m0s verified 5m0s"},
 		"VerifiedAsKnown":  {bearer("sess_1", 30*time.Minute), "sess_1  seen 2h0m0s verified 30m0s"},
 		"VerifiedBefore":   {bearer("sess_1", 3*time.Hour), "sess_1  seen 2h0m0s verified 30m0s"},
-		"Unsaid":           {bearer("sess_1", unsaid), "sess_1  seen 2h0m0s verified 30m0s"},
+		"NotVerified":      {bearer("sess_1", unsaid), "sess_1  seen 2h0m0s verified 30m0s"},
 		"NeverInTheFuture": {bearer("sess_1", -time.Minute), "sess_1  seen 2h0m0s verified 0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,8 +118,8 @@ func TestSignIns_See(t *testing.T) {
 	}
 }
 
-// All that hold a session are remembered, and of the others the fifty that were
-// verified last.
+// Sign-ins that hold an active session stay recorded, and the fifty of the others
+// that were verified last.
 func TestSignIns_Forgettable(t *testing.T) {
 	t.Parallel()
 	var known session.SignIns

@@ -54,7 +54,7 @@ func TestSignIns_Protected(t *testing.T) {
 		})
 	}
 	if (session.SignIns{}).Protected(holder("sess_2"), noon.Add(-time.Hour), noon) {
-		t.Error("an unknown one is protected")
+		t.Error("an unknown sign-in is protected")
 	}
 }
 
@@ -66,11 +66,11 @@ func TestMoments(t *testing.T) {
 		0: 0, time.Minute: time.Minute, 10*time.Minute - us: 10*time.Minute - us, 10*time.Minute + us: 10 * time.Minute, day: 10 * time.Minute,
 	} {
 		if got := noon.Sub(session.UserMoment(noon.Add(-ago), noon)); got != want {
-			t.Errorf("of one who verified %s ago it is %s ago", ago, got)
+			t.Errorf("UserMoment for a sign-in verified %s ago is %s ago", ago, got)
 		}
 	}
 	if got := noon.Sub(session.AdminMoment(noon)); got != 5*time.Second {
-		t.Errorf("an admin's is %s ago", got)
+		t.Errorf("AdminMoment is %s ago", got)
 	}
 }
 

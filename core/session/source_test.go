@@ -21,17 +21,17 @@ func address(text string) netip.Addr {
 func TestNewClient(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ given, want string }{
-		"AsItIs":             {"Firefox 133", "Firefox 133"},
-		"Empty":              {"", ""},
-		"Trimmed":            {" \u00a0Firefox ", "Firefox"},
-		"OnlySpaces":         {"   ", ""},
-		"Controls":           {"Fire\x00fox\n\u202e 133\x7f", "Firefox 133"},
-		"TrimsWhatIsLeft":    {"\n Firefox \n", "Firefox"},
-		"NotUTF8":            {"Fire\xfffox\ufffd", "Firefox"},
-		"AsLongAsItMayBe":    {strings.Repeat("x", 64), strings.Repeat("x", 64)},
-		"CutToTheLimit":      {strings.Repeat("x", 65), strings.Repeat("x", 64)},
-		"CutBetweenRunes":    {strings.Repeat("x", 63) + "é", strings.Repeat("x", 63)},
-		"CutBetweenLongOnes": {strings.Repeat("💬", 17), strings.Repeat("💬", 16)},
+		"Unchanged":                 {"Firefox 133", "Firefox 133"},
+		"Empty":                     {"", ""},
+		"Trimmed":                   {" \u00a0Firefox ", "Firefox"},
+		"OnlySpaces":                {"   ", ""},
+		"Controls":                  {"Fire\x00fox\n\u202e 133\x7f", "Firefox 133"},
+		"TrimmedAfterCleaning":      {"\n Firefox \n", "Firefox"},
+		"NotUTF8":                   {"Fire\xfffox\ufffd", "Firefox"},
+		"MaximumLength":             {strings.Repeat("x", 64), strings.Repeat("x", 64)},
+		"Truncated":                 {strings.Repeat("x", 65), strings.Repeat("x", 64)},
+		"TruncatedBetweenRunes":     {strings.Repeat("x", 63) + "é", strings.Repeat("x", 63)},
+		"TruncatedBetweenLongRunes": {strings.Repeat("💬", 17), strings.Repeat("💬", 16)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,7 +54,7 @@ func TestNewClient_AnyText(t *testing.T) {
 		got := session.NewClient(string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")), "", rapid.String().Draw(t, "text"))
 		for _, field := range []string{got.Browser, got.Kind} {
 			if len(field) > session.MaxClientField || !utf8.ValidString(field) || strings.ContainsAny(field, "\x00\n\r\t") {
-				t.Fatalf("not clean: %q", field)
+				t.Fatalf("NewClient kept %q", field)
 			}
 		}
 	})
@@ -86,7 +86,7 @@ func TestSource_IsZero(t *testing.T) {
 		{Client: session.Client{Kind: "mobile"}}:                         false,
 	} {
 		if s.IsZero() != want {
-			t.Errorf("%v is zero: %v", s, !want)
+			t.Errorf("%v: IsZero = %v", s, !want)
 		}
 	}
 }
@@ -96,11 +96,11 @@ func TestSource_Or(t *testing.T) {
 	here, there := address("192.0.2.1"), address("198.51.100.7")
 	linux, mac := session.Client{OS: "Linux"}, session.Client{OS: "macOS", Browser: "Safari 18"}
 	for name, c := range map[string]struct{ a, b, want session.Source }{
-		"KnowsAll":      {session.Source{here, linux}, session.Source{there, mac}, session.Source{here, linux}},
-		"LacksAddress":  {session.Source{Client: linux}, session.Source{there, mac}, session.Source{there, linux}},
-		"LacksClient":   {session.Source{Address: here}, session.Source{there, mac}, session.Source{here, mac}},
-		"KnowsNothing":  {session.Source{}, session.Source{there, mac}, session.Source{there, mac}},
-		"NobodyKnows":   {session.Source{Address: here}, session.Source{}, session.Source{Address: here}},
+		"Complete":      {session.Source{here, linux}, session.Source{there, mac}, session.Source{here, linux}},
+		"NoAddress":     {session.Source{Client: linux}, session.Source{there, mac}, session.Source{there, linux}},
+		"NoClient":      {session.Source{Address: here}, session.Source{there, mac}, session.Source{here, mac}},
+		"Unknown":       {session.Source{}, session.Source{there, mac}, session.Source{there, mac}},
+		"BothUnknown":   {session.Source{Address: here}, session.Source{}, session.Source{Address: here}},
 		"ClientStays":   {session.Source{here, session.Client{Browser: "Firefox 133"}}, session.Source{here, mac}, session.Source{here, session.Client{Browser: "Firefox 133"}}},
 		"ClientIsWhole": {session.Source{here, linux}, session.Source{here, session.Client{Browser: "Firefox 133"}}, session.Source{here, linux}},
 	} {
@@ -120,25 +120,25 @@ func TestSource_Network(t *testing.T) {
 		a, b string
 		same bool
 	}{
-		"TheSameIPv4":           {"192.0.2.1", "192.0.2.1", true},
-		"TheNextIPv4":           {"192.0.2.1", "192.0.2.2", false},
-		"PrivacyAddresses":      {"2001:db8:1:2:aaaa::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true},
-		"TheNextIPv6Network":    {"2001:db8:1:2::1", "2001:db8:1:3::1", false},
-		"IPv4AndIPv6":           {"192.0.2.1", "2001:db8::1", false},
-		"ZonesDoNotCount":       {"fe80::1%eth0", "fe80::2", true},
-		"NobodyKnows":           {"", "", true},
-		"OneIsUnknown":          {"", "0.0.0.0", false},
-		"OneIsUnknownOtherZero": {"", "::", false},
+		"TheSameIPv4":         {"192.0.2.1", "192.0.2.1", true},
+		"TheNextIPv4":         {"192.0.2.1", "192.0.2.2", false},
+		"PrivacyAddresses":    {"2001:db8:1:2:aaaa::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true},
+		"TheNextIPv6Network":  {"2001:db8:1:2::1", "2001:db8:1:3::1", false},
+		"IPv4AndIPv6":         {"192.0.2.1", "2001:db8::1", false},
+		"ZonesDoNotCount":     {"fe80::1%eth0", "fe80::2", true},
+		"BothUnknown":         {"", "", true},
+		"OneIsUnknown":        {"", "0.0.0.0", false},
+		"OneUnknownOtherZero": {"", "::", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if got := network(c.a) == network(c.b); got != c.same {
-				t.Errorf("the same network: %v", got)
+				t.Errorf("same network = %v", got)
 			}
 		})
 	}
 	if network("") != (session.Network{}) {
-		t.Error("the network of an unknown address is not zero")
+		t.Error("the Network of an unknown address is not zero")
 	}
 }
 
@@ -153,33 +153,33 @@ func TestSource_Differs(t *testing.T) {
 		other session.Source
 		want  bool
 	}{
-		"ItIsTheSame":                       {known, false},
-		"PhoneThatChangesItsNetwork":        {from(mobile, "Firefox 133", "Android 14", "mobile"), false},
-		"SystemUpdate":                      {from(mobile, "Firefox 133", "Android 15", "mobile"), false},
-		"NamesOfTwoWords":                   {from(mobile, "Firefox Focus 133", "Android 14", "mobile"), true},
-		"BrowserUpdate":                     {from(mobile, "Firefox 134", "Android 14", "mobile"), false},
-		"AnotherBrowserAtHome":              {from(home, "Chrome 130", "Windows 11", "desktop"), false},
-		"AnotherBrowserElsewhere":           {from(mobile, "Chrome 133", "Android 14", "mobile"), true},
-		"AnotherSystemElsewhere":            {from(mobile, "Firefox 133", "Windows 11", "mobile"), true},
-		"AnotherKindElsewhere":              {from(mobile, "Firefox 133", "Android 14", "tablet"), true},
-		"NoAddress":                         {from("", "Chrome 130", "Windows 11", "desktop"), false},
-		"NoClient":                          {from(mobile, "", "", ""), false},
-		"NoBrowser":                         {from(mobile, "", "Android 14", "mobile"), false},
-		"NoSystem":                          {from(mobile, "Firefox 133", "", "mobile"), false},
-		"NoKind":                            {from(mobile, "Firefox 133", "Android 14", ""), false},
-		"NothingAtAll":                      {session.Source{}, false},
-		"PartsAreUnknownAndTheRestDiffers":  {from(mobile, "", "Windows 11", ""), true},
-		"BrowserWithoutVersionIsTheSameOne": {from(mobile, "Firefox", "Android 14", "mobile"), false},
+		"Same":                    {known, false},
+		"OtherNetworkOnly":        {from(mobile, "Firefox 133", "Android 14", "mobile"), false},
+		"SystemUpdate":            {from(mobile, "Firefox 133", "Android 15", "mobile"), false},
+		"NamesOfTwoWords":         {from(mobile, "Firefox Focus 133", "Android 14", "mobile"), true},
+		"BrowserUpdate":           {from(mobile, "Firefox 134", "Android 14", "mobile"), false},
+		"AnotherBrowserAtHome":    {from(home, "Chrome 130", "Windows 11", "desktop"), false},
+		"AnotherBrowserElsewhere": {from(mobile, "Chrome 133", "Android 14", "mobile"), true},
+		"AnotherSystemElsewhere":  {from(mobile, "Firefox 133", "Windows 11", "mobile"), true},
+		"AnotherKindElsewhere":    {from(mobile, "Firefox 133", "Android 14", "tablet"), true},
+		"NoAddress":               {from("", "Chrome 130", "Windows 11", "desktop"), false},
+		"NoClient":                {from(mobile, "", "", ""), false},
+		"NoBrowser":               {from(mobile, "", "Android 14", "mobile"), false},
+		"NoSystem":                {from(mobile, "Firefox 133", "", "mobile"), false},
+		"NoKind":                  {from(mobile, "Firefox 133", "Android 14", ""), false},
+		"Unknown":                 {session.Source{}, false},
+		"KnownPartDiffers":        {from(mobile, "", "Windows 11", ""), true},
+		"BrowserWithoutVersion":   {from(mobile, "Firefox", "Android 14", "mobile"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if known.Differs(c.other) != c.want || c.other.Differs(known) != c.want {
-				t.Errorf("Differs = %v, and the other way %v, want %v", known.Differs(c.other), c.other.Differs(known), c.want)
+				t.Errorf("Differs = %v, reversed %v, want %v", known.Differs(c.other), c.other.Differs(known), c.want)
 			}
 		})
 	}
 	six, privacy := from("2001:db8::1", "Firefox 133", "Linux", "desktop"), from("2001:db8::ffff", "Chrome 130", "Windows 11", "desktop")
 	if six.Differs(privacy) {
-		t.Error("another address of the same IPv6 network counts")
+		t.Error("Differs is true for another address of the same IPv6 network")
 	}
 }

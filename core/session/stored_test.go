@@ -13,10 +13,10 @@ func TestRestore(t *testing.T) {
 	if got := session.Restore(busy()).Stored(); !reflect.DeepEqual(got, busy()) {
 		t.Errorf("Stored = %+v, want %+v", got, busy())
 	}
-	// Were a field zero here, nobody would see that it gets lost.
+	// The test could not detect the loss of a field that is zero.
 	for i, v := 0, reflect.ValueOf(busy()); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
-			t.Errorf("%s is not tested", v.Type().Field(i).Name)
+			t.Errorf("%s is not tested: it is zero", v.Type().Field(i).Name)
 		}
 	}
 	holds(t, session.Restore(session.Stored{}), session.Stored{})

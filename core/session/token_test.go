@@ -25,7 +25,7 @@ func TestParseToken(t *testing.T) {
 			t.Errorf("ParseToken(%q) = %v", bad, err)
 		}
 		if bad != "" && bad != "x" && strings.Contains(err.Error(), bad) {
-			t.Errorf("the error shows the token: %v", err)
+			t.Errorf("the error contains the token: %v", err)
 		}
 	}
 }
@@ -41,7 +41,7 @@ func TestSecrets_AreMasked(t *testing.T) {
 		uuid4:  session.Must(session.ParseToken(uuid4)),
 		code32: session.Must(session.ParseTransferCode(code32)),
 	} {
-		// Not %p and %w: fmt refuses them before it asks a Formatter.
+		// Not %p and %w: fmt rejects them before it calls a Formatter.
 		for _, verb := range "vsqxXdeEfFgGtbcoOU" {
 			for _, flag := range []string{"", "+", "#", "-60", "060", ".3"} {
 				if got := fmt.Sprintf("%"+flag+string(verb), secret); got != mask {
@@ -59,7 +59,7 @@ func TestSecrets_AreMasked(t *testing.T) {
 			t.Errorf("JSON is %s, %v", encoded, err)
 		}
 		if secret.Reveal() != text {
-			t.Error("the owner does not see it")
+			t.Error("Reveal does not return the secret")
 		}
 	}
 }
@@ -72,6 +72,6 @@ func TestToken_Hash(t *testing.T) {
 		t.Errorf("Hash = %s, want %s", got, want)
 	}
 	if !(session.TokenHash{}).IsZero() || token.Hash().IsZero() {
-		t.Error("only the zero hash is zero")
+		t.Error("IsZero is wrong")
 	}
 }

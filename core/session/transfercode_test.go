@@ -16,10 +16,10 @@ func TestParseTransferCode(t *testing.T) {
 	upper := session.Must(session.ParseTransferCode(code32))
 	lower := session.Must(session.ParseTransferCode(strings.ToLower(code32)))
 	if upper.Reveal() != code32 || lower != upper || lower.Hash() != upper.Hash() {
-		t.Error("a code in lower case is another one")
+		t.Error("a code in lower case parses to another code")
 	}
 	if _, err := session.ParseTransferCode(strings.Repeat("2", 13) + strings.Repeat("7", 13)); err != nil {
-		t.Errorf("digits are refused: %v", err)
+		t.Errorf("ParseTransferCode with digits = %v", err)
 	}
 	for _, bad := range []string{
 		"", code32[1:], code32 + "A", code32[1:] + "1", code32[1:] + "8", code32[1:] + "0", code32[1:] + " ", code32[1:] + "@", code32[1:] + "[",
@@ -31,7 +31,7 @@ func TestParseTransferCode(t *testing.T) {
 			t.Errorf("ParseTransferCode(%q) = %v", bad, err)
 		}
 		if bad != "" && strings.Contains(err.Error(), bad) {
-			t.Errorf("the error shows the code: %v", err)
+			t.Errorf("the error contains the code: %v", err)
 		}
 	}
 }
@@ -48,12 +48,12 @@ func TestSession_Offers(t *testing.T) {
 		at      time.Duration
 		want    bool
 	}{
-		"Good":                  {offering, code, -us, true},
-		"ItsTimeIsUp":           {offering, code, 0, false},
-		"Another":               {offering, session.TokenHash{3}, -us, false},
-		"TheOneBefore":          {offering, older, -us, false},
-		"None":                  {found(0, day).Session, code, -us, false},
-		"NoneIsNoCodeAtAnyTime": {session.Restore(session.Stored{Offer: session.Offer{Until: noon}}), session.TokenHash{}, -us, false},
+		"Good":     {offering, code, -us, true},
+		"Expired":  {offering, code, 0, false},
+		"Another":  {offering, session.TokenHash{3}, -us, false},
+		"Previous": {offering, older, -us, false},
+		"None":     {found(0, day).Session, code, -us, false},
+		"ZeroCode": {session.Restore(session.Stored{Offer: session.Offer{Until: noon}}), session.TokenHash{}, -us, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -51,7 +51,7 @@ func testOfAUser(t *testing.T, open Factory) {
 			}
 		}
 	})
-	// While a sign-in opens sessions, an admin signs its user out: afterwards no
+	// While one sign-in opens sessions, another one signs out all: afterwards no
 	// session is active.
 	t.Run("SignOutWhileOpening", func(t *testing.T) {
 		t.Parallel()
