@@ -95,8 +95,9 @@ func TestPolicy_StaleCopyAccepts(t *testing.T) {
 	}
 }
 
-// What opening hands out as it is, back ends accept; what opening would
-// replace, they do not, but for the end of a life that it replaces early.
+// Accepts accepts every token that Decide reuses or refreshes. It refuses a session
+// that Decide replaces, unless the session was replaced before its end because a
+// refresh would leave too little of its longest life.
 func TestPolicy_Accepts_AsDecideSays(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

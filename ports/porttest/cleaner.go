@@ -66,7 +66,7 @@ func testCleaner(t *testing.T, open Factory) {
 		t.Parallel()
 		b := setup(t, open)
 		active := b.draft(device(alice, 1))
-		active.ExpiresAt = noon.Add(-time.Hour) // stale, but nobody ended it
+		active.ExpiresAt = noon.Add(-time.Hour) // expired, but stored as active
 		b.insert(t, active)
 		b.insert(t, b.draft(device(alice, 2)), func(s *session.Session) { s.Revoke(session.EndUser, noon) })
 		b.insert(t, b.draft(device(alice, 3)), func(s *session.Session) { s.Expire(noon.Add(time.Hour)) })

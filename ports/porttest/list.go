@@ -54,7 +54,7 @@ func testList(t *testing.T, open Factory) {
 		revoked := at(t, b, 2, func(s *session.Session) { s.Revoke(session.EndUser, noon) })
 		expired := at(t, b, 3, func(s *session.Session) { s.Expire(noon) })
 		draft := b.draft(device(4))
-		draft.ExpiresAt = noon // nobody wrote that down yet
+		draft.ExpiresAt = noon // expired, but stored as active
 		due := session.New(draft, noon.Add(4*time.Minute))
 		if err := put(t.Context(), b.one, alice, due); err != nil {
 			t.Fatal(err)
