@@ -23,7 +23,7 @@ func (c *cluster) burst(user string, answered func()) (opened, back int) {
 	var good atomic.Int32
 	start := make(chan struct{})
 	for n := range 60 {
-		r, credential := c.replicas[n%len(c.replicas)], c.credential(user, "sess_1")
+		r, credential := c.replicas[n%len(c.replicas)], c.credential(user, "sess_"+user)
 		group.Go(func() {
 			<-start
 			status, body, err := ask(c.t.Context(), http.MethodPost, r.url+"/api/chatkit/session", credential, "application/json", `{"deviceId":"phone"}`)

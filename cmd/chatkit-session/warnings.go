@@ -41,7 +41,7 @@ func (c *config) warnings() []string {
 	}
 	most := c.RateLimitOpens + int(int64(c.RateLimitOpens)*int64(c.rules.Opens.Within)/int64(time.Minute))
 	warn(c.RateLimitOpens > 0 && c.rules.Opens.Most >= most && c.given["CHATKIT_ANOMALY_OPENS"],
-		"CHATKIT_ANOMALY_OPENS is never exceeded: CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE allows a user at most %d opens within %s", most, c.rules.Opens.Within)
+		"CHATKIT_ANOMALY_OPENS is never exceeded: CHATKIT_RATE_LIMIT_OPENS_PER_MINUTE allows a sign-in at most %d opens within %s", most, c.rules.Opens.Within)
 	return warnings
 }
 
