@@ -18,7 +18,7 @@ import (
 type Authorizer interface {
 	// Authorize authenticates credential, a Clerk session JWT without its "Bearer "
 	// prefix, determines the caller's role and checks that the role has the
-	// permission wants. It leaves the caller's Source to whoever received the
+	// permission wants. It leaves the caller's Source to the adapter that received the
 	// request.
 	//
 	// Errors: KindUnauthenticated when the credential is missing or invalid;

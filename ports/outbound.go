@@ -93,7 +93,7 @@ type Scope struct {
 	// such session, for the NewDevices newest devices.
 	CreatedAfter time.Time
 	NewDevices   int
-	// Settled is for callers that report that a session has ended, whoever ended it.
+	// Settled is for callers that report that a session has ended, whatever ended it.
 	// With it, Update returns nil only when no replica uses a copy that is older
 	// than what Update read, even if nothing changes.
 	Settled bool

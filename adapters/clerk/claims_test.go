@@ -13,7 +13,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// turnsAway checks that a credential is refused as not good, for a reason that
+// turnsAway checks that a credential is refused as invalid, for a reason that
 // operators are told.
 func turnsAway(t *testing.T, a *clerk.Authenticator, credential string, want session.Reason) {
 	t.Helper()
@@ -125,7 +125,7 @@ func TestAuthenticator_Audience(t *testing.T) {
 	}
 }
 
-// Whoever acts in the user's name is known by the outermost actor; a claim that
+// The actor in the user's name is the outermost one; a claim that
 // cannot be read is no user in person.
 func TestAuthenticator_Actor(t *testing.T) {
 	t.Parallel()

@@ -129,7 +129,7 @@ func TestAuthenticator_JWKS(t *testing.T) {
 		kind(t, a, good, nil)
 		fetches(t, b, 2)
 	})
-	// Keys that are not understood are passed over (RFC 7517, 5).
+	// Keys that are not understood are skipped (RFC 7517, 5).
 	t.Run("OddKeys", func(t *testing.T) {
 		t.Parallel()
 		modulus := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, 256))

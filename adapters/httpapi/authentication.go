@@ -98,7 +98,7 @@ func (s *server) authenticate(ctx context.Context, credentials []string, wants a
 	for _, credential := range credentials[1:] {
 		another, refused := s.Authorizer.Authorize(ctx, credential, wants)
 		switch {
-		case another.User.IsZero(): // not good, or not known to be
+		case another.User.IsZero(): // invalid, or not known to be valid
 			if errors.Is(err, session.KindUnauthenticated) && errors.Is(refused, session.KindUnavailable) {
 				err = refused
 			}

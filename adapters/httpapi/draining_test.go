@@ -14,7 +14,7 @@ import (
 	"chatkit-session/core/session"
 )
 
-// A replica that is about to stop says so on connections that are open, too:
+// A replica that is about to stop announces it on open connections, too:
 // whatever it answers is its last word there.
 func TestDraining(t *testing.T) {
 	t.Parallel()

@@ -37,7 +37,7 @@ func (s *server) answerError(err error, c echo.Context) {
 	case http.StatusServiceUnavailable:
 		header.Set(echo.HeaderRetryAfter, retryAfter)
 	case http.StatusTooManyRequests:
-		if header.Get(echo.HeaderRetryAfter) == "" { // no quota said so
+		if header.Get(echo.HeaderRetryAfter) == "" { // no quota set it
 			header.Set(echo.HeaderRetryAfter, retryAfter)
 		}
 	}

@@ -285,7 +285,7 @@ func TestInFlight_Suspects(t *testing.T) {
 	}).Times(2)
 	verified, introspected := s.do(t, request(t, http.MethodGet, verifyPath, "", "Authorization", "Bearer x")), introspect(t, s, "token=x", as...)
 	if verified.status != http.StatusNoContent || introspected.status != http.StatusOK || !strings.Contains(introspected.body, `"active":true`) {
-		t.Errorf("good tokens got %d and %d %s", verified.status, introspected.status, introspected.body)
+		t.Errorf("valid tokens got %d and %d %s", verified.status, introspected.status, introspected.body)
 	}
 	if want := []ports.Work{ports.WorkChecks, ports.WorkSuspects, ports.WorkChecks, ports.WorkSuspects}; !slices.Equal(s.work.entered, want) {
 		t.Errorf("they entered as %v", s.work.entered)

@@ -172,7 +172,7 @@ func TestLimits_Timeout(t *testing.T) {
 }
 
 // Checks that fail count for the network of whose client it is, never for the
-// back end that was shown a bad token; when there were too many, that is the
+// back end that was shown an invalid token; when there were too many, that is the
 // answer.
 func TestLimits_Failures(t *testing.T) {
 	t.Parallel()

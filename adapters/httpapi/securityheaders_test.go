@@ -28,7 +28,7 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-// HSTS needs TLS: our own, or that of a proxy that is trusted to say so.
+// HSTS needs TLS: our own, or that of a proxy whose X-Forwarded-Proto is trusted.
 func TestSecurityHeaders_HSTS(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {

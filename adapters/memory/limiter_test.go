@@ -84,7 +84,7 @@ func TestLimiter_Bounded(t *testing.T) {
 	}
 }
 
-// Whoever makes up addresses, of which there is no end, pushes out no user.
+// A client that makes up addresses, however many, evicts no user.
 func TestLimiter_BoundedByGroup(t *testing.T) {
 	t.Parallel()
 	limiter := memory.NewLimiter(memory.Config{Keys: 10, Clock: newClock()})

@@ -123,8 +123,8 @@ func TestStore_Failover(t *testing.T) {
 	t.Logf("%d acknowledged, %d stored, %d failed meanwhile", len(acknowledged), len(stored), failed.Load())
 }
 
-// Whoever gives up while COMMIT waits for the standby is not told that it is
-// done, nor is whoever asks again: a sign-out that only the server has which
+// A caller that gives up while COMMIT waits for the standby is not told that it
+// is done, and neither is one that repeats the call: a sign-out that only the server has which
 // will die is none.
 func TestStore_GivesUpInCommit(t *testing.T) {
 	t.Parallel()

@@ -169,7 +169,7 @@ func awaitWaiting(t *testing.T, conn *sql.DB, n int) {
 	}
 }
 
-// A transaction whose connection dies stores nothing, says so, and the store
+// A transaction whose connection dies stores nothing and returns an error, and the store
 // goes on with another connection.
 func TestStore_Update_ConnectionDies(t *testing.T) {
 	t.Parallel()

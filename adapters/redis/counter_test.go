@@ -65,7 +65,7 @@ func TestCounter_AreForgotten(t *testing.T) {
 	}
 }
 
-// Whoever uses a token does not wait until it is known that Redis is lost.
+// A check does not wait until it is known that Redis is lost.
 func TestCounter_RedisHangs(t *testing.T) {
 	t.Parallel()
 	server := redistest.New(t)

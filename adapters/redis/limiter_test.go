@@ -90,7 +90,7 @@ func TestLimiter_RedisGoesAndComes(t *testing.T) {
 	s.log.await(t, 2)
 }
 
-// A Redis that takes connections and answers nothing is lost as well, and whoever
+// A Redis that takes connections and answers nothing is lost as well, and the caller that
 // asks after that does not wait.
 func TestLimiter_RedisHangs(t *testing.T) {
 	t.Parallel()

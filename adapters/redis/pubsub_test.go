@@ -61,7 +61,7 @@ func TestRelay_Contract(t *testing.T) {
 func TestRelay_RedisHangs(t *testing.T) {
 	t.Parallel()
 	server := redistest.New(t)
-	relay := newRelay(t, server.URL, 2*time.Second) // which bounds connecting, whoever stops waiting
+	relay := newRelay(t, server.URL, 2*time.Second) // which bounds connecting, whichever side stops waiting
 	for _, connected := range []bool{true, false} {
 		ctx, cancel := context.WithCancel(t.Context())
 		ready, done := make(chan struct{}), make(chan error, 1)

@@ -28,7 +28,7 @@ import (
 // checkedToken is a token that the replicas are asked about all the time.
 type checkedToken struct {
 	token   string
-	revoked atomic.Bool // whoever ended its session was told that it has
+	revoked atomic.Bool // the call that ended its session has returned
 	stop    atomic.Bool
 	good    [3]atomic.Int32 // by replica
 	late    [3]atomic.Int32 // checks that began when it was revoked, and were answered
@@ -63,7 +63,7 @@ func (c *cluster) checking(group *sync.WaitGroup, k *checkedToken) {
 }
 
 // signOut ends a session by two calls at once, on two replicas: one of them
-// ends it, the other finds that it has ended, and both say so.
+// ends it, the other finds that it has ended, and both report it.
 func (c *cluster) signOut(k *checkedToken, user, id string) {
 	var calls sync.WaitGroup
 	for _, r := range c.replicas[:2] {
@@ -145,7 +145,7 @@ func (c *cluster) remember() {
 }
 
 // A new configuration has reached one replica, which has another lease, or none:
-// it answers nothing from memory, says so, and what it ends is over for those
+// it answers nothing from memory, reports that, and what it ends is over for those
 // that go on by the one in force.
 func TestCache_AnotherLease(t *testing.T) {
 	t.Parallel()
@@ -207,7 +207,7 @@ func TestCache_IsUsed(t *testing.T) {
 			conn := pgtest.Open(t, database)
 			began := time.Now()
 			if !s.good(t, opened.Session.ChatKitSessionID) {
-				t.Fatal("a new token is not good")
+				t.Fatal("a new token is invalid")
 			}
 			if _, err := conn.ExecContext(t.Context(), "UPDATE chatkit_sessions SET status = 'revoked', token_sealed = NULL, ended_at = now(), end_reason = 'user' WHERE id = $1", opened.Session.ID); err != nil {
 				t.Fatal(err)

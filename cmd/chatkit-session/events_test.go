@@ -295,7 +295,7 @@ func revokeOn(t *testing.T, s *service, id string) {
 	}
 }
 
-// With Redis killed in the middle events come all the same, from the database,
+// With Redis killed in the middle events come anyway, from the database,
 // and it is said; nobody who changes something waits or fails.
 func TestEvents_RedisKilled(t *testing.T) {
 	t.Parallel()

@@ -162,7 +162,7 @@ func TestLimits_Settings(t *testing.T) {
 	}
 }
 
-// A good token is good however many others were not, for whom both the address
+// A valid token is accepted however many others were not, for whom both the address
 // and the key have none left.
 func goodDespiteFailures(t *testing.T, s *service) {
 	t.Helper()
@@ -191,10 +191,10 @@ func goodDespiteFailures(t *testing.T, s *service) {
 			t.Errorf("a failure of verify got %d", status)
 		}
 		if status, active := introspect(token); status != http.StatusOK || !active {
-			t.Fatalf("after %d refusals, introspection of a good token got %d %v", refused, status, active)
+			t.Fatalf("after %d refusals, introspection of a valid token got %d %v", refused, status, active)
 		}
 		if status := verify(token); status != http.StatusNoContent {
-			t.Fatalf("after %d refusals, verify of a good token got %d", refused, status)
+			t.Fatalf("after %d refusals, verify of a valid token got %d", refused, status)
 		}
 	}
 	if refused < 30 {

@@ -32,7 +32,7 @@ type signedIn struct {
 	act any // the claim
 	// verifiedAt is when the user last verified a factor.
 	verifiedAt time.Time
-	// silent ones have tokens that do not say so.
+	// silent ones have tokens without that claim.
 	silent bool
 	// stolen ones are an attacker's, who never verifies a factor.
 	stolen bool

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"os"
-	"runtime/debug"
 
 	"chatkit-session/cmd/internal/commandline"
 )
@@ -13,17 +12,11 @@ import (
 // version is set by the linker.
 var version = "unreleased"
 
-// heapGrowth is how much the heap may grow between two garbage collections, in
-// per cent of the live heap. The live heap is a few megabytes, so a higher value
-// than Go's default of 100 costs little memory and halves the collector's work.
-// GOGC overrides it.
-const heapGrowth = 200
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(heapGrowth)
-	}
 	commandline.Main("chatkit-session", func(ctx context.Context) error {
+		if os.Getenv("GOGC") == "" {
+			go boundHeapGrowth(ctx)
+		}
 		return run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	})
 }

@@ -214,7 +214,7 @@ func (m *model) of(user string) (active []*modelSession) {
 }
 
 // current is the active session that a request for device continues, or has to
-// make room on it: whoever holds it.
+// make room on it, whichever sign-in holds it.
 func (m *model) current(by modelHolder, device string) *modelSession {
 	for _, s := range m.of(by.user) {
 		if s.holder.actor == by.actor && ((device != "" && s.device == device) || (device == "" && s.generated && s.holder == by)) {
@@ -367,7 +367,7 @@ func (m *model) create(now time.Time, by modelCaller, device string, current, ri
 }
 
 // excess are those of the user's, or of the actor's, that are too many: the
-// unused ones first, then the caller's own, then others', the longest unused of
+// unused ones first, then the caller's own, then others', the least recently used of
 // each first.
 func (m *model) excess(now time.Time, by modelHolder, live []*modelSession) []*modelSession {
 	most := modelMost

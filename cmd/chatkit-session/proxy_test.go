@@ -92,7 +92,7 @@ func TestDocs_NginxConfiguration(t *testing.T) {
 	response := send(token, http.MethodPost)
 	defer response.Body.Close() //nolint:errcheck // it is read to its end
 	if response.StatusCode != http.StatusOK {
-		t.Fatalf("a good token got %d", response.StatusCode)
+		t.Fatalf("a valid token got %d", response.StatusCode)
 	}
 	part := make([]byte, 4)
 	if _, err := io.ReadFull(response.Body, part); err != nil || string(part) != "one " {

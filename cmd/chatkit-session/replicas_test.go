@@ -132,7 +132,7 @@ func (c *cluster) credential(user, signIn string) string {
 }
 
 // introspect asks a replica whose session a token stands for; nobody's when it
-// is not good.
+// is invalid.
 func (c *cluster) introspect(r *replica, token string) (id, user string, err error) {
 	_, body, err := ask(c.t.Context(), http.MethodPost, r.url+"/api/chatkit/session/introspect", backendKey, "application/x-www-form-urlencoded", "token="+token)
 	var found struct {
@@ -256,7 +256,7 @@ func TestReplicas_MixedLoad(t *testing.T) {
 		case status != "active": // signed out, or one too many
 		case later < 0:
 			t.Errorf("a refresh of %s was acknowledged and is lost", id)
-		case later > 0: // by the replica that died before it could say so
+		case later > 0: // by the replica that died before it could answer
 			unheard++
 		default:
 			current++

@@ -59,7 +59,7 @@ func (s *service) from(t testing.TB, user, signIn string) string {
 	return s.bearing(t, bearer{user: user, signIn: signIn})
 }
 
-// Signing out means it: at once, for the token and for the other sign-in; and
+// Signing out takes effect at once, for the token and for the other sign-in; and
 // nobody else's sessions are to be seen.
 func TestRevoke(t *testing.T) {
 	t.Parallel()

@@ -70,7 +70,7 @@ func (s *service) refusesAll(t testing.TB, who bearer, session string) {
 }
 
 // A thief and the user open the same device, or none is named, and the user
-// opens last: whoever signs the user out then signs the thief out, too.
+// opens last: a call that signs the user out then signs the thief out, too.
 func TestSignOut_ReachesWhoWasReplaced(t *testing.T) {
 	t.Parallel()
 	for name, device := range map[string]string{"OnTheDevice": `{"deviceId":"phone"}`, "NoneNamed": "{}"} {

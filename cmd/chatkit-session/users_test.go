@@ -53,7 +53,7 @@ func (s *service) timeline(t testing.TB, credential string) shown {
 }
 
 // A session that is remembered lives by terms of its own, from when its user
-// says so until they take it back.
+// reports it until they take it back.
 func TestRememberMe(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s *service) {

@@ -24,7 +24,7 @@ func pass(ctx context.Context, d time.Duration) error {
 
 // A server that stalls for 200 ms once holds everybody up who comes meanwhile:
 // at 1000 requests a second a fifth of a second's. The open loop must show
-// that, whoever measures by waiting for answers sees one slow request.
+// that, a client that measures by waiting for answers sees one slow request.
 func TestDrive_Stall(t *testing.T) {
 	t.Parallel()
 	stalling := func(ctx context.Context, n int64) error {
@@ -110,7 +110,7 @@ func TestDrive_Bounds(t *testing.T) {
 	}
 }
 
-// Whoever stops a run gets what there is: what is due later, and what is cut
+// A run that is stopped reports what there is: what is due later, and what is cut
 // off under way, did not fail. What was due and could not be sent did.
 func TestDrive_Stopped(t *testing.T) {
 	t.Parallel()

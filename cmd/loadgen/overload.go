@@ -13,11 +13,11 @@ import (
 // overloadCommand measures what the service does with more than it can answer.
 type overloadCommand struct {
 	Service     string        `name:"chatkit-session" required:"" type:"existingfile" placeholder:"PATH" help:"The binary to measure."`
-	Kind        string        `enum:"open-reused,verify,introspect,list,mixed" default:"open-reused" help:"What to ask: ${enum}."`
+	Kind        string        `enum:"open-reused,verify,introspect,list,mixed" default:"list" help:"What to ask: ${enum}."`
 	Users       int           `default:"4000" help:"How many users ask."`
 	Busy        int           `default:"64" help:"How many connections are kept busy to find out what the service can answer."`
 	Connections int           `default:"5000" help:"How many connections ask for more than that."`
-	Flood       int           `default:"2000" help:"How many connections check tokens that are nobody's, as fast as they are answered."`
+	Flood       int           `default:"2000" help:"How many connections check unknown tokens, as fast as they are answered."`
 	Opening     int           `default:"32" help:"How many connections open sessions beside them."`
 	Rate        float64       `help:"How many sessions a second those open; when 0, a quarter of what the service can."`
 	Duration    time.Duration `default:"10s" help:"How long each measurement takes."`
@@ -84,8 +84,13 @@ func (c overloadCommand) measure(on *testbed) (result overloaded, err error) {
 		return result, err
 	}
 	for _, times := range overloads {
-		r, err := on.measureConnected(on.ctx, c.round(c.Kind, c.Connections, times*result.Capacity.RateReached))
+		run := c.round(c.Kind, c.Connections, times*result.Capacity.RateReached)
+		workers, err := on.connect(run)
 		if err != nil {
+			return result, err
+		}
+		r := run.measureOn(on.ctx, workers, newProgress(on.stderr))
+		if err := on.ctx.Err(); err != nil {
 			return result, err
 		}
 		result.Rounds = append(result.Rounds, overloadRound{Times: times, report: r, Memory: on.memory()})
@@ -94,7 +99,11 @@ func (c overloadCommand) measure(on *testbed) (result overloaded, err error) {
 	return result, err
 }
 
-// flood measures opens before and while tokens that are nobody's are checked.
+// settle is how long a flood lasts before opens are measured beside it: at its
+// beginning the client itself is busy with thousands of requests at once.
+const settle = 3 * time.Second
+
+// flood measures opens before and while unknown tokens are checked.
 func (c overloadCommand) flood(on *testbed, into *overloaded) (err error) {
 	rate := c.Rate
 	if rate == 0 {
@@ -108,43 +117,47 @@ func (c overloadCommand) flood(on *testbed, into *overloaded) (err error) {
 	if into.Before, err = on.measure(opens); err != nil {
 		return err
 	}
-	flooding, stop := context.WithCancel(on.ctx)
-	defer stop()
-	flooded := make(chan error, 1)
 	bad := c.round(kindUnknown, c.Flood, 0)
 	bad.Duration = longestRun
-	go func() {
-		var err error
-		into.Flood, err = on.measureConnected(flooding, bad)
-		flooded <- err
-	}()
+	workers, err := on.connect(bad)
+	if err != nil {
+		return err
+	}
+	flooding, stop := context.WithCancel(on.ctx)
+	var flood sync.WaitGroup
+	flood.Go(func() { into.Flood = bad.measureOn(flooding, workers, newProgress(on.stderr)) })
+	select {
+	case <-on.ctx.Done():
+	case <-time.After(settle):
+	}
 	into.During = opens.measure(on.ctx, on.workload, newProgress(on.stderr))
 	stop()
-	return errors.Join(<-flooded, on.ctx.Err())
+	flood.Wait()
+	return on.ctx.Err()
 }
 
 // connectors is how many connections are made at a time.
 const connectors = 32
 
-// measureConnected measures once all connections are there: what it takes to
-// make them is not of the service alone.
-func (s *testbed) measureConnected(ctx context.Context, run runCommand) (report, error) {
+// connect returns the workers of a run with their connections made: the time that
+// takes is the client's as much as the service's, and is not measured.
+func (s *testbed) connect(run runCommand) ([]sender, error) {
 	senders := s.workload.workers(run.Kind, run.Connections)
 	errs, group := make([]error, connectors), sync.WaitGroup{}
 	for first := range errs {
 		group.Go(func() {
 			for i := first; i < len(senders) && errs[first] == nil; i += connectors {
 				if p, ok := senders[i].(*worker); ok {
-					errs[first] = p.conn.dial(ctx)
+					errs[first] = p.conn.dial(s.ctx)
 				}
 			}
 		})
 	}
 	group.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return report{}, fmt.Errorf("connect: %w", err)
+		return nil, fmt.Errorf("connect: %w", err)
 	}
-	return run.measureOn(ctx, senders, newProgress(s.stderr)), s.ctx.Err()
+	return senders, nil
 }
 
 // memory is the most that the service on the testbed has had resident, in bytes.

@@ -78,7 +78,7 @@ func (p fakeAnswer) tell(w http.ResponseWriter, path string) {
 }
 
 // A service that gives somebody another one's session, or does something else
-// than it is measured at, is fast and wrong: the run says so, of every kind.
+// than it is measured at, is fast and wrong: the run reports it, for every kind.
 func TestRun_CountsWrongAnswers(t *testing.T) {
 	t.Parallel()
 	keys := testKeys(t)

@@ -32,7 +32,7 @@ func (a *Administrator) Revoke(ctx context.Context, admin access.Caller, id sess
 		return err
 	}
 	owner, err := a.admin.OwnerOf(ctx, id, admin.Bearer)
-	if err != nil {
+	if err := a.requireStepUpAfter(err, admin); err != nil {
 		return err
 	}
 	_, err = a.signOutAsAdmin(ctx, admin, ports.Scope{User: owner, Session: id}, reasonSignOut, func(_ time.Time, seen ports.Seen) (session.SignOut, error) {

@@ -13,9 +13,9 @@ import (
 // requests are answered well within half a second, on machines of any speed.
 const (
 	// queuePerPlace is how many requests may wait for each one in flight. It
-	// bounds bursts; maxHeadWait bounds how slowly a queue may be served.
+	// bounds bursts; maxQueueTime bounds how slowly a queue may be served.
 	queuePerPlace = 8
-	maxHeadWait   = 200 * time.Millisecond
+	maxQueueTime  = 200 * time.Millisecond
 	// maxWait is reached only when no request completes at all.
 	maxWait = 400 * time.Millisecond
 )
@@ -25,7 +25,8 @@ const (
 	suspectCapacity = 2
 	// suspectPause is how long a failed check keeps its place.
 	suspectPause = 20 * time.Millisecond
-	// suspectMaxWait is long, to slow down clients that retry at once.
+	// suspectMaxWait is long, to slow down clients that retry at once. Each waits
+	// for at least half of it.
 	suspectMaxWait = time.Second
 )
 
@@ -42,12 +43,12 @@ var _ ports.Admission = (*Admission)(nil)
 // and checks, and a few for suspects.
 func NewAdmission(capacity int, meter ports.Meter, clock ports.Clock) *Admission {
 	usual := func() *inFlightLimit {
-		return &inFlightLimit{clock: clock, capacity: capacity, maxQueue: queuePerPlace * capacity, maxHeadWait: maxHeadWait, maxWait: maxWait}
+		return &inFlightLimit{clock: clock, capacity: capacity, maxQueue: queuePerPlace * capacity, maxQueueTime: maxQueueTime, maxWait: maxWait}
 	}
 	return &Admission{meter: meter, limits: map[ports.Work]*inFlightLimit{
 		ports.WorkUsers:    usual(),
 		ports.WorkChecks:   usual(),
-		ports.WorkSuspects: {clock: clock, capacity: suspectCapacity, maxWait: suspectMaxWait},
+		ports.WorkSuspects: {clock: clock, capacity: suspectCapacity, maxWait: suspectMaxWait, spread: true},
 	}}
 }
 

@@ -122,6 +122,50 @@ func TestAdmission(t *testing.T) {
 				isRefusedNot(t, <-said)
 			}
 		},
+		// A queue that would take too long, as callers were in flight of late,
+		// refuses at once, and so none that has joined is refused later.
+		"WouldWaitTooLong": func(t *testing.T, g *gatekeeper) {
+			serve := func(n int, takes time.Duration) {
+				for range n {
+					leave := g.enters(t, ports.WorkUsers)
+					<-time.After(takes)
+					leave()
+				}
+			}
+			joins := func(takes time.Duration) (joined int) {
+				first, second := g.enters(t, ports.WorkUsers), g.enters(t, ports.WorkUsers)
+				said := make(chan error, 20)
+				for range 20 {
+					go func() {
+						leave, err := g.Enter(t.Context(), ports.WorkUsers)
+						if err == nil {
+							<-time.After(takes)
+							leave()
+						}
+						said <- err
+					}()
+					synctest.Wait()
+				}
+				refused := len(said)
+				<-time.After(takes)
+				first()
+				second()
+				for n := range 20 {
+					if err := <-said; (err != nil) != (n < refused) {
+						t.Errorf("caller %d of 20, of whom %d were refused at once: %v", n, refused, err)
+					}
+				}
+				return 20 - refused
+			}
+			serve(200, 100*time.Millisecond)
+			if n := joins(100 * time.Millisecond); n != 4 {
+				t.Errorf("%d join a queue that is served every 50 ms, want 4", n)
+			}
+			serve(200, time.Millisecond)
+			if n := joins(time.Millisecond); n != 16 {
+				t.Errorf("%d join a queue that is served every 0.5 ms, want 16, all that may", n)
+			}
+		},
 		// A short queue whose head has waited too long refuses, too.
 		"HeadWaitsTooLong": func(t *testing.T, g *gatekeeper) {
 			leave, _ := g.enters(t, ports.WorkUsers), g.enters(t, ports.WorkUsers)
@@ -241,8 +285,25 @@ func TestAdmission_Suspected(t *testing.T) {
 		synctest.Wait()
 		began = time.Now()
 		isRefused(t, g.Suspected(t.Context(), func() error { t.Error("admitted"); return nil }), session.KindOverloaded)
-		if took := time.Since(began); took != time.Second || g.refused[ports.WorkSuspects] != 1 {
+		if took := time.Since(began); took < time.Second/2 || took > time.Second || g.refused[ports.WorkSuspects] != 1 {
 			t.Errorf("waited for %s, counted %v", took, g.refused)
+		}
+		ends := make(chan time.Duration, 100)
+		for range cap(ends) { // clients that come together do not come back together
+			go func() {
+				_ = g.Suspected(t.Context(), func() error { return nil })
+				ends <- time.Since(began)
+			}()
+		}
+		began = time.Now()
+		together := map[time.Duration]int{}
+		for range cap(ends) {
+			together[(<-ends).Truncate(50*time.Millisecond)]++
+		}
+		for at, n := range together {
+			if at < time.Second/2 || at > time.Second || n > 12 {
+				t.Errorf("%d of 100 waits end at %s", n, at)
+			}
 		}
 		close(never)
 	})

@@ -28,6 +28,9 @@ type claim struct {
 // that one of several concurrent claims succeeds.
 func (c *claim) change(seen ports.Seen) (ports.Changes, error) {
 	c.now = c.Clock.Now()
+	if err := c.StepUp.Require(c.caller, c.now); err != nil {
+		return ports.Changes{}, err
+	}
 	seen.Sessions = c.Usage.Exact(seen.Sessions)
 	offered := c.offered(seen.Sessions)
 	switch {
@@ -35,9 +38,6 @@ func (c *claim) change(seen ports.Seen) (ports.Changes, error) {
 		return ports.Changes{}, session.Wrap(session.KindNotFound, errInvalidCode)
 	case offered.Device() == c.device:
 		return ports.Changes{}, session.Invalid("deviceId", "must differ from the device that the session is on")
-	}
-	if err := c.StepUp.Require(c.caller, c.now); err != nil {
-		return ports.Changes{}, err
 	}
 	occupant := c.occupant(seen.Sessions, offered.Slot())
 	if occupant != nil && !occupant.HeldBy(c.caller.Holder) && c.Policy.StatusAt(c.now, *occupant) == session.StatusActive {

@@ -12,7 +12,9 @@ import (
 // about 15 minutes.
 const CleanupBatch = 100
 
-// Cleaner expires sessions and deletes data after its retention.
+// Cleaner expires sessions and deletes data after its retention. The command serve
+// runs Clean when it starts and then once per clean-up interval, on every replica;
+// the store lets one of them work at a time. The command cleanup runs it once.
 type Cleaner struct {
 	store     CleanerStore
 	clock     ports.Clock

@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -55,4 +57,15 @@ func findByID(list []session.Session, id session.ID) *session.Session {
 		return nil
 	}
 	return &list[i]
+}
+
+// requireStepUpAfter returns the error of a look-up that found whether the
+// caller's sign-in is blocked, and otherwise requires step-up. A blocked sign-in
+// is told that it is blocked, and not to verify a factor; what does not exist is
+// told only to a caller that has verified one.
+func (d Deps) requireStepUpAfter(lookup error, caller access.Caller) error {
+	if lookup != nil && !errors.Is(lookup, session.KindNotFound) {
+		return lookup
+	}
+	return cmp.Or(d.StepUp.Require(caller, d.Clock.Now()), lookup)
 }

@@ -17,30 +17,50 @@ var errOverloaded = errors.New("too much work is in flight")
 //
 //  1. enter admits a caller at once while fewer than capacity are in flight.
 //  2. Otherwise the caller joins a first-in, first-out queue. It is refused at
-//     once if the queue is full, or if the caller at its head has waited for
-//     longer than maxHeadWait: then the queue is served too slowly, whatever its
-//     length. So one bound is right for fast and for slow machines, and new
-//     callers are refused instead of those that have waited already.
+//     once if the queue is full, if it would have to wait for longer than
+//     maxQueueTime, by the average time that callers were in flight of late, or
+//     if the caller at the head has waited for longer than that. So one bound is
+//     right for fast and for slow machines, and new callers are refused instead
+//     of those that have waited already.
 //  3. A caller that leaves passes its place to the caller at the head.
-//  4. A queued caller is refused after maxWait, or when its context ends.
+//  4. A queued caller is refused after maxWait, or when its context ends. Where
+//     spread is set, waits end between half of maxWait and maxWait, each caller's
+//     at another time: callers that came together do not come back together.
 type inFlightLimit struct {
 	clock    ports.Clock
 	capacity int
 	// maxQueue is how many callers may wait; 0 for any number.
 	maxQueue int
-	// maxHeadWait is how long the caller at the head may have waited when another
-	// one joins; maxWait is how long a caller waits. 0 disables each.
-	maxHeadWait, maxWait time.Duration
+	// maxQueueTime is how long a caller that joins may be expected to wait; maxWait
+	// is how long a caller waits. 0 disables each.
+	maxQueueTime, maxWait time.Duration
+	spread                bool
 
 	mu       sync.Mutex
 	inFlight int
 	queue    []*waiter
+	waited   int // how many callers have joined the queue
+	// service is the average time that callers are in flight, the latest ones
+	// counting most.
+	service time.Duration
 }
+
+// serviceWeight is the weight of the callers before in the average.
+const serviceWeight = 31
 
 type waiter struct {
 	since    time.Time
+	maxWait  time.Duration
 	admitted chan struct{} // closed when the caller is in flight
 }
+
+// Of two callers that join one after the other, the waits differ by spreadStep of
+// spreads parts, and those of many are spread evenly: the two have no common
+// divisor, and their ratio is near the golden one.
+const (
+	spreads    = 1000
+	spreadStep = 617
+)
 
 // enter waits until the caller is in flight. leave must be called; further calls
 // change nothing.
@@ -57,7 +77,8 @@ func (l *inFlightLimit) enter(ctx context.Context) (leave func(), err error) {
 			return nil, err
 		}
 	}
-	return sync.OnceFunc(l.leave), nil
+	admitted := l.clock.Now()
+	return sync.OnceFunc(func() { l.leave(l.clock.Now().Sub(admitted)) }), nil
 }
 
 // join returns nil when the caller is in flight already.
@@ -72,7 +93,11 @@ func (l *inFlightLimit) join() (*waiter, error) {
 	if l.isFull(now) {
 		return nil, session.Wrap(session.KindOverloaded, errOverloaded)
 	}
-	w := &waiter{now, make(chan struct{})}
+	w := &waiter{since: now, maxWait: l.maxWait, admitted: make(chan struct{})}
+	if l.spread {
+		w.maxWait = l.maxWait/2 + l.maxWait/2*time.Duration(l.waited%spreads)/spreads
+	}
+	l.waited += spreadStep
 	l.queue = append(l.queue, w)
 	return w, nil
 }
@@ -84,13 +109,14 @@ func (l *inFlightLimit) isFull(now time.Time) bool {
 	case l.maxQueue > 0 && len(l.queue) >= l.maxQueue:
 		return true
 	}
-	return l.maxHeadWait > 0 && now.Sub(l.queue[0].since) > l.maxHeadWait
+	expected := l.service * time.Duration(len(l.queue)+1) / time.Duration(l.capacity)
+	return l.maxQueueTime > 0 && (expected > l.maxQueueTime || now.Sub(l.queue[0].since) > l.maxQueueTime)
 }
 
 func (l *inFlightLimit) wait(ctx context.Context, w *waiter) error {
 	timeout := make(<-chan time.Time)
-	if l.maxWait > 0 {
-		timer := time.NewTimer(l.maxWait)
+	if w.maxWait > 0 {
+		timer := time.NewTimer(w.maxWait)
 		defer timer.Stop()
 		timeout = timer.C
 	}
@@ -104,7 +130,7 @@ func (l *inFlightLimit) wait(ctx context.Context, w *waiter) error {
 		err = session.Wrap(session.KindUnavailable, ctx.Err())
 	}
 	if !l.dequeue(w) {
-		l.leave() // it was admitted in the meantime
+		l.leave(0) // it was admitted in the meantime
 	}
 	return err
 }
@@ -121,10 +147,12 @@ func (l *inFlightLimit) dequeue(w *waiter) bool {
 	return true
 }
 
-// leave passes the leaving caller's place to the head of the queue.
-func (l *inFlightLimit) leave() {
+// leave passes the place of a caller that was in flight for this long to the
+// head of the queue.
+func (l *inFlightLimit) leave(after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.service = (l.service*serviceWeight + after) / (serviceWeight + 1)
 	if len(l.queue) == 0 {
 		l.inFlight--
 		return

@@ -518,7 +518,6 @@ func TestAdministrator_Refuses(t *testing.T) {
 			if c.want != session.KindActorDenied { // an actor is refused before any read
 				store.EXPECT().OwnerOf(gomock.Any(), gomock.Any(), gomock.Any()).Return(user, nil)
 				b.updates(nil, active("one"))
-				b.updates(nil, active("one"))
 			}
 			if err := administrator.Revoke(t.Context(), c.admin, id("one")); session.KindOf(err) != c.want {
 				t.Errorf("Revoke = %v", err)

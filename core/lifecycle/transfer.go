@@ -39,15 +39,15 @@ func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id sessio
 	offered := ports.Offered{Code: code}
 	err = t.Store.Update(ctx, ports.Scope{User: caller.User, By: caller.Bearer}, func(seen ports.Seen) (ports.Changes, error) {
 		now := t.Clock.Now()
+		if err := t.StepUp.Require(caller, now); err != nil {
+			return ports.Changes{}, err
+		}
 		found := findByID(seen.Sessions, id)
 		switch {
 		case found == nil || t.Policy.StatusAt(now, *found) != session.StatusActive:
 			return ports.Changes{}, session.Wrap(session.KindNotFound, errNoSuchSession)
 		case !found.HeldBy(caller.Holder):
 			return ports.Changes{}, session.Wrap(session.KindOtherSignIn, errNotHolder)
-		}
-		if err := t.StepUp.Require(caller, now); err != nil {
-			return ports.Changes{}, err
 		}
 		offered.ExpiresAt = now.Add(t.Policy.OfferLifetime)
 		found.OfferTransfer(code.Hash(), offered.ExpiresAt)
@@ -61,15 +61,13 @@ func (t *Transferrer) Offer(ctx context.Context, caller access.Caller, id sessio
 
 // Claim implements ports.Transferrer. It looks the code up before it locks the
 // caller's sessions, because a code of another user is recorded for its owner.
-// Step-up is required under the lock: a blocked sign-in is told that it is
-// blocked, not to verify a factor.
 func (t *Transferrer) Claim(ctx context.Context, caller access.Caller, text string, device session.DeviceID) (ports.Opened, error) {
 	if err := caller.InPerson(); err != nil {
 		return ports.Opened{}, err
 	}
 	code, _ := session.ParseTransferCode(text) // a malformed code is found nowhere
 	found, err := t.Secrets.FindByOffer(ctx, code.Hash(), caller.Bearer)
-	if err != nil {
+	if err := t.requireStepUpAfter(err, caller); err != nil {
 		return ports.Opened{}, err
 	}
 	if found.User() != caller.User {

@@ -25,7 +25,7 @@ func ParseActorKind(text string) (ActorKind, error) {
 // MaxActorSubjectLength is the maximum length of an actor's subject, in characters.
 const MaxActorSubjectLength = 128
 
-// Actor is a party that acts in a user's name, with a credential that says so: the
+// Actor is a party that acts in a user's name, with a credential that names it: the
 // outermost actor of its "act" claim (RFC 8693, section 4.1). The zero Actor means
 // that the user acts in person.
 type Actor struct {

@@ -70,7 +70,7 @@ func findBouncer(t testing.TB) string {
 	return ""
 }
 
-// bouncerDir returns a folder that whoever is to run pgbouncer may read, and
+// bouncerDir returns a folder that the user who runs pgbouncer may read, and
 // who that is: as PostgreSQL, it refuses root.
 func bouncerDir(t testing.TB) (string, *syscall.Credential) {
 	t.Helper()

@@ -43,7 +43,7 @@ func parse(t *testing.T, text string) *url.URL {
 	return u
 }
 
-// throwawayDir is a folder that whoever the servers run as may use, and that takes
+// throwawayDir is a folder that the user of the servers may use, and that takes
 // what a test that is killed leaves there with it.
 func throwawayDir(t *testing.T) string {
 	t.Helper()

@@ -21,7 +21,7 @@ import (
 
 // Pair is a server and its synchronous standby, both of one test.
 type Pair struct {
-	// URL is of both hosts, the standby first; whoever takes writes is
+	// URL is of both hosts, the standby first; the one that takes writes is
 	// connected to. PrimaryFirst is the same in the other order.
 	URL, PrimaryFirst string
 
@@ -41,7 +41,7 @@ type node struct {
 	stop       func()
 }
 
-// NewPair starts a server and a standby that has, before the server says so,
+// NewPair starts a server and a standby that has, before the server reports it,
 // everything that was committed. Both end with the test. Where PostgreSQL is
 // not installed the test is skipped, or fails when CI is true.
 func NewPair(t testing.TB) *Pair {
@@ -69,7 +69,7 @@ func NewPair(t testing.TB) *Pair {
 	return p
 }
 
-// giveTo lets whoever servers are run as into a folder.
+// giveTo lets the user of the servers into a folder.
 func giveTo(identity *syscall.Credential, dir string) error {
 	if identity == nil {
 		return nil

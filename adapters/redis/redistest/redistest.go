@@ -319,7 +319,7 @@ func eventually(t testing.TB, what string, yes func() bool) {
 	for !yes() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("waited too long until %s", what)
 		case <-tick.C:
 		}
 	}
