@@ -128,3 +128,31 @@ func TestMigrator_Up_MovesSignIns(t *testing.T) {
 		})
 	}
 }
+
+// A database in which an older replica blocked a sign-in and left it a session
+// loses that session, and no other.
+func TestMigrator_Up_EndsWhatBlockedSignInsHold(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	conn := pgtest.Open(t, url)
+	migrator, err := db.Postgres(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := migrator.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for n, row := range []string{"'alice', 'phone', 'sess_blocked'", "'alice', 'laptop', 'sess_other'", "'bob', 'phone', 'sess_blocked'"} {
+		do(t, conn, fmt.Sprintf(`INSERT INTO chatkit_sessions (id, clerk_user_id, device_id, sign_in_id, holder_sign_in_id, workflow_id, token_hash, expires_at)
+			SELECT gen_random_uuid(), v.u, v.d, v.s, v.s, 'w', sha256('%d'), now() + interval '1 hour' FROM (VALUES (%s)) v(u, d, s)`, n, row))
+	}
+	do(t, conn, `INSERT INTO chatkit_sign_ins (clerk_user_id, sign_in_id, first_seen_at, verified_at, blocked_at) VALUES ('alice', 'sess_blocked', now(), now(), now())`)
+	mustMigrate(t, url)
+	e := engine{conn: conn}
+	if got := e.all(t, `SELECT clerk_user_id || ' ' || device_id || ' ' || status FROM chatkit_sessions ORDER BY clerk_user_id, device_id`); got != "alice laptop active; alice phone revoked; bob phone active" {
+		t.Errorf("the sessions are %s", got)
+	}
+	if got := e.all(t, "SELECT type || ' ' || clerk_user_id FROM chatkit_activity"); got != "revoked alice" {
+		t.Errorf("the activity is %s", got)
+	}
+}

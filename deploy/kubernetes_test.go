@@ -242,9 +242,9 @@ func TestManifests_LimitsOfAllReplicas(t *testing.T) {
 	}
 }
 
-// paragraph is how the service's help begins to speak of a setting: its name,
-// and its default where it has one.
-var paragraph = regexp.MustCompile(`\n\n([A-Z][A-Z0-9_]*)(?: \(([^)]*)\))?[ \n]`)
+// paragraph is how the service's help begins to describe a setting: its name, and
+// in parentheses the form of its value and its default, where it has them.
+var paragraph = regexp.MustCompile(`\n\n([A-Z][A-Z0-9_]*)(?:\s\(([^)]*)\))?:`)
 
 // knownSettings are those of the service, with their defaults, by its own help.
 func knownSettings(t *testing.T) map[string]string {
@@ -257,7 +257,7 @@ func knownSettings(t *testing.T) map[string]string {
 	}
 	known := map[string]string{}
 	for _, found := range paragraph.FindAllStringSubmatch(string(help), -1) {
-		known[found[1]] = found[2]
+		_, known[found[1]], _ = strings.Cut(strings.Join(strings.Fields(found[2]), " "), "default ")
 	}
 	if known["DATABASE_MAX_CONNECTIONS"] == "" || len(known) < 40 {
 		t.Fatalf("of the help only this is understood: %v", known)

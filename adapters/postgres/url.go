@@ -103,7 +103,7 @@ func parseUser(text string) (*url.Userinfo, error) {
 	name, password, both := strings.Cut(text, ":")
 	user, wrong := url.PathUnescape(name)
 	secret, err := url.PathUnescape(password)
-	if err = errors.Join(wrong, err); err != nil {
+	if err := errors.Join(wrong, err); err != nil {
 		return nil, err
 	}
 	if !both {

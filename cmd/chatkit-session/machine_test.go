@@ -405,10 +405,9 @@ func (m *machine) Refused(t *rapid.T) {
 		{http.MethodGet, "/session/events?sessionId=" + session, ""},
 	}
 	if by.actor == "" { // an actor may do none of these anyway
-		asks = append(asks, [3]string{http.MethodGet, "/activity", ""})
-		if m.model.stepUp == 0 {
-			asks = append(asks, [3]string{http.MethodPost, "/sessions/" + session + "/transfer", ""}, [3]string{http.MethodPost, "/session/transfer", `{"code":"AAAAAAAAAAAAAAAAAAAAAAAAAA","deviceId":"phone"}`})
-		}
+		asks = append(asks, [3]string{http.MethodGet, "/activity", ""},
+			[3]string{http.MethodPost, "/sessions/" + session + "/transfer", ""},
+			[3]string{http.MethodPost, "/session/transfer", `{"code":"AAAAAAAAAAAAAAAAAAAAAAAAAA","deviceId":"phone"}`})
 	}
 	ask := rapid.SampledFrom(asks).Draw(t, "ask")
 	m.ask(t, refusedBlocked, 0, ask[0], ask[1], credential, ask[2])

@@ -561,10 +561,10 @@ func (m *model) mayMove(now time.Time, by modelCaller) (refused string) {
 	switch {
 	case by.actor != "":
 		return refusedActor
-	case !m.steppedUp(now, by):
-		return refusedStepUp
 	case m.blocked(by):
 		return refusedBlocked
+	case !m.steppedUp(now, by):
+		return refusedStepUp
 	}
 	return ""
 }

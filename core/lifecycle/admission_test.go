@@ -288,6 +288,7 @@ func TestAdmission_Suspected(t *testing.T) {
 		if took := time.Since(began); took < time.Second/2 || took > time.Second || g.refused[ports.WorkSuspects] != 1 {
 			t.Errorf("waited for %s, counted %v", took, g.refused)
 		}
+		began = time.Now()
 		ends := make(chan time.Duration, 100)
 		for range cap(ends) { // clients that come together do not come back together
 			go func() {
@@ -295,7 +296,6 @@ func TestAdmission_Suspected(t *testing.T) {
 				ends <- time.Since(began)
 			}()
 		}
-		began = time.Now()
 		together := map[time.Duration]int{}
 		for range cap(ends) {
 			together[(<-ends).Truncate(50*time.Millisecond)]++

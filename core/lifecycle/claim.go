@@ -28,9 +28,6 @@ type claim struct {
 // that one of several concurrent claims succeeds.
 func (c *claim) change(seen ports.Seen) (ports.Changes, error) {
 	c.now = c.Clock.Now()
-	if err := c.StepUp.Require(c.caller, c.now); err != nil {
-		return ports.Changes{}, err
-	}
 	seen.Sessions = c.Usage.Exact(seen.Sessions)
 	offered := c.offered(seen.Sessions)
 	switch {

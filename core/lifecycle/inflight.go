@@ -152,7 +152,9 @@ func (l *inFlightLimit) dequeue(w *waiter) bool {
 func (l *inFlightLimit) leave(after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.service = (l.service*serviceWeight + after) / (serviceWeight + 1)
+	if after > 0 { // a caller that gave up, or a clock that was set back, tells nothing
+		l.service = (l.service*serviceWeight + after) / (serviceWeight + 1)
+	}
 	if len(l.queue) == 0 {
 		l.inFlight--
 		return

@@ -63,23 +63,12 @@ BEGIN
     INSERT INTO chatkit_sign_ins AS known (clerk_user_id, sign_in_id, first_seen_at, verified_at, blocked_at)
     VALUES (NEW.clerk_user_id, NEW.sign_in_id, NEW.created_at, NEW.created_at, NEW.ended_at)
     ON CONFLICT (clerk_user_id, sign_in_id, actor) DO UPDATE SET blocked_at = coalesce(known.blocked_at, excluded.blocked_at);
-    -- The older replica ends the one session alone.
-    WITH ended AS (
-        UPDATE chatkit_sessions SET
-            status = 'revoked', ended_at = NEW.ended_at, end_reason = NEW.end_reason,
-            token_sealed = NULL, previous_token_hash = NULL, previous_token_until = NULL,
-            offer_hash = NULL, offer_until = NULL, offer_refused = 0
-        WHERE clerk_user_id = NEW.clerk_user_id AND status = 'active' AND sign_in_id = NEW.sign_in_id AND actor = ''
-        RETURNING clerk_user_id, id
-    )
-    INSERT INTO chatkit_activity (clerk_user_id, session_id, type, at, detail)
-    SELECT clerk_user_id, id, 'revoked', NEW.ended_at, '{"by": "service", "reason": "sign_out"}' FROM ended;
     RETURN NEW;
 END
 $$;
 -- +goose StatementEnd
 REVOKE ALL ON FUNCTION chatkit_sessions_block_sign_in() FROM PUBLIC;
-COMMENT ON FUNCTION chatkit_sessions_block_sign_in() IS 'Blocks the sign-in of a session that a replica of an older version ended against it, and ends what else it holds.';
+COMMENT ON FUNCTION chatkit_sessions_block_sign_in() IS 'Blocks the sign-in of a session that a replica of an older version ended against it.';
 DROP TRIGGER IF EXISTS chatkit_sessions_block_sign_in ON chatkit_sessions;
 CREATE TRIGGER chatkit_sessions_block_sign_in AFTER UPDATE OF blocks_sign_in ON chatkit_sessions
     FOR EACH ROW WHEN (NEW.blocks_sign_in AND NOT OLD.blocks_sign_in AND NEW.sign_in_id <> '')
