@@ -75,6 +75,19 @@ func TestInFlight_Refused(t *testing.T) {
 	}
 }
 
+// A client that has closed its sending side, which looks like one that is gone,
+// waits for its place in flight like any other.
+func TestInFlight_HalfClosed(t *testing.T) {
+	t.Parallel()
+	s := newSubject(t, httpapi.Config{})
+	s.opens(session.KindCreateFailed)
+	closed, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := s.do(t, request(t, http.MethodPost, openPath, "", "Authorization", "Bearer jwt").WithContext(closed)); got.status != http.StatusInternalServerError { // the core was asked
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
 // A request that is refused before the router gets the headers that the router's
 // answers have.
 func TestInFlight_RefusedHeaders(t *testing.T) {
@@ -85,10 +98,12 @@ func TestInFlight_RefusedHeaders(t *testing.T) {
 		"Foreign": {"Origin", "https://elsewhere.example.org"},
 		"TLS":     {"X-Forwarded-Proto", "https"},
 		"ID":      {"X-Request-ID", "mine"},
+		"Drains":  {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSubject(t, httpapi.Config{TrustedProxies: prefixes("192.0.2.0/24")})
+			s.draining.Store(name == "Drains")
 			s.admits().opener.EXPECT().Open(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.Opened{}, session.KindOverloaded)
 			late := s.do(t, request(t, http.MethodPost, openPath, "", append(headers, "Authorization", "Bearer jwt")...))
 			s.work.refuses[ports.WorkUsers] = session.KindOverloaded

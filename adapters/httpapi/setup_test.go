@@ -98,7 +98,10 @@ type admission struct {
 	inside  int
 }
 
-func (a *admission) Enter(_ context.Context, work ports.Work) (func(), error) {
+func (a *admission) Enter(ctx context.Context, work ports.Work) (func(), error) {
+	if err := ctx.Err(); err != nil { // as for one that has to wait
+		return nil, session.Wrap(session.KindUnavailable, err)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.refuses[work]; err != nil {
