@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"net"
 	"net/http"
 	"os"
@@ -44,6 +45,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	_ = flag.Set("rapid.checks", "50") // of each kind of random run; -rapid.checks overrides it
 	pgtest.Main(m)
 }
 

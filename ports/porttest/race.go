@@ -1,6 +1,7 @@
 package porttest
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"slices"
@@ -28,9 +29,28 @@ var (
 // deps returns the dependencies of the use cases on store, at noon.
 func (b *bench) deps(store ports.Store) lifecycle.Deps {
 	return lifecycle.Deps{
-		Store: store, Secrets: store, Sealer: sealer{}, IDs: b.ids, Clock: clock{noon}, Meter: &b.anomalies,
+		Store: patient{store}, Secrets: store, Sealer: sealer{}, IDs: b.ids, Clock: clock{noon}, Meter: &b.anomalies,
 		Usage: lifecycle.NewUsageBuffer(store, clock{noon}, time.Minute), Policy: session.DefaultPolicy(),
 	}
+}
+
+// patient repeats an Update that could not begin: with all racers waiting for one
+// user's lock, some wait on a slow machine for longer than a store lets them.
+type patient struct{ ports.SessionStore }
+
+// Update implements ports.SessionStore.
+func (p patient) Update(ctx context.Context, scope ports.Scope, change func(ports.Seen) (ports.Changes, error)) (err error) {
+	for range 10 {
+		begun := false
+		err = p.SessionStore.Update(ctx, scope, func(seen ports.Seen) (ports.Changes, error) {
+			begun = true
+			return change(seen)
+		})
+		if begun || !errors.Is(err, session.KindUnavailable) {
+			return err
+		}
+	}
+	return err
 }
 
 func (b *bench) opener(store ports.Store) *lifecycle.Opener {
